@@ -1,0 +1,121 @@
+// Who may send a request to a model, and who waits: one object for each model, owned by its
+// model_queue actor (docs/ARCHITECTURE.md "Admission"; design rule: an event and `now` in, effects
+// out).
+//
+// The unit of account is the *unit*: the right to have one request in flight. There are
+// max_concurrent of them. A unit is either here (free) or out at a shard; a shard holds it as a
+// credit (unused), or inside a permit (in use). A permit granted to a ticket is a unit given to the
+// ticket's shard. A shard that is stocked keeps a unit when its permit ends; a shard that was
+// recalled returns it, and so does one that was not stocked yet. Hence: free + sum of held(shard) == max_concurrent, always.
+//
+// Order among tickets: class, then priority (raised by one for every max_starvation waited, inside
+// the class), then arrival.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "scheduling/types.hpp"
+
+namespace signalbox::scheduling {
+
+struct admission_limits {
+  std::uint32_t max_concurrent = 1;                    // units; at least 1
+  std::uint32_t max_waiting = 0;                       // tickets; 0: never wait while full
+  duration max_starvation = std::chrono::seconds(30);  // above 0
+};
+
+struct ticket {
+  ticket_id id = 0;
+  shard_id shard = 0;
+  work_class work = work_class::realtime;
+  signalbox::priority level = priority::normal;
+  time_point deadline = never;  // refused with deadline_passed when it still waits then
+};
+
+// Effects. Each ticket gets exactly one of permit_granted, ticket_refused, or was cancelled.
+struct grant_permit {
+  ticket_id id;
+  shard_id shard;
+  work_class work;
+  duration waited;
+};
+struct refuse_ticket {
+  ticket_id id;
+  shard_id shard;
+  refusal why;
+  duration retry_after;  // computed from the measured service rate; at least 1 s
+};
+struct give_credits {
+  shard_id shard;
+  std::uint32_t count;
+};
+// The shard returns what is unused at once and each unit in use as it ends, until it is given
+// credits again.
+struct recall_credits {
+  shard_id shard;
+};
+// Closed, and no unit is out any more. Emitted once for each close().
+struct drained {};
+
+using admission_effect =
+    std::variant<grant_permit, refuse_ticket, give_credits, recall_credits, drained>;
+using admission_effects = std::vector<admission_effect>;
+
+struct ticket_place {
+  std::uint32_t position;  // 1: next; exact but for later aging and later, more urgent arrivals
+  duration estimate;       // until it is granted, from the measured rate; 0 when nothing is known
+};
+
+class admission {
+ public:
+  explicit admission(admission_limits limits);
+  ~admission();
+  admission(admission&&) noexcept;
+  admission& operator=(admission&&) noexcept;
+
+  // A shard (re)introduces itself: it holds `in_use` units of an earlier life of this object and no
+  // credits. They count against max_concurrent, even beyond it, until they are returned.
+  admission_effects attach_shard(shard_id shard, std::uint32_t in_use, time_point now);
+
+  // The backend can serve (open) or cannot (closed, as at first). While closed nothing is granted
+  // and all credits are recalled; tickets go on waiting. Closing twice is one closing.
+  admission_effects open(time_point now);
+  admission_effects close(time_point now);
+
+  // A known id is ignored: the shard resubmits after a restart of the owner.
+  admission_effects submit(const ticket& t, time_point now);
+  // Unknown (already granted, refused): no effect; the shard returns a grant it no longer wants.
+  admission_effects cancel(ticket_id id, time_point now);
+  // `units` come back from a shard; more than it holds is an error of the caller, and clamped.
+  admission_effects give_back(shard_id shard, std::uint32_t units, time_point now);
+  // What the shard says of itself now and then: units in use, and the sum of the service times of
+  // the requests that ended since the last report (for the estimate; credits hide single requests).
+  void report(shard_id shard, std::uint32_t in_use, std::uint32_t ended, duration service,
+              time_point now);
+  // Every waiting ticket is refused (a crash loop, a shutdown, a model that cannot fit).
+  admission_effects refuse_all(refusal why, duration retry_after, time_point now);
+  // Takes out tickets whose deadline has passed. Call at next_deadline() or later.
+  admission_effects advance(time_point now);
+  time_point next_deadline() const;  // `never` when nothing waits with one; may be early, not late
+
+  std::optional<ticket_place> place(ticket_id id, time_point now) const;
+  std::uint32_t waiting() const;  // tickets
+  std::uint32_t waiting(work_class work) const;
+  std::uint32_t held() const;            // units out at shards: credits and in use
+  std::uint32_t in_use() const;          // as last reported; without credits: held()
+  time_point oldest_wait_since() const;  // arrival of the oldest ticket; `never` if none
+  time_point last_active() const;        // last time anything waited or was in use
+  duration mean_service() const;         // EWMA; 0 when nothing is known
+  bool is_open() const;
+  const admission_limits& limits() const;
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace signalbox::scheduling

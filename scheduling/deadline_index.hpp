@@ -1,0 +1,44 @@
+// Deadlines of waiting tickets: far ones in coarse buckets that cost O(1) to enter and to leave,
+// near ones in exact order. Nothing stale is ever kept: what is removed is gone.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "scheduling/types.hpp"
+
+namespace signalbox::scheduling {
+
+class deadline_index {
+ public:
+  // One deadline for each slot; `never` is not kept.
+  void insert(std::uint32_t slot, time_point deadline);
+  void remove(std::uint32_t slot, time_point deadline);  // the deadline it was inserted with
+  // Takes out the slots whose deadline is `now` or before, earliest first.
+  std::vector<std::uint32_t> take_due(time_point now);
+  // `never` when empty; may be early by the width of a bucket, never late.
+  time_point next() const;
+
+ private:
+  static constexpr std::uint32_t none = 0xffffffff;
+  using width = std::chrono::duration<std::int64_t, std::ratio<1, 4>>;
+
+  struct link {
+    std::uint32_t previous = none, next = none;
+  };
+
+  static std::int64_t bucket_of(time_point t) {
+    return std::chrono::floor<width>(t.time_since_epoch()).count();
+  }
+
+  std::int64_t near_end_ = INT64_MIN;  // buckets before this one are in near_
+  std::set<std::pair<time_point, std::uint32_t>> near_;
+  std::map<std::int64_t, std::uint32_t> far_;  // bucket → first slot
+  std::vector<link> links_;                    // by slot: its neighbours in the bucket
+  std::vector<time_point> deadlines_;          // by slot
+};
+
+}  // namespace signalbox::scheduling

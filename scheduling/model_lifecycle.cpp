@@ -1,0 +1,359 @@
+#include "scheduling/model_lifecycle.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace signalbox::scheduling {
+
+namespace {
+
+constexpr int load_weight_percent = 30;  // of a new measurement in the load estimate
+
+}  // namespace
+
+std::string_view to_string(lifecycle_state value) {
+  constexpr std::array<std::string_view, 7> names{"stopped",  "awaiting_lease", "starting", "ready",
+                                                  "draining", "stopping",       "failed"};
+  return names[static_cast<std::size_t>(value)];
+}
+
+std::string_view to_string(exit_reason value) {
+  constexpr std::array<std::string_view, 6> names{"asked",    "crashed",      "oom",
+                                                  "segfault", "start_failed", "start_timeout"};
+  return names[static_cast<std::size_t>(value)];
+}
+
+model_lifecycle::model_lifecycle(lifecycle_options options)
+    : options_(options), load_estimate_(options.expected_load) {}
+
+lifecycle_effects model_lifecycle::ensure_ready(time_point now) {
+  lifecycle_effects out;
+  switch (state_) {
+    case lifecycle_state::stopped:
+      wanted_ = true;
+      ordered_stop_ = false;
+      begin(out, now);
+      break;
+    case lifecycle_state::failed:
+      if (now >= retry_at_) {
+        wanted_ = true;
+        begin(out, now);  // after a series of failures this is the one probe
+      } else if (breaker_open()) {
+        refuse(out, now);
+      } else {
+        wanted_ = true;
+      }
+      break;
+    case lifecycle_state::ready:
+      // Said before the queue knew that it is open; of interest only if the queue is closing.
+      wanted_ = asked_idle_;
+      break;
+    default:
+      if (!ordered_stop_) wanted_ = true;
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::stop(time_point now) {
+  lifecycle_effects out;
+  ordered_stop_ = true;
+  wanted_ = false;
+  switch (state_) {
+    case lifecycle_state::awaiting_lease:
+      out.push_back(withdraw_acquire{});
+      state_ = lifecycle_state::stopped;
+      break;
+    case lifecycle_state::starting:
+      stop_now(duration::zero(), out);
+      break;
+    case lifecycle_state::ready:
+      begin_drain(out, now);
+      break;
+    case lifecycle_state::failed:
+      state_ = lifecycle_state::stopped;
+      break;
+    default:
+      break;
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::lease_granted(fencing_token token, std::uint32_t gpu,
+                                                 time_point now) {
+  lifecycle_effects out;
+  if (state_ == lifecycle_state::awaiting_lease) {
+    begin_start(token, gpu, out, now);
+  } else if (token != token_) {
+    out.push_back(release_lease{token});  // it crossed our withdrawal
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::lease_refused(refusal why, time_point now) {
+  lifecycle_effects out;
+  if (state_ != lifecycle_state::awaiting_lease) return out;
+  refused_ = why;
+  enter_failed(out, now);
+  return out;
+}
+
+lifecycle_effects model_lifecycle::yield(fencing_token token, yield_how how, time_point now) {
+  lifecycle_effects out;
+  if (token == 0 || token != token_) return out;
+  switch (state_) {
+    case lifecycle_state::starting:
+      stop_now(duration::zero(), out);
+      break;
+    case lifecycle_state::ready:
+      if (how == yield_how::drain) {
+        begin_drain(out, now);
+      } else {
+        out.push_back(close_queue{});
+        forget_failures_if_proven(now);
+        stop_now(duration::zero(), out);
+      }
+      break;
+    case lifecycle_state::draining:
+    case lifecycle_state::stopping:
+      if (how == yield_how::kill) stop_now(duration::zero(), out);
+      break;
+    default:
+      break;
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::queue_drained(time_point now) {
+  lifecycle_effects out;
+  bool is_idle_answer = state_ == lifecycle_state::ready && asked_idle_;
+  if (!is_idle_answer && state_ != lifecycle_state::draining) return out;
+  if (is_idle_answer) forget_failures_if_proven(now);
+  stop_now(options_.stop_grace, out);
+  return out;
+}
+
+lifecycle_effects model_lifecycle::queue_not_idle(time_point now) {
+  if (state_ != lifecycle_state::ready || !asked_idle_) return {};
+  asked_idle_ = false;
+  wanted_ = false;
+  last_active_ = std::max(last_active_, now);
+  return {};
+}
+
+lifecycle_effects model_lifecycle::runtime_ready(std::uint64_t incarnation, time_point now) {
+  lifecycle_effects out;
+  if (incarnation != incarnation_ || state_ != lifecycle_state::starting) return out;
+  auto took = now - started_at_;
+  load_estimate_ =
+      load_measured_
+          ? (load_estimate_ * (100 - load_weight_percent) + took * load_weight_percent) / 100
+          : took;
+  load_measured_ = true;
+  state_ = lifecycle_state::ready;
+  ready_since_ = last_active_ = now;
+  wanted_ = false;
+  asked_idle_ = false;
+  out.push_back(loaded{took});
+  out.push_back(open_queue{});
+  return out;
+}
+
+lifecycle_effects model_lifecycle::runtime_exited(std::uint64_t incarnation, exit_reason reason,
+                                                  time_point now) {
+  lifecycle_effects out;
+  if (incarnation != incarnation_ || exit_recorded_) return out;
+  switch (state_) {
+    case lifecycle_state::starting:
+      fail(reason == exit_reason::asked ? exit_reason::start_failed : reason, out, now);
+      break;
+    case lifecycle_state::ready:
+      out.push_back(close_queue{});
+      [[fallthrough]];
+    case lifecycle_state::draining:
+      fail(reason == exit_reason::asked ? exit_reason::crashed : reason, out, now);
+      break;
+    case lifecycle_state::stopping:
+      exit_recorded_ = true;
+      out.push_back(record_exit{exit_reason::asked, false});
+      break;
+    default:
+      break;
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::runtime_released(std::uint64_t incarnation, time_point now) {
+  lifecycle_effects out;
+  if (incarnation != incarnation_) return out;
+  // Its exit was never told: gone is gone.
+  out = runtime_exited(incarnation, exit_reason::crashed, now);
+  if (state_ != lifecycle_state::stopping) return out;
+  if (token_ != 0) out.push_back(release_lease{std::exchange(token_, 0)});
+  state_ = lifecycle_state::stopped;
+  if (std::exchange(failing_, false) && !ordered_stop_) {
+    enter_failed(out, now);
+  } else if (wanted()) {
+    begin(out, now);
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::activity(time_point last_active, bool waiting, time_point now) {
+  lifecycle_effects out;
+  last_active_ = std::max(last_active_, waiting ? now : std::min(last_active, now));
+  bool nobody_waits_now = waiting_ && !waiting;
+  waiting_ = waiting;
+  if (!nobody_waits_now) return out;
+  wanted_ = false;
+  if (state_ == lifecycle_state::awaiting_lease && !wanted()) {
+    out.push_back(withdraw_acquire{});
+    state_ = lifecycle_state::stopped;
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::advance(time_point now) {
+  lifecycle_effects out;
+  if (now < next_deadline()) return out;
+  switch (state_) {
+    case lifecycle_state::starting:
+      fail(exit_reason::start_timeout, out, now);
+      out.push_back(stop_runtime{options_.stop_grace});
+      break;
+    case lifecycle_state::draining:
+      stop_now(options_.stop_grace, out);
+      break;
+    case lifecycle_state::failed:
+      begin(out, now);
+      break;
+    case lifecycle_state::ready:
+      forget_failures_if_proven(now);
+      if (asked_idle_ && now >= idle_answer_by_) {
+        begin_drain(out, now);  // it closed and something takes long, or the question was lost
+      } else if (!asked_idle_ && options_.idle_unload > duration::zero() &&
+                 now >= last_active_ + options_.idle_unload) {
+        asked_idle_ = true;
+        idle_answer_by_ = now + options_.drain_timeout;
+        out.push_back(close_queue_if_idle{});
+      }
+      break;
+    default:
+      break;
+  }
+  return out;
+}
+
+time_point model_lifecycle::next_deadline() const {
+  switch (state_) {
+    case lifecycle_state::starting:
+    case lifecycle_state::draining:
+      return deadline_;
+    case lifecycle_state::failed:
+      return wanted() && (!breaker_open() || options_.pinned) ? retry_at_ : never;
+    case lifecycle_state::ready: {
+      auto next = never;
+      if (options_.idle_unload > duration::zero()) {
+        next = asked_idle_ ? idle_answer_by_ : last_active_ + options_.idle_unload;
+      }
+      if (failures_ > 0) next = std::min(next, ready_since_ + options_.backoff_max);
+      return next;
+    }
+    default:
+      return never;
+  }
+}
+
+lifecycle_state model_lifecycle::state() const {
+  return state_;
+}
+std::uint64_t model_lifecycle::incarnation() const {
+  return incarnation_;
+}
+fencing_token model_lifecycle::token() const {
+  return token_;
+}
+std::uint32_t model_lifecycle::failures() const {
+  return failures_;
+}
+duration model_lifecycle::load_estimate() const {
+  return load_estimate_;
+}
+
+duration model_lifecycle::ready_in(time_point now) const {
+  switch (state_) {
+    case lifecycle_state::ready:
+      return duration::zero();
+    case lifecycle_state::starting:
+      return std::max(duration::zero(), started_at_ + load_estimate_ - now);
+    case lifecycle_state::failed:
+      return std::max(duration::zero(), retry_at_ - now) + load_estimate_;
+    default:
+      return load_estimate_;
+  }
+}
+
+void model_lifecycle::begin(lifecycle_effects& out, time_point now) {
+  refused_.reset();
+  if (!options_.needs_lease) return begin_start(0, 0, out, now);
+  state_ = lifecycle_state::awaiting_lease;
+  out.push_back(acquire_lease{});
+}
+
+void model_lifecycle::begin_start(fencing_token token, std::uint32_t gpu, lifecycle_effects& out,
+                                  time_point now) {
+  token_ = token;
+  state_ = lifecycle_state::starting;
+  started_at_ = now;
+  deadline_ = now + options_.start_timeout;
+  exit_recorded_ = false;
+  out.push_back(start_runtime{token, gpu, ++incarnation_});
+}
+
+void model_lifecycle::begin_drain(lifecycle_effects& out, time_point now) {
+  forget_failures_if_proven(now);
+  asked_idle_ = false;
+  state_ = lifecycle_state::draining;
+  deadline_ = now + options_.drain_timeout;
+  out.push_back(close_queue{});
+}
+
+void model_lifecycle::stop_now(duration grace, lifecycle_effects& out) {
+  state_ = lifecycle_state::stopping;
+  asked_idle_ = false;
+  out.push_back(stop_runtime{grace});
+}
+
+// The runtime ended, or will be ended, through its own fault. What it leaves behind is waited for
+// in `stopping`.
+void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_point now) {
+  if (state_ == lifecycle_state::ready) forget_failures_if_proven(now);
+  ++failures_;
+  failing_ = true;
+  exit_recorded_ = true;
+  asked_idle_ = false;
+  state_ = lifecycle_state::stopping;
+  out.push_back(record_exit{reason, true});
+}
+
+void model_lifecycle::enter_failed(lifecycle_effects& out, time_point now) {
+  state_ = lifecycle_state::failed;
+  auto pause = refused_ ? options_.backoff_max : options_.backoff;
+  for (std::uint32_t n = 1; n < failures_ && pause < options_.backoff_max; ++n) pause *= 2;
+  retry_at_ = now + std::min(pause, options_.backoff_max);
+  if (!breaker_open()) return;
+  refuse(out, now);
+  wanted_ = false;
+}
+
+void model_lifecycle::refuse(lifecycle_effects& out, time_point now) const {
+  out.push_back(refuse_waiting{refused_.value_or(refusal::model_failed), retry_at_ - now});
+}
+
+// Becoming ready proves nothing: a runtime that dies on its first request would be restarted for
+// ever. Having served for longer than the longest backoff does.
+void model_lifecycle::forget_failures_if_proven(time_point now) {
+  if (now - ready_since_ >= options_.backoff_max) failures_ = 0;
+}
+
+}  // namespace signalbox::scheduling

@@ -1,0 +1,48 @@
+// The plain words that every layer shares: time, ids, classes of work. See docs/ARCHITECTURE.md.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace signalbox {
+
+// Monotonic time. Cores in scheduling/ receive it as an argument; only shells read a clock.
+using duration = std::chrono::nanoseconds;
+using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
+
+inline constexpr time_point never = time_point::max();
+
+// What kind of work a request is; the lower value goes first.
+enum class work_class : std::uint8_t { realtime, batch, eval, training };
+inline constexpr std::size_t work_class_count = 4;
+
+// Inside a class; the lower value goes first.
+enum class priority : std::uint8_t { high, normal, low };
+inline constexpr std::size_t priority_count = 3;
+
+// Made by the shard that holds the request: (shard << 48) | sequence. Never reused in a process.
+using ticket_id = std::uint64_t;
+using shard_id = std::uint16_t;
+
+// Grows by one with every lease granted in the machine's life; an older one is refused.
+using fencing_token = std::uint64_t;
+
+// Why a request was not admitted. Each has one HTTP status (http/error.cpp).
+enum class refusal : std::uint8_t {
+  queue_full,       // max_waiting tickets already wait
+  deadline_passed,  // it waited as long as it was willing to
+  model_failed,     // the runtime does not start, or crashes in a loop; see the detail
+  does_not_fit,     // it needs more GPU memory than the machine has
+  shutting_down,    // the gateway drains
+};
+
+std::string_view to_string(work_class value);
+std::string_view to_string(priority value);
+std::string_view to_string(refusal value);
+std::optional<priority> parse_priority(std::string_view text);  // "high" | "normal" | "low"
+
+}  // namespace signalbox
