@@ -1,0 +1,63 @@
+#include "config/address.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+namespace signalbox::config {
+namespace {
+
+bool is_address(int family, const std::string& host) {
+  in6_addr storage{};  // the larger of the two
+  return inet_pton(family, host.c_str(), &storage) == 1;
+}
+
+bool is_host_name(const std::string& host) {
+  auto fine = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '.' || c == '_'; };
+  // Digits and dots alone would be a mistyped IPv4 address.
+  return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), fine) &&
+         host.find_first_not_of("0123456789.") != std::string::npos;
+}
+
+std::optional<address> split(std::string_view text) {
+  auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view host = text.substr(0, colon), digits = text.substr(colon + 1);
+  address out;
+  const char* end = digits.data() + digits.size();
+  auto [rest, error] = std::from_chars(digits.data(), end, out.port);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    out.host = host.substr(1, host.size() - 2);
+    return is_address(AF_INET6, out.host) ? std::optional(out) : std::nullopt;
+  }
+  out.host = host;
+  return is_address(AF_INET, out.host) || is_host_name(out.host) ? std::optional(out)
+                                                                 : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<address> parse_listen(std::string_view text) {
+  auto parsed = split(text);
+  if (!parsed) return std::nullopt;
+  // Another name could mean any number of addresses, and another one tomorrow.
+  bool is_name = !is_address(AF_INET, parsed->host) && !is_address(AF_INET6, parsed->host);
+  return is_name && parsed->host != "localhost" ? std::nullopt : parsed;
+}
+
+std::optional<address> parse_endpoint(std::string_view text) {
+  constexpr std::string_view scheme = "http://";
+  if (!text.starts_with(scheme)) return std::nullopt;
+  auto parsed = split(text.substr(scheme.size()));
+  return parsed && parsed->port != 0 ? parsed : std::nullopt;
+}
+
+std::string to_string(const address& a) {
+  bool v6 = a.host.find(':') != std::string::npos;
+  return (v6 ? "[" + a.host + "]" : a.host) + ":" + std::to_string(a.port);
+}
+
+}  // namespace signalbox::config

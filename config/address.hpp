@@ -1,0 +1,24 @@
+// Host and port as they stand in the configuration.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace signalbox::config {
+
+struct address {
+  std::string host;  // IPv6 without its brackets
+  std::uint16_t port = 0;
+};
+
+// "127.0.0.1:8000", "[::1]:8000", "localhost:8000"; port 0 asks for a free one.
+std::optional<address> parse_listen(std::string_view text);
+
+// "http://HOST:PORT", nothing behind it; HOST is a name, an IPv4 address or [IPv6]; port not 0.
+std::optional<address> parse_endpoint(std::string_view text);
+
+std::string to_string(const address& a);  // "[::1]:8000"
+
+}  // namespace signalbox::config

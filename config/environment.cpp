@@ -1,0 +1,129 @@
+#include "config/environment.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "config/address.hpp"
+#include "config/schema.hpp"
+#include "config/values.hpp"
+
+namespace signalbox::config {
+namespace {
+
+// Variables that do more than to set one option; in this order, after those of the table.
+struct special_variable {
+  const char* name;
+  void (*apply)(const std::string& text, settings& out, problem_list& problems);
+};
+
+void replace_port(const std::string& text, settings& out, problem_list& problems) {
+  const char* end = text.data() + text.size();
+  std::uint16_t port = 0;
+  auto [rest, error] = std::from_chars(text.data(), end, port);
+  auto first = out.server.listen.empty() ? std::nullopt : parse_listen(out.server.listen.front());
+  if (error != std::errc{} || rest != end) {
+    problems.unreadable("server.listen",
+                        fmt::format("found {}, allowed a port from 0 to 65535", in_quotes(text)),
+                        {0, "LOAD_BALANCER_PORT"});
+  } else if (first) {
+    first->port = port;
+    out.server.listen.front() = to_string(*first);
+    problems.located("server.listen[0]", {0, "LOAD_BALANCER_PORT"});
+  }  // an address that cannot be read is reported as such
+}
+
+void add_bootstrap_key(const std::string& text, settings& out, problem_list& problems) {
+  std::string path = fmt::format("keys[{}]", out.keys.size());
+  problems.located(path, {0, "SIGNALBOX_BOOTSTRAP_KEY"});
+  out.keys.push_back({"bootstrap", text, "", {"admin"}});
+}
+
+constexpr special_variable special_variables[] = {
+    {"LOAD_BALANCER_PORT", replace_port},
+    {"SIGNALBOX_BOOTSTRAP_KEY", add_bootstrap_key},
+};
+
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    std::size_t comma = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  return parts;
+}
+
+void set_from_text(const option& o, const std::string& text, settings& out,
+                   problem_list& problems) {
+  origin at{0, o.variable};
+  std::optional<value> v =
+      o.kind == value_kind::text_list ? value(split_at_commas(text)) : parse_value(o, text);
+  if (!v) {
+    problems.unreadable(o.path, fmt::format("found {}, allowed {}", show(o, text), allowed(o)), at);
+  } else if (auto bad = out_of_bounds(o, *v)) {
+    problems.unreadable(o.path, *bad, at);
+  } else {
+    o.set(out, 0, *v);
+    problems.located(o.path, at);
+    if (auto* list = std::get_if<std::vector<std::string>>(&*v)) {
+      for (std::size_t i = 0; i < list->size(); ++i) {
+        problems.located(fmt::format("{}[{}]", o.path, i), at);
+      }
+    }
+  }
+}
+
+// Compose files and unit files pass empty variables for "not set".
+std::optional<std::string> non_empty(const environment& env, const std::string& name) {
+  auto text = env(name);
+  return text && !text->empty() ? text : std::nullopt;
+}
+
+}  // namespace
+
+environment process_environment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* text = std::getenv(name.c_str());
+    return text != nullptr ? std::optional<std::string>(text) : std::nullopt;
+  };
+}
+
+std::vector<std::string> environment_names() {
+  std::vector<std::string> names;
+  for (const option& o : options()) {
+    if (!o.variable.empty()) names.push_back(o.variable);
+  }
+  for (const special_variable& v : special_variables) names.emplace_back(v.name);
+  return names;
+}
+
+void apply_environment(const environment& env, settings& out, problem_list& problems) {
+  for (const option& o : options()) {
+    if (o.variable.empty()) continue;
+    if (auto text = non_empty(env, o.variable)) set_from_text(o, *text, out, problems);
+  }
+  for (const special_variable& v : special_variables) {
+    if (auto text = non_empty(env, v.name)) v.apply(*text, out, problems);
+  }
+}
+
+void resolve_tokens(const environment& env, settings& out, problem_list& problems) {
+  for (std::size_t i = 0; i < out.keys.size(); ++i) {
+    key_options& key = out.keys[i];
+    if (key.token_env.empty() || !key.token.empty()) continue;  // both: check() says so
+    std::string path = fmt::format("keys[{}].token_env", i);
+    if (auto token = non_empty(env, key.token_env)) {
+      key.token = *token;
+      key.token_env.clear();
+    } else {
+      problems.unreadable(path, fmt::format("key {} needs the environment variable {}, which "
+                                            "is not set",
+                                            in_quotes(key.id), in_quotes(key.token_env)));
+    }
+  }
+}
+
+}  // namespace signalbox::config

@@ -1,0 +1,75 @@
+#include "config/load.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "config/environment.hpp"
+#include "config/problems.hpp"
+#include "config/reader.hpp"
+#include "config/validate.hpp"
+#include "config/yaml.hpp"
+
+namespace signalbox::config {
+
+namespace embedded {
+extern const std::string_view demo_yaml;
+}
+
+namespace {
+
+std::string read_file(const std::filesystem::path& file) {
+  auto fail = [&](const std::string& why) -> std::string {
+    throw config_error(fmt::format("{}: {}", file.string(), why));
+  };
+  std::error_code ignored;  // what cannot be looked at cannot be opened either
+  if (std::filesystem::is_directory(file, ignored)) return fail("is a folder, expected a file");
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return fail(std::strerror(errno));
+  std::string text(max_yaml_bytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.bad()) return fail("cannot be read");
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > max_yaml_bytes) {
+    return fail(fmt::format("is larger than {} bytes, the most allowed", max_yaml_bytes));
+  }
+  return text;
+}
+
+// Defaults that depend on other options: whoever shortens request_timeout_s means all of a request.
+void fill_dependent_defaults(settings& s, const problem_list& problems) {
+  for (std::size_t i = 0; i < s.models.size(); ++i) {
+    model_options& m = s.models[i];
+    auto at_most = [&](double& option, const char* key, double limit) {
+      if (!problems.given(fmt::format("models[{}].{}", i, key))) option = std::min(option, limit);
+    };
+    at_most(m.first_byte_timeout_s, "first_byte_timeout_s", m.request_timeout_s);
+    at_most(m.stream_idle_timeout_s, "stream_idle_timeout_s", m.request_timeout_s);
+    at_most(m.expected_load_s, "expected_load_s", m.start_timeout_s);
+    if (m.upstream_model.empty()) m.upstream_model = m.name;
+  }
+}
+
+}  // namespace
+
+settings load(const std::optional<std::filesystem::path>& file, const environment& env) {
+  if (!file) return load_text(std::string(embedded::demo_yaml), "demo configuration", env);
+  return load_text(read_file(*file), file->string(), env);
+}
+
+settings load_text(const std::string& yaml, const std::string& name, const environment& env) {
+  settings s;
+  problem_list problems(name);
+  read_yaml(yaml, name, s, problems);
+  apply_environment(env, s, problems);
+  resolve_tokens(env, s, problems);
+  fill_dependent_defaults(s, problems);
+  check(s, problems);
+  problems.raise();
+  return s;
+}
+
+}  // namespace signalbox::config

@@ -1,0 +1,344 @@
+#include "config/schema.hpp"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+namespace signalbox::config {
+namespace {
+
+constexpr double day_s = 86400;
+constexpr double name_bytes = 200;
+constexpr double text_bytes = 4096;
+
+const std::vector<std::string> driver_words{"process", "external"};
+const std::vector<std::string> residency_words{"pinned", "on_demand", "exclusive"};
+
+// The struct of type T that an option belongs to; `index` counts only in lists.
+template <class T, class Settings>
+auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
+  using std::is_same_v;
+  if constexpr (is_same_v<T, server_options>)
+    return s.server;
+  else if constexpr (is_same_v<T, key_options>)
+    return s.keys.at(index);
+  else if constexpr (is_same_v<T, gpu_options>)
+    return s.gpus.at(index);
+  else if constexpr (is_same_v<T, model_options>)
+    return s.models.at(index);
+  else if constexpr (is_same_v<T, scheduling_options>)
+    return s.scheduling;
+  else if constexpr (is_same_v<T, database_options>)
+    return s.database;
+  else if constexpr (is_same_v<T, metrics_options>)
+    return s.metrics;
+  else if constexpr (is_same_v<T, log_options>)
+    return s.log;
+  else {
+    static_assert(is_same_v<T, settings>);
+    return s;
+  }
+}
+
+// A member of an enumeration is a word of the table, at the enumerator's number.
+template <class V>
+value to_value(const V& member, const std::vector<std::string>& words) {
+  if constexpr (std::is_enum_v<V>)
+    return words.at(static_cast<std::size_t>(member));
+  else if constexpr (std::is_same_v<V, std::uint32_t>)
+    return std::uint64_t{member};
+  else
+    return member;
+}
+
+template <class V>
+void assign(V& member, const value& v, const std::vector<std::string>& words) {
+  if constexpr (std::is_enum_v<V>) {
+    auto word = std::find(words.begin(), words.end(), std::get<std::string>(v));
+    member = static_cast<V>(word - words.begin());
+  } else if constexpr (std::is_same_v<V, std::uint32_t>) {
+    member = static_cast<std::uint32_t>(std::get<std::uint64_t>(v));  // bounds were checked
+  } else {
+    member = std::get<V>(v);
+  }
+}
+
+template <class V>
+constexpr value_kind kind_of() {
+  if constexpr (std::is_same_v<V, bool>)
+    return value_kind::boolean;
+  else if constexpr (std::is_same_v<V, std::uint32_t>)
+    return value_kind::integer;
+  else if constexpr (std::is_same_v<V, std::uint64_t>)
+    return value_kind::size;
+  else if constexpr (std::is_same_v<V, double>)
+    return value_kind::seconds;
+  else if constexpr (std::is_same_v<V, std::vector<std::string>>)
+    return value_kind::text_list;
+  else
+    return value_kind::text;
+}
+
+struct extras {
+  std::vector<std::string> words = {};
+  std::string variable = {};
+  bool required = false;
+  bool secret = false;
+  bool multiline = false;
+  bool bytes = false;  // a 32-bit integer that is a size
+};
+
+template <class T, class V>
+option row(std::string path, V T::*member, double min, double max, std::string description,
+           extras more = {}) {
+  auto set = [member, words = more.words](settings& s, std::size_t i, const value& v) {
+    assign(part<T>(s, i).*member, v, words);
+  };
+  auto get = [member, words = more.words](const settings& s, std::size_t i) {
+    return to_value(part<T>(s, i).*member, words);
+  };
+  return {std::move(path),
+          more.bytes ? value_kind::size : kind_of<V>(),
+          min,
+          max,
+          std::move(description),
+          set,
+          get,
+          std::move(more.words),
+          std::move(more.variable),
+          more.required,
+          more.secret,
+          more.multiline};
+}
+
+void add_server(std::vector<option>& out) {
+  using t = server_options;
+  out.push_back(row(
+      "server.listen", &t::listen, 1, 16,
+      "Addresses to serve on: ADDRESS:PORT, [IPv6]:PORT, localhost:PORT; port 0 takes a free one.",
+      {.variable = "SIGNALBOX_LISTEN"}));
+  out.push_back(row("server.shards", &t::shards, 0, 256,
+                    "Threads that serve requests; 0 takes half the cores, at least one.",
+                    {.variable = "SIGNALBOX_SHARDS"}));
+  out.push_back(row("server.body_limit", &t::body_limit, kib, gib,
+                    "Largest request body; a larger one is answered with 413."));
+  out.push_back(row("server.response_limit", &t::response_limit, kib, gib,
+                    "Largest answer of a runtime that is not streamed."));
+  out.push_back(row("server.header_limit", &t::header_limit, kib, mib,
+                    "Largest single request header field.", {.bytes = true}));
+  out.push_back(row("server.header_count_limit", &t::header_count_limit, 10, 1000,
+                    "Most header fields in one request."));
+  out.push_back(row("server.max_connections", &t::max_connections, 1, 1000000,
+                    "Most client connections of one shard."));
+  out.push_back(row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
+                    "Time a client has to send one request, and that an idle connection is kept."));
+  out.push_back(row("server.write_timeout_s", &t::write_timeout_s, 1, 3600,
+                    "Time after which a client that does not read its answer is dropped."));
+  out.push_back(row("server.stream_comment_grace_s", &t::stream_comment_grace_s, 0, 60,
+                    "Time a waiting stream stays silent before it gets its first comment line."));
+  out.push_back(
+      row("server.stream_comment_interval_s", &t::stream_comment_interval_s, 0.1, 15,
+          "Time between comment lines of a waiting stream; most clients give up after 15 to 30."));
+  out.push_back(
+      row("server.shutdown_grace_s", &t::shutdown_grace_s, 0, 3600,
+          "Time that requests in flight have to finish when the program is asked to stop."));
+}
+
+void add_keys_and_gpus(std::vector<option>& out) {
+  using k = key_options;
+  out.push_back(row("keys[].id", &k::id, 1, name_bytes,
+                    "Name of the key in usage records and logs; unique.", {.required = true}));
+  out.push_back(row(
+      "keys[].token", &k::token, 16, 512,
+      "The secret that clients send, visible ASCII. Exactly one of token and token_env is given.",
+      {.secret = true}));
+  out.push_back(
+      row("keys[].token_env", &k::token_env, 1, name_bytes,
+          "Environment variable that holds the token, to keep secrets out of this file."));
+  out.push_back(row(
+      "keys[].scopes", &k::scopes, 1, 6,
+      "What the key may be used for; admin includes all the others.",
+      {.words = {"realtime", "batch", "eval", "upload", "monitor", "admin"}, .required = true}));
+  out.push_back(row("gpus[].memory", &gpu_options::memory, mib, 1024.0 * 1024 * gib,
+                    "Memory of this GPU that models may use.", {.required = true}));
+}
+
+void add_models(std::vector<option>& out) {
+  using t = model_options;
+  out.push_back(row("models[].name", &t::name, 1, name_bytes,
+                    "Name that clients ask for; unique among all names and aliases.",
+                    {.required = true}));
+  out.push_back(row("models[].aliases", &t::aliases, 0, 100, "Other names of the same model."));
+  out.push_back(
+      row("models[].driver", &t::driver, 0, 0,
+          "process: the gateway starts and stops the runtime; external: it already runs elsewhere.",
+          {.words = driver_words}));
+  out.push_back(
+      row("models[].command", &t::command, 0, 1000,
+          "Program and arguments (driver process); {port}, {model} and {data} are replaced.",
+          {.multiline = true}));
+  out.push_back(
+      row("models[].environment", &t::environment, 0, 1000,
+          "NAME=VALUE entries added to the runtime's minimal environment (driver process).",
+          {.multiline = true}));
+  out.push_back(row("models[].endpoint", &t::endpoint, 0, text_bytes,
+                    "Where the runtime answers, as http://HOST:PORT (driver external)."));
+  out.push_back(row("models[].upstream_model", &t::upstream_model, 0, name_bytes,
+                    "Name that the runtime knows the model by; when empty, the model's name."));
+  out.push_back(row("models[].health_path", &t::health_path, 1, text_bytes,
+                    "Path that answers 200 once the runtime is ready."));
+  out.push_back(row("models[].gpu.memory", &t::gpu_memory, 0, 1024.0 * 1024 * gib,
+                    "GPU memory the model takes, on one GPU; 0 needs no GPU."));
+  out.push_back(
+      row("models[].residency", &t::residency, 0, 0,
+          "pinned: always loaded; on_demand: loaded on request; exclusive: alone on the machine.",
+          {.words = residency_words}));
+  out.push_back(row("models[].idle_unload_s", &t::idle_unload_s, 0, 365 * day_s,
+                    "An on_demand model without a request for this long is unloaded; 0 never."));
+  out.push_back(row("models[].max_concurrent", &t::max_concurrent, 1, 65536,
+                    "Most requests in flight at the runtime."));
+  out.push_back(
+      row("models[].max_waiting", &t::max_waiting, 0, 1000000,
+          "Most requests that wait; past it they are answered with 503 and Retry-After."));
+}
+
+void add_model_times(std::vector<option>& out) {
+  using t = model_options;
+  out.push_back(row("models[].start_timeout_s", &t::start_timeout_s, 0.1, day_s,
+                    "Time the runtime has from its start until it is ready."));
+  out.push_back(
+      row("models[].stop_grace_s", &t::stop_grace_s, 0, 3600, "Time between SIGTERM and SIGKILL."));
+  out.push_back(row("models[].drain_timeout_s", &t::drain_timeout_s, 0, day_s,
+                    "Time that requests in flight have to finish before the runtime is stopped."));
+  out.push_back(row("models[].queue_timeout_s", &t::queue_timeout_s, 0.1, day_s,
+                    "Longest time that a request waits for its turn."));
+  out.push_back(row("models[].request_timeout_s", &t::request_timeout_s, 0.1, day_s,
+                    "Longest time from a request's turn to the last byte of its answer."));
+  out.push_back(row("models[].first_byte_timeout_s", &t::first_byte_timeout_s, 0.1, day_s,
+                    "Longest time from a request's turn to the first byte of its answer; at most "
+                    "request_timeout_s."));
+  out.push_back(row("models[].stream_idle_timeout_s", &t::stream_idle_timeout_s, 0.1, day_s,
+                    "Longest silence inside a streamed answer; at most request_timeout_s."));
+  out.push_back(
+      row("models[].expected_load_s", &t::expected_load_s, 0, day_s,
+          "First guess of the load time, until it was measured; at most start_timeout_s."));
+}
+
+void add_the_rest(std::vector<option>& out) {
+  using t = scheduling_options;
+  out.push_back(row("scheduling.max_starvation_s", &t::max_starvation_s, 0.1, day_s,
+                    "A request that waited this long moves up one priority."));
+  out.push_back(row(
+      "scheduling.min_residency_s", &t::min_residency_s, 0, day_s,
+      "A model with work in flight keeps its GPU at least this long; at most max_swap_wait_s."));
+  out.push_back(row(
+      "scheduling.max_swap_wait_s", &t::max_swap_wait_s, 0.1, day_s,
+      "Longest time that requests for one model wait while another one with work holds the GPU."));
+  out.push_back(row("scheduling.load_backoff_s", &t::load_backoff_s, 0.01, 3600,
+                    "Pause after a failed load; doubles with each failure in a row."));
+  out.push_back(row("scheduling.load_backoff_max_s", &t::load_backoff_max_s, 0.01, day_s,
+                    "Longest pause after a failed load; at least load_backoff_s."));
+  out.push_back(row("scheduling.load_attempts", &t::load_attempts, 1, 1000,
+                    "Failed loads in a row until waiting requests are refused."));
+  out.push_back(row("database.url", &database_options::url, 0, text_bytes,
+                    "PostgreSQL connection URL; when empty, a private cluster in the data folder.",
+                    {.variable = "DATABASE_URL", .secret = true}));
+  out.push_back(
+      row("database.usage_buffer_rows", &database_options::usage_buffer_rows, 1000, 1e7,
+          "Usage records kept while the database is away; more are dropped, counted and logged."));
+  out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,
+                    "Serve /metrics without a credential.",
+                    {.variable = "SIGNALBOX_METRICS_PUBLIC"}));
+  out.push_back(row(
+      "log.level", &log_options::level, 0, 0, "Least severe messages to log.",
+      {.words = {"trace", "debug", "info", "warn", "error"}, .variable = "SIGNALBOX_LOG_LEVEL"}));
+  out.push_back(row("data_dir", &settings::data_dir, 1, text_bytes,
+                    "Folder for everything the program keeps: the private database, runtime logs.",
+                    {.variable = "SIGNALBOX_DATA_DIR"}));
+}
+
+template <class T>
+section list_section(std::string path, std::string description, std::size_t max_elements,
+                     std::vector<T> settings::*member) {
+  return {std::move(path), std::move(description), max_elements,
+          [member](settings& s, std::size_t n) { (s.*member).resize(n); },
+          [member](const settings& s) { return (s.*member).size(); }};
+}
+
+bool is_child(std::string_view path, std::string_view section_path, std::string_view& rest) {
+  if (!path.starts_with(section_path)) return false;
+  rest = path.substr(section_path.size());
+  if (section_path.empty()) return true;
+  if (!rest.starts_with('.')) return false;
+  rest.remove_prefix(1);
+  return true;
+}
+
+}  // namespace
+
+const std::vector<option>& options() {
+  static const std::vector<option> table = [] {
+    std::vector<option> out;
+    add_server(out);
+    add_keys_and_gpus(out);
+    add_models(out);
+    add_model_times(out);
+    add_the_rest(out);
+    return out;
+  }();
+  return table;
+}
+
+const std::vector<section>& sections() {
+  static const std::vector<section> table{
+      {"server", "The HTTP server and its limits."},
+      list_section("keys[]", "API keys. None: an admin key is made at the first start.", 10000,
+                   &settings::keys),
+      list_section("gpus[]", "The GPUs that models may use.", 64, &settings::gpus),
+      list_section("models[]", "The models that clients may ask for.", 1000, &settings::models),
+      {"models[].gpu", "What the model takes of a GPU."},
+      {"scheduling", "Who waits and who yields."},
+      {"database", "Where usage and crashes are kept."},
+      {"metrics", "The Prometheus endpoint."},
+      {"log", "The program's own log."},
+  };
+  return table;
+}
+
+const option* find_option(std::string_view path) {
+  auto found = std::find_if(options().begin(), options().end(),
+                            [&](const option& o) { return o.path == path; });
+  return found == options().end() ? nullptr : &*found;
+}
+
+const section* find_section(std::string_view path) {
+  auto found = std::find_if(sections().begin(), sections().end(),
+                            [&](const section& s) { return s.path == path; });
+  return found == sections().end() ? nullptr : &*found;
+}
+
+const section* list_of(const option& o) {
+  auto bracket = o.path.find("[]");
+  if (bracket == std::string::npos) return nullptr;
+  return find_section(std::string_view(o.path).substr(0, bracket + 2));
+}
+
+std::string element_path(const option& o, std::size_t index) {
+  std::string path = o.path;
+  auto bracket = path.find("[]");
+  if (bracket != std::string::npos) path.insert(bracket + 1, std::to_string(index));
+  return path;
+}
+
+std::vector<std::string> keys_under(std::string_view section_path) {
+  std::vector<std::string> keys;
+  for (const option& o : options()) {
+    std::string_view rest;
+    if (!is_child(o.path, section_path, rest)) continue;
+    std::string key(rest.substr(0, rest.find_first_of(".[")));
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+}  // namespace signalbox::config

@@ -1,0 +1,100 @@
+// Every option of the program, with its default. Bounds, file keys and environment names stand in
+// config/schema.cpp; settings reach the rest of the program validated and are never changed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace signalbox::config {
+
+inline constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib;
+
+struct server_options {
+  std::vector<std::string> listen{"127.0.0.1:8000"};  // ADDR:PORT, [v6]:PORT
+  std::uint32_t shards = 0;                           // 0: half the cores, at least one
+  std::uint64_t body_limit = 32 * mib;                // request body, bytes
+  std::uint64_t response_limit = 64 * mib;            // non-streamed answer of a runtime, bytes
+  std::uint32_t header_limit = 32 * 1024;             // one header field, bytes
+  std::uint32_t header_count_limit = 100;
+  std::uint32_t max_connections = 20000;     // per shard
+  std::uint32_t header_read_timeout_s = 15;  // to read one request, and when idle
+  std::uint32_t write_timeout_s = 30;        // a client that does not read its answer
+  double stream_comment_grace_s = 2.0;       // how long a waiting stream stays silent
+  double stream_comment_interval_s = 10.0;   // then a comment line this often; at most 15
+  double shutdown_grace_s = 10.0;            // requests in flight may finish this long
+};
+
+struct key_options {
+  std::string id;
+  std::string token;      // exactly one of token, token_env
+  std::string token_env;  // resolved into token while loading
+  std::vector<std::string> scopes;
+};
+
+struct gpu_options {
+  std::uint64_t memory = 0;  // bytes
+};
+
+enum class driver_kind : std::uint8_t { process, external };
+enum class residency : std::uint8_t { pinned, on_demand, exclusive };
+
+struct model_options {
+  std::string name;
+  std::vector<std::string> aliases;
+  driver_kind driver = driver_kind::process;
+  std::vector<std::string> command;      // process: argv; {port}, {model}, {data} are replaced
+  std::vector<std::string> environment;  // process: NAME=VALUE, added to a minimal environment
+  std::string endpoint;                  // external: http://host:port
+  std::string upstream_model;            // the name the runtime knows it by; default: name
+  std::string health_path = "/health";   // ready when this answers 200
+  std::uint64_t gpu_memory = 0;          // bytes on one GPU; 0: needs no GPU
+  config::residency residency = residency::on_demand;
+  double idle_unload_s = 600;  // 0: never
+  std::uint32_t max_concurrent = 10;
+  std::uint32_t max_waiting = 100;
+  double start_timeout_s = 120;    // from spawn to ready
+  double stop_grace_s = 10;        // from SIGTERM to SIGKILL
+  double drain_timeout_s = 60;     // in-flight work may finish this long before a stop
+  double queue_timeout_s = 300;    // a ticket waits at most this long
+  double request_timeout_s = 600;  // from permit to the last byte
+  double first_byte_timeout_s = 300;
+  double stream_idle_timeout_s = 120;  // between two reads of a stream
+  double expected_load_s = 10;         // first guess of the load time; then measured
+};
+
+struct scheduling_options {
+  double max_starvation_s = 30;  // a waiting ticket moves up one priority after this long
+  double min_residency_s = 5;    // a model with work in flight is not evicted before
+  double max_swap_wait_s = 30;   // the longest another model's oldest ticket waits for its turn
+  double load_backoff_s = 1;     // after a failed load; doubles, up to load_backoff_max_s
+  double load_backoff_max_s = 60;
+  std::uint32_t load_attempts = 3;  // failures in a row until waiting requests are refused
+};
+
+struct database_options {
+  std::string url;                           // empty: a private cluster in the data folder
+  std::uint32_t usage_buffer_rows = 100000;  // kept while the database is away; more are dropped
+};
+
+struct metrics_options {
+  bool is_public = false;  // key "public": /metrics without a credential
+};
+
+struct log_options {
+  std::string level = "info";  // trace | debug | info | warn | error
+};
+
+struct settings {
+  server_options server;
+  std::vector<key_options> keys;
+  std::vector<gpu_options> gpus;
+  std::vector<model_options> models;
+  scheduling_options scheduling;
+  database_options database;
+  metrics_options metrics;
+  log_options log;
+  std::string data_dir = "data";
+};
+
+}  // namespace signalbox::config

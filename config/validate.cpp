@@ -1,0 +1,240 @@
+#include "config/validate.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "config/address.hpp"
+#include "config/load.hpp"
+#include "config/placement.hpp"
+#include "config/schema.hpp"
+#include "config/values.hpp"
+
+namespace signalbox::config {
+namespace {
+
+// Settings that did not come through the reader (or were changed since) have their bounds checked
+// here; for the others this finds nothing new.
+void check_bounds(const settings& s, problem_list& problems) {
+  for (const section& list : sections()) {
+    if (list.is_list() && list.size(s) > list.max_elements) {
+      problems.unrelated(
+          list.path.substr(0, list.path.size() - 2),
+          fmt::format("found {} entries, allowed up to {}", list.size(s), list.max_elements));
+    }
+  }
+  for (const option& o : options()) {
+    const section* list = list_of(o);
+    for (std::size_t i = 0, n = list != nullptr ? list->size(s) : 1; i < n; ++i) {
+      value v = o.get(s, i);
+      auto* text = std::get_if<std::string>(&v);
+      bool not_given = !o.required && list != nullptr && text != nullptr && text->empty();
+      if (not_given) continue;
+      if (auto bad = out_of_bounds(o, v)) problems.unrelated(element_path(o, i), *bad);
+    }
+  }
+}
+
+void check_server(const server_options& server, problem_list& problems) {
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < server.listen.size(); ++i) {
+    std::string path = fmt::format("server.listen[{}]", i);
+    auto parsed = parse_listen(server.listen[i]);
+    if (!parsed) {
+      problems.unrelated(path, fmt::format("found {}, allowed ADDRESS:PORT with an IPv4 address, "
+                                           "an [IPv6] address or localhost, and a port from 0 to "
+                                           "65535",
+                                           in_quotes(server.listen[i])));
+    } else if (parsed->port != 0 && !seen.insert(to_string(*parsed)).second) {
+      problems.unrelated(path, fmt::format("found {} a second time", in_quotes(server.listen[i])));
+    }
+  }
+  if (server.header_limit > server.body_limit) {
+    problems.unrelated("server.header_limit", fmt::format("found {}, allowed up to body_limit ({})",
+                                                          format_size(server.header_limit),
+                                                          format_size(server.body_limit)));
+  }
+}
+
+bool is_visible_ascii(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+void check_keys(const std::vector<key_options>& keys, problem_list& problems) {
+  std::map<std::string, std::size_t> ids, tokens;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const key_options& key = keys[i];
+    std::string path = fmt::format("keys[{}]", i);
+    if (!key.id.empty() && !ids.emplace(key.id, i).second) {
+      problems.unrelated(path + ".id", fmt::format("found {}, which keys[{}] has already",
+                                                   in_quotes(key.id), ids[key.id]));
+    }
+    if (key.token.empty() == key.token_env.empty()) {
+      problems.unrelated(path, key.token.empty()
+                                   ? "found neither token nor token_env, allowed one of them"
+                                   : "found both token and token_env, allowed one of them");
+    } else if (!is_visible_ascii(key.token)) {
+      problems.unrelated(path + ".token",
+                         "found a blank, a control character or a character "
+                         "beyond ASCII, allowed visible ASCII");
+    } else if (!key.token.empty() && !tokens.emplace(key.token, i).second) {
+      problems.unrelated(path + ".token", fmt::format("found the token that keys[{}] has already",
+                                                      tokens[key.token]));
+    }
+    std::set<std::string> scopes(key.scopes.begin(), key.scopes.end());
+    if (scopes.size() != key.scopes.size()) {
+      problems.unrelated(path + ".scopes", "found a scope twice, allowed once");
+    }
+  }
+}
+
+bool is_utf8(const std::string& text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
+// Names appear in URLs, headers, metrics and logs.
+void check_model_name(const std::string& name, const std::string& path,
+                      std::map<std::string, std::string>& seen, problem_list& problems) {
+  constexpr std::size_t most = 200;
+  if (name.empty() || name.size() > most || name.front() == ' ' || name.back() == ' ' ||
+      !is_utf8(name)) {
+    problems.unrelated(path, fmt::format("found {}, allowed UTF-8 of 1 to {} bytes without blanks "
+                                         "around it",
+                                         in_quotes(name), most));
+    return;
+  }
+  auto [first, is_new] = seen.emplace(name, path);
+  if (!is_new) {
+    problems.unrelated(path,
+                       fmt::format("found {}, which {} is already", in_quotes(name), first->second),
+                       {first->second});
+  }
+}
+
+void check_process_model(const model_options& m, const std::string& path, problem_list& problems) {
+  if (m.command.empty() || m.command.front().empty()) {
+    problems.unrelated(path, "found no command, which driver process needs");
+  } else {
+    auto mentions_port = [](const std::string& text) {
+      return text.find("{port}") != std::string::npos;
+    };
+    if (std::none_of(m.command.begin(), m.command.end(), mentions_port)) {
+      problems.unrelated(path + ".command",
+                         "found no {port}, without which the runtime cannot know where to serve");
+    }
+  }
+  if (!m.endpoint.empty()) {
+    problems.unrelated(path + ".endpoint", "allowed with driver external only");
+  }
+  for (std::size_t i = 0; i < m.environment.size(); ++i) {
+    auto equals = m.environment[i].find('=');
+    if (equals == std::string::npos || equals == 0) {
+      problems.unrelated(fmt::format("{}.environment[{}]", path, i),
+                         "found an entry without a name and =, allowed NAME=VALUE");
+    }
+  }
+}
+
+void check_external_model(const model_options& m, const std::string& path, problem_list& problems) {
+  if (m.endpoint.empty()) {
+    problems.unrelated(path, "found no endpoint, which driver external needs");
+  } else if (!parse_endpoint(m.endpoint)) {
+    problems.unrelated(path + ".endpoint",
+                       fmt::format("found {}, allowed http://HOST:PORT", in_quotes(m.endpoint)));
+  }
+  auto only_process = [&](bool given, const char* key) {
+    if (given) problems.unrelated(path + key, "allowed with driver process only");
+  };
+  only_process(!m.command.empty(), ".command");
+  only_process(!m.environment.empty(), ".environment");
+  // It is not ours to stop, so it cannot take part in who yields to whom.
+  only_process(m.gpu_memory != 0, ".gpu.memory");
+  only_process(m.residency != residency::on_demand, ".residency");
+}
+
+void check_times(const model_options& m, const std::string& path, problem_list& problems) {
+  auto at_most = [&](double found, const char* key, double limit, const char* limit_key) {
+    if (found <= limit) return;
+    problems.unrelated(fmt::format("{}.{}", path, key),
+                       fmt::format("found {}, allowed up to {} ({})", found, limit_key, limit));
+  };
+  at_most(m.first_byte_timeout_s, "first_byte_timeout_s", m.request_timeout_s, "request_timeout_s");
+  at_most(m.stream_idle_timeout_s, "stream_idle_timeout_s", m.request_timeout_s,
+          "request_timeout_s");
+  at_most(m.expected_load_s, "expected_load_s", m.start_timeout_s, "start_timeout_s");
+}
+
+void check_models(const settings& s, problem_list& problems) {
+  if (s.models.empty()) problems.unrelated("models", "found none, allowed at least one");
+  std::map<std::string, std::string> names;  // to the path where it was first
+  for (std::size_t i = 0; i < s.models.size(); ++i) {
+    const model_options& m = s.models[i];
+    std::string path = fmt::format("models[{}]", i);
+    if (!m.name.empty()) check_model_name(m.name, path + ".name", names, problems);
+    for (std::size_t k = 0; k < m.aliases.size(); ++k) {
+      check_model_name(m.aliases[k], fmt::format("{}.aliases[{}]", path, k), names, problems);
+    }
+    if (m.driver == driver_kind::process)
+      check_process_model(m, path, problems);
+    else
+      check_external_model(m, path, problems);
+    if (!m.health_path.starts_with('/') || !is_visible_ascii(m.health_path)) {
+      problems.unrelated(path + ".health_path",
+                         fmt::format("found {}, allowed a path that begins with / and has no "
+                                     "blanks",
+                                     in_quotes(m.health_path)));
+    }
+    check_times(m, path, problems);
+  }
+}
+
+void check_scheduling(const scheduling_options& o, problem_list& problems) {
+  if (o.load_backoff_s > o.load_backoff_max_s) {
+    problems.unrelated("scheduling.load_backoff_s",
+                       fmt::format("found {}, allowed up to load_backoff_max_s ({})",
+                                   o.load_backoff_s, o.load_backoff_max_s));
+  }
+  if (o.min_residency_s > o.max_swap_wait_s) {
+    problems.unrelated("scheduling.min_residency_s",
+                       fmt::format("found {}, allowed up to max_swap_wait_s ({})",
+                                   o.min_residency_s, o.max_swap_wait_s));
+  }
+}
+
+void check_database(const database_options& o, problem_list& problems) {
+  // libpqxx also takes "host=… dbname=…".
+  if (o.url.empty() || o.url.starts_with("postgresql://") || o.url.starts_with("postgres://") ||
+      o.url.find('=') != std::string::npos) {
+    return;
+  }
+  problems.unrelated("database.url",
+                     "found something else, allowed postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
+}
+
+}  // namespace
+
+void check(const settings& s, problem_list& problems) {
+  check_bounds(s, problems);
+  check_server(s.server, problems);
+  check_keys(s.keys, problems);
+  check_models(s, problems);
+  check_placement(s, problems);
+  check_scheduling(s.scheduling, problems);
+  check_database(s.database, problems);
+}
+
+void validate(const settings& s) {
+  problem_list problems("");
+  check(s, problems);
+  problems.raise();
+}
+
+}  // namespace signalbox::config

@@ -1,0 +1,22 @@
+// What reading settings and converting YAML to JSON share: a bounded, strict view of yaml-cpp.
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <cstddef>
+#include <string>
+
+namespace signalbox::config {
+
+inline constexpr std::size_t max_yaml_bytes = 1024 * 1024;
+// Aliases make a small text stand for a huge tree: this many nodes are looked at.
+inline constexpr std::size_t max_yaml_nodes = 100'000;
+
+// The only document in `text`. Throws config_error "name:line:column: …" on a syntax error or a
+// second document, and on too much text.
+YAML::Node parse_yaml(const std::string& text, const std::string& name);
+
+unsigned line_of(const YAML::Node& node);  // from 1; 0: unknown
+bool is_plain(const YAML::Node& node);     // a scalar without quotes or tag
+
+}  // namespace signalbox::config
