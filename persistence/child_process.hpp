@@ -1,0 +1,62 @@
+// One program started and watched: as another user if asked, never outliving this process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace signalbox::persistence {
+
+struct account {
+  std::string name;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;
+};
+
+std::optional<account> find_account(const std::string& name);
+std::optional<account> find_account(uid_t uid);
+
+struct child_command {
+  std::vector<std::string> argv;       // argv[0] is the path of the program
+  std::optional<account> run_as;       // needs root
+  std::filesystem::path folder = "/";  // to run in
+  std::filesystem::path output;        // appended to; empty: thrown away
+  int death_signal = 0;                // what it gets when this process dies
+};
+
+class child_process {
+ public:
+  // Throws std::system_error when it cannot be started. (A program that cannot be executed ends
+  // with status 127.)
+  explicit child_process(const child_command& command);
+  ~child_process();  // kills it if it still runs
+  child_process(const child_process&) = delete;
+  child_process& operator=(const child_process&) = delete;
+
+  pid_t pid() const { return pid_; }
+  void signal(int number);  // nothing when it has ended
+  // Its wait status, as soon as it has ended.
+  std::optional<int> wait_for(std::chrono::milliseconds limit);
+
+ private:
+  void keep(const child_command& command);
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  pid_t pid_ = 0;  // 0: not started yet
+  int error_ = 0;  // errno of a failed start
+  std::optional<int> status_;
+  // A death signal is sent when the *thread* that forked ends, so this one lives as long as the
+  // child.
+  std::thread keeper_;
+};
+
+}  // namespace signalbox::persistence

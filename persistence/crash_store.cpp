@@ -1,0 +1,88 @@
+#include <algorithm>
+#include <map>
+
+#include "persistence/session.hpp"
+#include "persistence/stores.hpp"
+#include "persistence/text.hpp"
+
+namespace signalbox::persistence {
+
+namespace {
+
+constexpr std::size_t name_limit = 256;     // bytes
+constexpr std::size_t detail_limit = 4096;  // bytes
+constexpr std::size_t line_limit = 4096;    // bytes
+constexpr std::size_t lines_limit = 200;
+constexpr std::uint32_t newest_limit = 1000;
+constexpr std::int64_t kept_crashes = 10000;
+
+constexpr const char* insert_crash =
+    "INSERT INTO crashes (at, model, reason, detail, log_tail)"
+    " VALUES (timestamptz 'epoch' + $1::bigint * interval '1 microsecond', $2, $3, $4, $5::text[])"
+    " RETURNING id";
+
+// Ids only grow, so the primary key finds what is to go.
+constexpr const char* delete_old = "DELETE FROM crashes WHERE id <= $1";
+
+constexpr const char* select_newest =
+    "SELECT id, (extract(epoch FROM at) * 1000000)::bigint, model, reason, detail"
+    " FROM crashes ORDER BY at DESC, id DESC LIMIT $1";
+
+// The lines come as rows: the array parser of libpqxx 6.4 takes an unquoted ';' for a separator.
+constexpr const char* select_newest_lines =
+    "SELECT newest.id, tail.line"
+    " FROM (SELECT id, log_tail FROM crashes ORDER BY at DESC, id DESC LIMIT $1) newest,"
+    " unnest(newest.log_tail) WITH ORDINALITY tail(line, number)"
+    " ORDER BY newest.id, tail.number";
+
+// Both statements of newest() must see the same rows.
+using snapshot = pqxx::transaction<pqxx::isolation_level::repeatable_read>;
+
+std::string tail_literal(const std::vector<std::string>& lines) {
+  array_literal tail;
+  const std::size_t skipped = lines.size() > lines_limit ? lines.size() - lines_limit : 0;
+  for (std::size_t i = skipped; i < lines.size(); ++i) tail.add(clean_text(lines[i], line_limit));
+  return std::move(tail).take();
+}
+
+}  // namespace
+
+void crash_store::add(const crash_record& record) {
+  const auto since_epoch =
+      std::chrono::duration_cast<std::chrono::microseconds>(record.time.time_since_epoch());
+  db_.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    const pqxx::result inserted =
+        tx.exec_params(insert_crash, static_cast<std::int64_t>(since_epoch.count()),
+                       clean_text(record.model, name_limit), clean_text(record.reason, name_limit),
+                       clean_text(record.detail, detail_limit), tail_literal(record.log_tail));
+    tx.exec_params(delete_old, inserted[0][0].as<std::int64_t>() - kept_crashes);
+    tx.commit();
+  });
+}
+
+std::vector<crash_record> crash_store::newest(std::uint32_t limit) {
+  std::vector<crash_record> records;
+  const std::uint32_t count = std::min(limit, newest_limit);
+  db_.with_connection([&](session& session) {
+    std::map<std::int64_t, std::size_t> index_of;  // by id
+    snapshot tx(session.connection);
+    for (const auto& row : tx.exec_params(select_newest, count)) {
+      index_of[row[0].as<std::int64_t>()] = records.size();
+      const std::chrono::microseconds at(row[1].as<std::int64_t>());
+      records.push_back({std::chrono::system_clock::time_point(at),
+                         row[2].as<std::string>(),
+                         row[3].as<std::string>(),
+                         row[4].as<std::string>(),
+                         {}});
+    }
+    for (const auto& row : tx.exec_params(select_newest_lines, count)) {
+      crash_record& record = records[index_of.at(row[0].as<std::int64_t>())];
+      record.log_tail.push_back(row[1].as<std::string>());
+    }
+    tx.commit();
+  });
+  return records;
+}
+
+}  // namespace signalbox::persistence

@@ -1,0 +1,194 @@
+#include "persistence/database.hpp"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "persistence/session.hpp"
+
+namespace signalbox::persistence {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using session_ptr = std::unique_ptr<session>;
+
+constexpr auto wait_limit = std::chrono::seconds(5);
+constexpr auto retry_pause = std::chrono::milliseconds(50);
+
+constexpr std::array<std::pair<const char*, const char*>, 7> defaults{{
+    {"application_name", "signalbox"},
+    {"client_encoding", "UTF8"},
+    {"connect_timeout", "5"},
+    {"keepalives_idle", "30"},
+    {"keepalives_interval", "10"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "30000"},
+}};
+// Set for the session by the server; what the URL says in its own `options` comes later and wins.
+constexpr const char* session_options =
+    "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
+    " -c client_min_messages=warning";
+
+void append_option(std::string& out, const std::string& name, const std::string& value) {
+  out += name + "='";
+  for (const char character : value) {
+    if (character == '\'' || character == '\\') out += '\\';
+    out += character;
+  }
+  out += "' ";
+}
+
+// Both forms of a URL as name='value' pairs, with our defaults for what it does not say.
+std::string with_defaults(const std::string& url) {
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(
+      PQconninfoParse(url.c_str(), nullptr), &PQconninfoFree);
+  if (!parsed) {  // the text stays out of it: it may hold a password
+    throw std::invalid_argument(
+        "the database URL is malformed: expected postgresql://user:password@host:port/name, or "
+        "name=value pairs as libpq takes them");
+  }
+  std::string out;
+  std::string options = session_options;
+  for (const PQconninfoOption* option = parsed.get(); option->keyword; ++option) {
+    const std::string name = option->keyword;
+    if (name == "options") {
+      if (option->val) options += std::string(" ") + option->val;
+    } else if (option->val) {
+      append_option(out, name, option->val);
+    } else {
+      const auto found = std::find_if(defaults.begin(), defaults.end(),
+                                      [&](const auto& entry) { return name == entry.first; });
+      if (found != defaults.end()) append_option(out, name, found->second);
+    }
+  }
+  append_option(out, "options", options);
+  return out;
+}
+
+// The statement was fine and may succeed later: connection exceptions (08), a transaction that
+// ended (25006 read-only after a failover, 25P03 idle), resources (53), operator intervention (57:
+// shutdown, crash, starting up, cancelled by a timeout), I/O (58).
+bool is_transient(const std::string& sqlstate) {
+  const std::string type = sqlstate.substr(0, 2);
+  return type == "08" || type == "53" || type == "57" || type == "58" || sqlstate == "25006" ||
+         sqlstate == "25P03";
+}
+
+// An idle session has nothing to say: what can be read is its end, or why it ends.
+bool is_stale(session& idle) {
+  if (!idle.connection.is_open()) return true;
+  pollfd watched{idle.connection.sock(), POLLIN, 0};
+  return ::poll(&watched, 1, 0) != 0;
+}
+
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+// A server that starts up or recovers from a crash is worth a short wait.
+session_ptr connect(const std::string& url) {
+  const auto deadline = clock::now() + wait_limit;
+  while (true) {
+    try {
+      return std::make_unique<session>(url);
+    } catch (const std::exception& error) {
+      if (clock::now() >= deadline || PQping(url.c_str()) != PQPING_REJECT) {
+        throw database_unavailable("no connection to the database: " + one_line(error.what()));
+      }
+    }
+    std::this_thread::sleep_for(retry_pause);
+  }
+}
+
+}  // namespace
+
+struct database::pool {
+  const std::string url;
+  const std::size_t size;
+  std::mutex mutex;
+  std::condition_variable returned;
+  std::vector<session_ptr> idle;
+  std::size_t taken = 0;
+
+  pool(std::string connect_url, std::size_t limit) : url(std::move(connect_url)), size(limit) {}
+
+  session_ptr take() {
+    session_ptr found;
+    {
+      std::unique_lock lock(mutex);
+      if (!returned.wait_for(lock, wait_limit, [this] { return taken < size; })) {
+        throw database_unavailable(fmt::format("all {} database connections are busy", size));
+      }
+      ++taken;
+      if (!idle.empty()) {
+        found = std::move(idle.back());
+        idle.pop_back();
+      }
+    }
+    try {
+      if (found && is_stale(*found)) found.reset();
+      return found ? std::move(found) : connect(url);
+    } catch (...) {
+      give_back(nullptr);
+      throw;
+    }
+  }
+
+  void give_back(session_ptr used) {
+    {
+      const std::lock_guard lock(mutex);
+      --taken;
+      if (used) idle.push_back(std::move(used));
+    }
+    returned.notify_one();
+  }
+};
+
+database::database(std::string url, std::size_t pool_size)
+    : pool_(std::make_unique<pool>(with_defaults(url), std::max<std::size_t>(pool_size, 1))) {}
+
+database::~database() = default;
+
+void database::with_connection(const std::function<void(session&)>& work) {
+  session_ptr taken = pool_->take();
+  const auto fail = [&](const std::exception& error) {
+    taken.reset();
+    pool_->give_back(nullptr);
+    throw database_unavailable("the database went away: " + one_line(error.what()));
+  };
+  try {
+    work(*taken);
+  } catch (const pqxx::broken_connection& error) {
+    fail(error);
+  } catch (const pqxx::in_doubt_error& error) {
+    fail(error);
+  } catch (const pqxx::transaction_rollback& error) {  // deadlock, serialization, unknown outcome
+    fail(error);
+  } catch (const pqxx::sql_error& error) {
+    if (is_transient(error.sqlstate()) || !taken->connection.is_open()) fail(error);
+    pool_->give_back(std::move(taken));
+    throw;
+  } catch (const std::exception& error) {
+    if (!taken->connection.is_open()) fail(error);
+    pool_->give_back(std::move(taken));
+    throw;
+  } catch (...) {
+    taken.reset();
+    pool_->give_back(nullptr);
+    throw;
+  }
+  pool_->give_back(std::move(taken));
+}
+
+}  // namespace signalbox::persistence

@@ -1,0 +1,31 @@
+// The gateway's own PostgreSQL, for those who have none: a cluster in the data folder, reachable by
+// Unix socket only, started and stopped with the gateway.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace signalbox::persistence {
+
+// Started in the constructor: initdb on first use, then postgres as a child process (as root: both
+// under the user `postgres`, which gets to own the cluster's folder). A cluster left running by a
+// gateway that was killed is stopped first (its postmaster.pid tells), and PostgreSQL recovers by
+// itself. The child dies with the gateway (PR_SET_PDEATHSIG → SIGINT, fast shutdown). Throws
+// std::runtime_error that says what is missing (no PostgreSQL binaries, folder not writable, not
+// ready within 60 s: with the last lines of its log).
+class private_cluster {
+ public:
+  explicit private_cluster(std::filesystem::path data_dir);  // uses data_dir/postgres
+  ~private_cluster();                                        // fast shutdown, waits at most 30 s
+  private_cluster(const private_cluster&) = delete;
+  private_cluster& operator=(const private_cluster&) = delete;
+
+  const std::string& url() const;  // for database
+
+ private:
+  struct process;
+  std::unique_ptr<process> process_;
+};
+
+}  // namespace signalbox::persistence

@@ -1,0 +1,40 @@
+// One class for each table family; every statement has a name and stands in the .cpp of its store.
+// Blocking. All throw database_unavailable when the database is away.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "actors/messages.hpp"
+#include "persistence/database.hpp"
+
+namespace signalbox::persistence {
+
+class crash_store {
+ public:
+  explicit crash_store(database& db) : db_(db) {}
+  void add(const crash_record& record);
+  std::vector<crash_record> newest(std::uint32_t limit);  // newest first
+
+ private:
+  database& db_;
+};
+
+class usage_store {
+ public:
+  explicit usage_store(database& db) : db_(db) {}
+  // Adds the rows in one transaction, sorted by key so that two writers cannot deadlock. `batch_id`
+  // (a UUID made by the caller, kept over retries) makes it idempotent: a batch that was committed
+  // before, although the answer was lost, is not added again.
+  void add(const std::string& batch_id, std::vector<usage_row> rows);
+  // Everything of one day (days since 1970-01-01 UTC), or of all days with day < 0.
+  std::vector<usage_row> rows_of_day(std::int32_t day);
+
+ private:
+  database& db_;
+};
+
+// A random (version 4) UUID in text form.
+std::string make_uuid();
+
+}  // namespace signalbox::persistence
