@@ -1,0 +1,42 @@
+// From a model's configuration to a running guard: which program, which arguments, which
+// environment, and a spawn that is safe in a process with many threads.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtimes/driver.hpp"
+#include "runtimes/unique_fd.hpp"
+
+namespace signalbox::runtimes {
+
+inline constexpr const char* run_marker = "SIGNALBOX_RUN";  // in the environment of a whole tree
+
+// Our own program directory first, then PATH; a name with a slash is taken as it is.
+std::optional<std::string> find_program(const std::string& name, const std::string& program_dir,
+                                        const std::string& path);
+
+// The command with {port}, {model} and {data} replaced.
+std::vector<std::string> make_arguments(const config::model_options& model, std::uint16_t port,
+                                        const std::string& data_dir);
+
+// Little is inherited (PATH, HOME, LANG), so that a runtime behaves the same from every shell.
+std::vector<std::string> make_environment(const config::model_options& model,
+                                          const run_request& request, const std::string& run_id);
+
+struct guard_process {
+  pid_t pid = -1;
+  unique_fd pidfd;    // readable when the guard has ended
+  unique_fd control;  // guard_protocol.hpp
+  unique_fd output;   // stdout and stderr of the runtime, non-blocking
+};
+
+// Throws std::system_error.
+guard_process spawn_guard(const std::string& guard_path, std::vector<std::string> arguments,
+                          std::vector<std::string> environment);
+
+}  // namespace signalbox::runtimes

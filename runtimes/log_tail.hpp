@@ -1,0 +1,35 @@
+// The output of a runtime as clean lines, of which the last ones are kept.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace signalbox::runtimes {
+
+class log_tail {
+ public:
+  static constexpr std::size_t line_limit = 4096;  // bytes; the rest of a longer line is cut off
+  static constexpr std::size_t lines_kept = 200;
+
+  explicit log_tail(std::function<void(const std::string&)> on_line)
+      : on_line_(std::move(on_line)) {}
+
+  void add(std::string_view bytes);
+  void end();  // the last line may lack its end
+
+  std::vector<std::string> lines() const { return {lines_.begin(), lines_.end()}; }
+
+ private:
+  std::function<void(const std::string&)> on_line_;
+  std::string open_line_;
+  std::deque<std::string> lines_;
+};
+
+// Valid UTF-8 without control characters: what is invalid becomes U+FFFD, so that the text can stand
+// in JSON and in a database.
+std::string clean_text(std::string_view raw);
+
+}  // namespace signalbox::runtimes

@@ -1,0 +1,25 @@
+// Free loopback ports for runtimes. They lie below the range from which the kernel takes ports for
+// outgoing connections: nothing that connects somewhere, our own probes included, can take the port
+// in the time between our choice and the runtime's bind.
+#pragma once
+
+#include <cstdint>
+#include <set>
+
+namespace signalbox::runtimes {
+
+class port_pool {
+ public:
+  port_pool();
+
+  std::uint16_t take();  // throws std::runtime_error when none is free
+  void give_back(std::uint16_t port) { taken_.erase(port); }
+
+ private:
+  std::uint16_t first_;
+  std::uint16_t count_;
+  std::uint16_t next_;  // offset; random at first, so that two gateways rarely meet
+  std::set<std::uint16_t> taken_;
+};
+
+}  // namespace signalbox::runtimes

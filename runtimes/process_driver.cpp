@@ -1,0 +1,238 @@
+#include "runtimes/process_driver.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <limits>
+#include <random>
+
+#include "config/load.hpp"
+#include "runtimes/exit_report.hpp"
+#include "runtimes/guard_protocol.hpp"
+#include "runtimes/leftovers.hpp"
+
+namespace signalbox::runtimes {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+constexpr duration probe_gap = 5ms;        // between the end of a probe and the next one
+constexpr duration probe_gap_max = 8ms;    // with a runtime that answers slowly, or not yet
+constexpr duration probe_timeout = 2s;
+constexpr duration clean_up_gap = 10ms;
+constexpr std::size_t output_turn = 256 * 1024;  // bytes read before others have their turn
+
+std::string make_run_id() {
+  static const unsigned salt = std::random_device{}();
+  static std::atomic<std::uint64_t> count{0};
+  return fmt::format("{}-{:08x}-{}", getpid(), salt, ++count);
+}
+
+time_point now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+process_run::process_run(asio::io_context& io, port_pool& ports, const driver_options& options,
+                         const config::model_options& model, run_request request,
+                         event_callback on_event)
+    : run(io, model, request, std::move(on_event)),
+      ports_(ports),
+      options_(options),
+      log_([name = model.name](const std::string& line) { spdlog::debug("[{}] {}", name, line); }),
+      run_id_(make_run_id()),
+      guard_(io),
+      control_(io),
+      output_(io),
+      start_timer_(io),
+      timer_(io) {}
+
+void process_run::begin() {
+  try {
+    launch();
+  } catch (const std::exception& error) {
+    never_started(fmt::format("cannot start the guard: {}", error.what()));
+  }
+}
+
+void process_run::launch() {
+  const auto path = config::process_environment()("PATH").value_or("/usr/bin:/bin");
+  const auto wanted = model_.command.empty() ? std::string() : model_.command.front();
+  const auto program = find_program(wanted, options_.program_dir, path);
+  if (!program) return never_started(fmt::format("command not found: {}", wanted));
+  port_ = ports_.take();
+  auto arguments = make_arguments(model_, port_, options_.data_dir);
+  arguments.front() = *program;
+  auto guard = spawn_guard(options_.program_dir + "/signalbox-guard", std::move(arguments),
+                           make_environment(model_, request_, run_id_));
+  guard_pid_ = guard.pid;
+  guard_.assign(guard.pidfd.release());
+  control_.assign(guard.control.release());
+  output_.assign(guard.output.release());
+  on_readable(guard_, &process_run::guard_ended);
+  on_readable(control_, &process_run::control_readable);
+  on_readable(output_, &process_run::output_readable);
+  after(start_timer_, request_.start_timeout, &process_run::start_timed_out);
+}
+
+void process_run::never_started(const std::string& why) {
+  tell_exited(stop_asked_ ? scheduling::exit_reason::asked : scheduling::exit_reason::start_failed,
+              why);
+  release();
+}
+
+void process_run::on_readable(asio::posix::stream_descriptor& fd, handler then) {
+  fd.async_wait(asio::posix::stream_descriptor::wait_read,
+                [self = self_as<process_run>(), then](const auto& error) {
+                  if (!error && !self->released()) (self.get()->*then)();
+                });
+}
+
+void process_run::after(asio::steady_timer& timer, duration delay, handler then) {
+  timer.expires_after(delay);
+  timer.async_wait([self = self_as<process_run>(), then](const auto& error) {
+    if (!error && !self->released()) (self.get()->*then)();
+  });
+}
+
+void process_run::output_readable() {
+  if (read_output()) on_readable(output_, &process_run::output_readable);
+}
+
+// False: the last writer is gone.
+bool process_run::read_output() {
+  std::array<char, 16 * 1024> buffer;
+  for (std::size_t total = 0; total < output_turn;) {
+    const auto size = ::read(output_.native_handle(), buffer.data(), buffer.size());
+    if (size < 0) return errno == EAGAIN || errno == EINTR;
+    if (size == 0) return false;
+    log_.add({buffer.data(), static_cast<std::size_t>(size)});
+    total += static_cast<std::size_t>(size);
+  }
+  return true;
+}
+
+void process_run::control_readable() {
+  if (read_control()) on_readable(control_, &process_run::control_readable);
+}
+
+// False: the guard is gone.
+bool process_run::read_control() {
+  for (;;) {
+    guard_message message{};
+    const auto size = recv(control_.native_handle(), &message, sizeof message, MSG_DONTWAIT);
+    if (size < 0) return errno == EAGAIN || errno == EINTR;
+    if (size != sizeof message) return false;
+    switch (message.word) {
+      case guard_word::spawned:
+        tell_spawned(message.value);
+        probe();
+        break;
+      case guard_word::exec_failed:
+        exec_error_ = std::strerror(message.value);
+        break;
+      case guard_word::exited:
+        main_ended(message.value);
+        break;
+      case guard_word::stop:
+        break;
+    }
+  }
+}
+
+void process_run::main_ended(std::optional<int> wait_status) {
+  if (exited()) return;
+  read_output();  // what it wrote before its end is in the pipe by now
+  log_.end();
+  start_timer_.cancel();
+  timer_.cancel();
+  auto lines = log_.lines();
+  const auto report = explain_exit({.stop_asked = stop_asked_,
+                                    .start_timed_out = start_timed_out_,
+                                    .was_ready = ready(),
+                                    .start_timeout = request_.start_timeout,
+                                    .wait_status = wait_status,
+                                    .log_tail = lines});
+  tell_exited(report.reason, report.detail, std::move(lines));
+}
+
+void process_run::guard_ended() {
+  read_control();  // its last words
+  int status = 0;
+  const bool regular = waitpid(guard_pid_, &status, 0) == guard_pid_ && WIFEXITED(status);
+  if (exec_error_) {
+    never_started(fmt::format("cannot run {}: {}", model_.command.front(), *exec_error_));
+    return;
+  }
+  main_ended(std::nullopt);
+  if (regular) {
+    release();  // it ends by itself only when nobody is left
+  } else {
+    spdlog::warn("the guard of model {} was killed; looking for what it left", model_.name);
+    clean_up();
+  }
+}
+
+void process_run::clean_up() {
+  if (kill_leftovers(run_id_, guard_pid_) == 0) return release();
+  after(timer_, clean_up_gap, &process_run::clean_up);
+}
+
+void process_run::release() {
+  boost::system::error_code ignored;
+  guard_.close(ignored);
+  control_.close(ignored);
+  output_.close(ignored);
+  start_timer_.cancel();
+  timer_.cancel();
+  if (port_ != 0) ports_.give_back(port_);
+  tell_released();
+}
+
+void process_run::probe() {
+  if (exited() || stop_asked_ || start_timed_out_) return;
+  probe_http(io_, "127.0.0.1", port_, model_.health_path, probe_timeout,
+             [self = self_as<process_run>(), asked_at = now()](probe_outcome outcome) {
+               self->probed(outcome, asked_at);
+             });
+}
+
+void process_run::probed(probe_outcome outcome, time_point asked_at) {
+  if (exited() || stop_asked_ || start_timed_out_) return;
+  if (outcome != probe_outcome::ok) {
+    // A runtime that is slow to answer is busy with loading: it is asked a little less often.
+    return after(timer_, std::clamp(now() - asked_at, probe_gap, probe_gap_max),
+                 &process_run::probe);
+  }
+  start_timer_.cancel();
+  tell_ready("127.0.0.1", port_);
+}
+
+void process_run::start_timed_out() {
+  if (ready() || stop_asked_) return;
+  start_timed_out_ = true;
+  send_stop(duration::zero());
+}
+
+void process_run::stop(duration grace) {
+  if (released()) return;
+  if (!start_timed_out_) stop_asked_ = true;
+  send_stop(grace);
+}
+
+void process_run::send_stop(duration grace) {
+  if (guard_pid_ < 0) return;
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(grace).count();
+  const auto value = std::clamp<std::int64_t>(ms, 0, std::numeric_limits<std::int32_t>::max());
+  const guard_message message{guard_word::stop, static_cast<std::int32_t>(value)};
+  // Fails only when the guard is gone, which its pidfd tells.
+  (void)!send(control_.native_handle(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+}  // namespace signalbox::runtimes

@@ -1,0 +1,63 @@
+// A runtime that is a process of ours, started behind a signalbox-guard.
+#pragma once
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <optional>
+#include <string>
+
+#include "runtimes/http_probe.hpp"
+#include "runtimes/launch.hpp"
+#include "runtimes/log_tail.hpp"
+#include "runtimes/port_pool.hpp"
+#include "runtimes/run.hpp"
+
+namespace signalbox::runtimes {
+
+class process_run : public run {
+ public:
+  process_run(boost::asio::io_context& io, port_pool& ports, const driver_options& options,
+              const config::model_options& model, run_request request, event_callback on_event);
+
+  void begin() override;
+  void stop(duration grace) override;
+
+ private:
+  using handler = void (process_run::*)();
+
+  void launch();
+  void never_started(const std::string& why);
+  void on_readable(boost::asio::posix::stream_descriptor& fd, handler then);
+  void after(boost::asio::steady_timer& timer, duration delay, handler then);
+
+  void output_readable();
+  bool read_output();
+  void control_readable();
+  bool read_control();
+  void guard_ended();
+  void clean_up();
+
+  void probe();
+  void probed(probe_outcome outcome, time_point asked_at);
+  void start_timed_out();
+  void main_ended(std::optional<int> wait_status);
+  void release();
+  void send_stop(duration grace);
+
+  port_pool& ports_;
+  const driver_options& options_;
+  log_tail log_;
+  std::string run_id_;
+  std::uint16_t port_ = 0;
+  pid_t guard_pid_ = -1;
+  boost::asio::posix::stream_descriptor guard_;
+  boost::asio::posix::stream_descriptor control_;
+  boost::asio::posix::stream_descriptor output_;
+  boost::asio::steady_timer start_timer_;
+  boost::asio::steady_timer timer_;  // until the next probe; after the exit, the next clean-up
+  bool stop_asked_ = false;
+  bool start_timed_out_ = false;
+  std::optional<std::string> exec_error_;
+};
+
+}  // namespace signalbox::runtimes

@@ -1,0 +1,73 @@
+// One run of one backend, as it lives on the driver's I/O thread. What a process and an external
+// endpoint have in common: the order of events, and that each comes at most once.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <future>
+#include <memory>
+
+#include "runtimes/driver.hpp"
+
+namespace signalbox::runtimes {
+
+class run : public std::enable_shared_from_this<run> {
+ public:
+  run(boost::asio::io_context& io, const config::model_options& model, run_request request,
+      event_callback on_event)
+      : io_(io),
+        model_(model),
+        request_(request),
+        on_event_(std::move(on_event)),
+        gone_(promise_.get_future().share()) {}
+  virtual ~run() = default;
+
+  virtual void begin() = 0;
+  virtual void stop(duration grace) = 0;
+
+  const std::shared_future<void>& gone() const { return gone_; }  // of any thread
+
+ protected:
+  void tell_spawned(std::int64_t pid) {
+    if (!exited_) on_event_(runtime_spawned{request_.incarnation, pid});
+  }
+  void tell_ready(const std::string& host, std::uint16_t port) {
+    if (exited_ || ready_) return;
+    ready_ = true;
+    on_event_(runtime_ready{request_.incarnation, host, port});
+  }
+  void tell_exited(scheduling::exit_reason reason, std::string detail,
+                   std::vector<std::string> log_tail = {}) {
+    if (exited_) return;
+    exited_ = true;
+    on_event_(runtime_exited{request_.incarnation, reason, std::move(detail),
+                             std::move(log_tail)});
+  }
+  void tell_released() {
+    if (released_) return;
+    released_ = true;
+    on_event_(runtime_released{request_.incarnation});
+    promise_.set_value();
+  }
+  bool ready() const { return ready_; }
+  bool exited() const { return exited_; }
+  bool released() const { return released_; }
+
+  template <typename Self>
+  std::shared_ptr<Self> self_as() {
+    return std::static_pointer_cast<Self>(shared_from_this());
+  }
+
+  boost::asio::io_context& io_;
+  const config::model_options model_;
+  const run_request request_;
+
+ private:
+  event_callback on_event_;
+  std::promise<void> promise_;
+  std::shared_future<void> gone_;
+  bool ready_ = false;
+  bool exited_ = false;
+  bool released_ = false;
+};
+
+}  // namespace signalbox::runtimes

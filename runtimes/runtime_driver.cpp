@@ -1,0 +1,101 @@
+// The one I/O thread, and the handles that other threads hold.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <thread>
+
+#include "runtimes/external_driver.hpp"
+#include "runtimes/process_driver.hpp"
+
+namespace signalbox::runtimes {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+constexpr auto destroy_timeout = 10s;  // SIGKILL needs milliseconds, a hung GPU driver for ever
+
+using io_ptr = std::shared_ptr<asio::io_context>;
+
+class handle : public runtime_handle {
+ public:
+  handle(io_ptr io, std::shared_ptr<run> r) : io_(std::move(io)), run_(std::move(r)) {}
+
+  ~handle() override {
+    stop(duration::zero());
+    if (io_->get_executor().running_in_this_thread()) return;  // it would wait for itself
+    if (run_->gone().wait_for(destroy_timeout) != std::future_status::ready) {
+      spdlog::error("a runtime does not end although it was killed");
+    }
+  }
+
+  void stop(duration grace) override {
+    asio::post(*io_, [r = run_, grace] { r->stop(grace); });
+  }
+
+ private:
+  io_ptr io_;  // may outlive its thread: then nothing runs any more, and posts are harmless
+  std::shared_ptr<run> run_;
+};
+
+class driver : public runtime_driver {
+ public:
+  explicit driver(driver_options options)
+      : options_(std::move(options)), thread_([this] { io_->run(); }) {}
+
+  // Whatever still runs is killed, although its handle still exists.
+  ~driver() override {
+    std::vector<std::shared_ptr<run>> left;
+    std::promise<void> collected;
+    asio::post(*io_, [&] {
+      for (const auto& weak : runs_) {
+        if (auto r = weak.lock()) {
+          r->stop(duration::zero());
+          left.push_back(std::move(r));
+        }
+      }
+      collected.set_value();
+    });
+    collected.get_future().wait();
+    const auto deadline = std::chrono::steady_clock::now() + destroy_timeout;
+    for (const auto& r : left) r->gone().wait_until(deadline);
+    io_->stop();
+    thread_.join();
+  }
+
+  std::unique_ptr<runtime_handle> start(const config::model_options& model,
+                                        const run_request& request,
+                                        event_callback on_event) override {
+    std::shared_ptr<run> r;
+    if (model.driver == config::driver_kind::external) {
+      r = std::make_shared<external_run>(*io_, model, request, std::move(on_event));
+    } else {
+      r = std::make_shared<process_run>(*io_, ports_, options_, model, request,
+                                        std::move(on_event));
+    }
+    asio::post(*io_, [this, r] {
+      std::erase_if(runs_, [](const auto& other) { return other.expired(); });
+      runs_.push_back(r);
+      r->begin();
+    });
+    return std::make_unique<handle>(io_, std::move(r));
+  }
+
+ private:
+  const driver_options options_;
+  io_ptr io_ = std::make_shared<asio::io_context>(1);
+  asio::executor_work_guard<asio::io_context::executor_type> keep_running_{io_->get_executor()};
+  port_pool ports_;
+  std::vector<std::weak_ptr<run>> runs_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<runtime_driver> make_runtime_driver(driver_options options) {
+  return std::make_unique<driver>(std::move(options));
+}
+
+}  // namespace signalbox::runtimes

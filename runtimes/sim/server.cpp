@@ -1,0 +1,300 @@
+#include "runtimes/sim/server.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <restinio/all.hpp>
+#include <unordered_map>
+
+#include "runtimes/sim/generation.hpp"
+
+namespace signalbox::sim {
+namespace {
+
+namespace asio = restinio::asio_ns;
+using restinio::request_handle_t;
+
+constexpr std::size_t max_connections = 20000;
+
+// Tells when a connection is gone, so that its requests stop.
+class leave_listener {
+ public:
+  explicit leave_listener(std::function<void(restinio::connection_id_t)> on_closed)
+      : on_closed_(std::move(on_closed)) {}
+  void state_changed(const restinio::connection_state::notice_t& notice) noexcept {
+    if (std::holds_alternative<restinio::connection_state::closed_t>(notice.cause())) {
+      on_closed_(notice.connection_id());
+    }
+  }
+
+ private:
+  std::function<void(restinio::connection_id_t)> on_closed_;
+};
+
+struct sim_traits : restinio::single_thread_traits_t<restinio::asio_timer_manager_t,
+                                                     restinio::null_logger_t> {
+  using connection_state_listener_t = leave_listener;
+  static constexpr bool use_connection_count_limiter = true;
+};
+
+class server {
+ public:
+  server(asio::io_context& io, const sim_options& options)
+      : io_(io),
+        options_(options),
+        slots_(options.slots, options.max_waiting, meters_),
+        load_timer_(io),
+        fault_timer_(io),
+        signals_(io) {}
+
+  void start();
+
+ private:
+  using handler = void (server::*)(const request_handle_t&);
+  struct route_entry {
+    std::string_view path;
+    restinio::http_method_id_t method;
+    handler handle;
+  };
+
+  void open();
+  void arm_timed_fault();
+  void arm_signals();
+  void dispatch(const request_handle_t& request);
+  void connection_closed(restinio::connection_id_t id);
+
+  void chat(const request_handle_t& r) { infer(r, route::chat); }
+  void completions(const request_handle_t& r) { infer(r, route::completions); }
+  void embeddings(const request_handle_t& r) { infer(r, route::embeddings); }
+  void infer(const request_handle_t& request, route which);
+  bool misbehave(const request_handle_t& request, const fault_set& faults);
+  void models(const request_handle_t& request);
+  void health(const request_handle_t& request);
+  void metrics(const request_handle_t& request);
+
+  static void answer(const request_handle_t& request, std::uint16_t status, std::string body,
+                     const char* content_type = "application/json", const char* allow = nullptr);
+  static void refuse(const request_handle_t& request, const api_error& error) {
+    answer(request, error.status, error_body(error));
+  }
+
+  static const std::array<route_entry, 6> routes;
+
+  asio::io_context& io_;
+  const sim_options& options_;
+  meters meters_;
+  slot_pool slots_;
+  asio::steady_timer load_timer_;
+  asio::steady_timer fault_timer_;
+  asio::signal_set signals_;
+  std::unique_ptr<restinio::http_server_t<sim_traits>> http_;
+  bool loaded_ = false;
+  // What a connection is owed: running requests, and those that are never answered. A connection
+  // has at most two, one that runs and one that was pipelined behind it.
+  struct owed {
+    std::vector<generation_ptr> generations;
+    std::vector<request_handle_t> hung;
+  };
+  std::unordered_map<restinio::connection_id_t, owed> owed_;
+};
+
+const std::array<server::route_entry, 6> server::routes{{
+    {"/v1/chat/completions", restinio::http_method_post(), &server::chat},
+    {"/v1/completions", restinio::http_method_post(), &server::completions},
+    {"/v1/embeddings", restinio::http_method_post(), &server::embeddings},
+    {"/v1/models", restinio::http_method_get(), &server::models},
+    {"/health", restinio::http_method_get(), &server::health},
+    {"/metrics", restinio::http_method_get(), &server::metrics},
+}};
+
+std::chrono::nanoseconds seconds(double s) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(s));
+}
+
+void server::start() {
+  arm_signals();
+  arm_timed_fault();
+  if (options_.load_mode == load_mode::unavailable) open();
+  load_timer_.expires_after(seconds(options_.load_time_s));
+  load_timer_.async_wait([this](const auto& error) {
+    if (error) return;
+    loaded_ = true;
+    if (options_.load_mode == load_mode::refuse) open();
+  });
+}
+
+void server::open() {
+  std::uint16_t port = options_.port;
+  http_ = std::make_unique<restinio::http_server_t<sim_traits>>(
+      restinio::external_io_context(io_), [&](auto& settings) {
+        settings.port(options_.port)
+            .address(options_.host)
+            .max_pipelined_requests(2)
+            .max_parallel_connections(max_connections)
+            .incoming_http_msg_limits(restinio::incoming_http_msg_limits_t{}
+                                          .max_url_size(8192)
+                                          .max_field_name_size(1024)
+                                          .max_field_value_size(32 * 1024)
+                                          .max_field_count(100)
+                                          .max_body_size(2 * options_.body_limit))
+            .read_next_http_message_timelimit(std::chrono::seconds(75))
+            .write_http_response_timelimit(std::chrono::seconds(60))
+            .handle_request_timeout(std::chrono::hours(24))
+            .socket_options_setter([](auto& o) { o.set_option(asio::ip::tcp::no_delay(true)); })
+            .acceptor_post_bind_hook([&](auto& a) { port = a.local_endpoint().port(); })
+            .connection_state_listener(
+                std::make_shared<leave_listener>([this](auto id) { connection_closed(id); }))
+            .request_handler([this](request_handle_t request) {
+              // Never answered from inside the handler: a pipelined client would break it.
+              asio::post(io_, [this, request = std::move(request)] { dispatch(request); });
+              return restinio::request_accepted();
+            });
+      });
+  http_->open_sync();
+  fmt::print("Signalbox simulated runtime: model {} on {}:{} (a simulation, no model inside)\n",
+             options_.model, options_.host, port);
+  std::fflush(stdout);
+}
+
+// Faults given at start that come by themselves: the first due one is the only one.
+void server::arm_timed_fault() {
+  const auto& faults = options_.faults;
+  for (const auto f : {fault::crash_after_start, fault::segfault, fault::oom}) {
+    if (!faults.has(f)) continue;
+    fault_timer_.expires_after(seconds(faults.argument(f)));
+    fault_timer_.async_wait([&faults](const auto& error) {
+      if (error) return;
+      die_if_told(faults);
+      std::fputs("error: simulated crash\n", stderr);
+      std::abort();
+    });
+    return;
+  }
+}
+
+void server::arm_signals() {
+  signals_.add(SIGINT);
+  if (options_.faults.has(fault::ignore_term)) {
+    std::signal(SIGTERM, SIG_IGN);
+  } else {
+    signals_.add(SIGTERM);
+  }
+  signals_.async_wait([this](const auto& error, int number) {
+    if (error) return;
+    if (number == SIGTERM && options_.faults.has(fault::abort_on_term)) std::abort();
+    io_.stop();
+  });
+}
+
+void server::connection_closed(restinio::connection_id_t id) {
+  const auto found = owed_.find(id);
+  if (found == owed_.end()) return;
+  const auto gone = std::move(found->second);
+  owed_.erase(found);
+  for (const auto& generation : gone.generations) generation->client_left();
+}
+
+void server::answer(const request_handle_t& request, std::uint16_t status, std::string body,
+                    const char* content_type, const char* allow) {
+  auto response = request->create_response(restinio::http_status_line_t{
+      restinio::http_status_code_t{status}, status < 300 ? "OK" : "Refused"});
+  response.append_header(restinio::http_field::content_type, content_type);
+  if (allow) response.append_header(restinio::http_field::allow, allow);
+  response.connection_keep_alive().set_body(std::move(body)).done();
+}
+
+void server::dispatch(const request_handle_t& request) {
+  const auto path = request->header().path();
+  for (const auto& entry : routes) {
+    if (entry.path != path) continue;
+    if (entry.method == request->header().method()) return (this->*entry.handle)(request);
+    return answer(request, 405, error_body({405, "method not allowed", "method_not_allowed"}),
+                  "application/json", entry.method.c_str());
+  }
+  refuse(request, {404, "no such route", "not_found"});
+}
+
+void server::infer(const request_handle_t& request, route which) {
+  if (!loaded_) return refuse(request, {503, "the model is loading", "loading"});
+  if (request->body().size() > options_.body_limit) {
+    return refuse(request, {413, "the body is too large", "body_too_large"});
+  }
+  fault_set asked;
+  if (const auto header = request->header().opt_value_of("x-sim-fault")) {
+    if (const auto problem = asked.add(*header, true)) {
+      return refuse(request, {400, *problem, "invalid_fault"});
+    }
+  }
+  die_if_told(asked);
+  auto faults = options_.faults.with(asked);
+  if (misbehave(request, faults)) return;
+  auto parsed = parse_request(which, request->body(), options_);
+  if (const auto* error = std::get_if<api_error>(&parsed)) return refuse(request, *error);
+  if (slots_.full()) return refuse(request, {503, "too many requests wait", "overloaded"});
+  meters_.requests.Increment();
+  auto running = std::make_shared<generation>(
+      io_, request, std::move(std::get<inference_request>(parsed)), std::move(faults), options_,
+      slots_, meters_);
+  auto& kept = owed_[request->connection_id()].generations;
+  std::erase_if(kept, [](const auto& other) { return other->over(); });
+  kept.push_back(running);
+  slots_.enter(running);
+}
+
+// The faults that need no generation. True: the request is dealt with.
+bool server::misbehave(const request_handle_t& request, const fault_set& faults) {
+  if (faults.has(fault::hang)) {
+    owed_[request->connection_id()].hung.push_back(request);
+    return true;
+  }
+  if (faults.has(fault::garbage)) {
+    send_raw_and_cut(request->remote_endpoint(), "\x16\x03\x01 this is not HTTP\n\n");
+    return true;
+  }
+  if (faults.has(fault::status)) {
+    const auto status = static_cast<std::uint16_t>(faults.argument(fault::status));
+    refuse(request, {status, "a simulated error", "simulated"});
+    return true;
+  }
+  return false;
+}
+
+void server::models(const request_handle_t& request) {
+  answer(request, 200, models_body(options_));
+}
+
+void server::health(const request_handle_t& request) {
+  const auto reply = [this, request] {
+    answer(request, loaded_ ? 200 : 503, health_body(options_, loaded_));
+  };
+  if (!options_.faults.has(fault::slow_health)) return reply();
+  auto timer = std::make_shared<asio::steady_timer>(io_);
+  timer->expires_after(seconds(options_.faults.argument(fault::slow_health)));
+  timer->async_wait([reply, timer](const auto&) { reply(); });
+}
+
+void server::metrics(const request_handle_t& request) {
+  answer(request, 200, meters_.text(), "text/plain; version=0.0.4");
+}
+
+}  // namespace
+
+int run_server(const sim_options& options) {
+  asio::io_context io(1);
+  server s(io, options);
+  try {
+    s.start();
+    io.run();
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 1;
+  }
+  // Whoever still runs is cut off by the end of the process: there is nothing to save.
+  std::fflush(nullptr);
+  std::_Exit(0);
+}
+
+}  // namespace signalbox::sim
