@@ -1,0 +1,142 @@
+// Every actor's interface, one line of comment for each message it takes. The messages themselves
+// stand in actors/messages.hpp. All of them stay inside this process: they are marked unsafe for
+// CAF, have no type ids and are never serialized.
+#pragma once
+
+#include <caf/all.hpp>
+
+#include "actors/messages.hpp"
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_attached)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::ensure_ready)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_activity)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_drained)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_not_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::open_queue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::close_queue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::refuse_waiting)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::load_estimated)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::acquire_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::withdraw_acquire)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::release_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_granted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_refused)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::yield_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::demand_reported)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::holder_restarted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::runtime_event)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_record)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_crashes)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::usage_batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::flush_usage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::get_queue_stats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_stats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::get_backend_state)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_all)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
+
+namespace signalbox {
+
+// Whoever holds a GPU lease.
+using lease_holder_actor = caf::typed_actor<
+    // The lease is yours until you release it, under this fencing token.
+    caf::reacts_to<lease_granted>,
+    // It will never fit.
+    caf::reacts_to<lease_refused>,
+    // Give it back: drain first, or at once.
+    caf::reacts_to<yield_lease>>;
+
+// One for the machine: which model holds which GPU memory (core: lease_arbiter).
+using gpu_lease_actor = caf::typed_actor<
+    // The sender's model wants room; answered by lease_granted or lease_refused, some time.
+    caf::reacts_to<acquire_lease, lease_holder_actor>,
+    // Not wanted any more.
+    caf::reacts_to<withdraw_acquire>,
+    // The holder's process tree is seen gone.
+    caf::reacts_to<release_lease>,
+    // What a model's queue says of itself, on change.
+    caf::reacts_to<demand_reported>,
+    // The holder died with everything that it ran: its request and lease end.
+    caf::reacts_to<holder_restarted>,
+    // Deadlines of the core.
+    caf::reacts_to<tick>>;
+
+// Keeps crashes of runtimes in PostgreSQL; while that is away, the newest 1000 in memory.
+using crash_log_actor = caf::typed_actor<
+    // A runtime crashed or failed to load.
+    caf::reacts_to<crash_record>,
+    // Newest first; from memory what is not written yet. Error when the database is away.
+    caf::replies_to<list_crashes>::with<crash_list>,
+    // Try again to write what is buffered.
+    caf::reacts_to<tick>>;
+
+// The part of a model_queue that its backend commands.
+using queue_control_actor = caf::typed_actor<
+    // The backend is ready.
+    caf::reacts_to<open_queue>,
+    // The backend will stop; answered by queue_drained or queue_not_idle.
+    caf::reacts_to<close_queue>,
+    // Refuse all that wait, and what comes, until open_queue or the time has passed.
+    caf::reacts_to<refuse_waiting>,
+    // Fresh estimate of the load time.
+    caf::reacts_to<load_estimated>>;
+
+// One for each backend: its lifecycle, and the driver's handle (core: model_lifecycle).
+using model_backend_actor = lease_holder_actor::extend<
+    // The queue that it serves; again after that was restarted: it is told how things stand.
+    caf::reacts_to<queue_control_actor>,
+    // Where crashes are kept; again after it was restarted.
+    caf::reacts_to<crash_log_actor>,
+    // Somebody waits.
+    caf::reacts_to<ensure_ready>,
+    // When something was last in use, and whether anything waits; for the idle unload.
+    caf::reacts_to<queue_activity>,
+    // The queue is closed and nothing is in flight.
+    caf::reacts_to<queue_drained>,
+    // The queue has work and stayed open (answer to close_queue{only_if_idle}).
+    caf::reacts_to<queue_not_idle>,
+    // From the driver.
+    caf::reacts_to<runtime_event>,
+    // For /v1/models?detail=true, /health.
+    caf::replies_to<get_backend_state>::with<backend_status>,
+    // Drain, stop the runtime, quit.
+    caf::reacts_to<stop_all>,
+    // Deadlines of the core.
+    caf::reacts_to<tick>>;
+
+// One for each model: who waits, who may send (core: admission).
+using model_queue_actor = queue_control_actor::extend<
+    // The backend that serves this queue; again after it was restarted.
+    caf::reacts_to<model_backend_actor>,
+    // The lease pool to report demand to; again after it was restarted.
+    caf::reacts_to<gpu_lease_actor>,
+    // A shard introduces itself, at start and after queue_restarted.
+    caf::reacts_to<shard_attached>,
+    // Tickets, cancellations, returned units, settlements of one turn of a shard's loop.
+    caf::reacts_to<shard_batch>,
+    // For /admin/queue/{model}.
+    caf::replies_to<get_queue_stats>::with<queue_stats>,
+    // The gateway shuts down: refuse what waits with shutting_down.
+    caf::reacts_to<stop_all>,
+    // Deadlines of the core.
+    caf::reacts_to<tick>>;
+
+// Adds up usage and writes it in batches; while the database is away, in a bounded buffer.
+using usage_ledger_actor = caf::typed_actor<
+    // From the shards, several times a second.
+    caf::reacts_to<usage_batch>,
+    // Write now; answered with true when everything taken so far is durable.
+    caf::replies_to<flush_usage>::with<bool>,
+    // Time to write.
+    caf::reacts_to<tick>>;
+
+}  // namespace signalbox
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_holder_actor)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::gpu_lease_actor)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_log_actor)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_control_actor)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::model_backend_actor)

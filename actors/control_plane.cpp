@@ -1,0 +1,130 @@
+#include "actors/control_plane.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <semaphore>
+
+#include "actors/shell.hpp"
+#include "actors/supervisor.hpp"
+
+namespace signalbox {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr duration kill_limit = 10s;   // for backends to end once their runtimes are killed
+constexpr duration store_limit = 10s;  // for a store to write what it has
+constexpr duration answer_limit = 5s;  // for the supervisor, which does nothing slow
+
+caf::actor_system_config make_config() {
+  caf::actor_system_config cfg;
+  // The default policy, stealing, polls: a tenth of a core and more for nothing.
+  cfg.set("scheduler.policy", caf::atom("sharing"));
+  cfg.set("scheduler.max-threads", std::size_t{2});
+  return cfg;
+}
+
+// Waits until `count` monitored actors ended or `deadline` has passed; returns how many are left.
+std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point deadline) {
+  while (count > 0) {
+    const auto rest = deadline - std::chrono::steady_clock::now();
+    if (rest <= duration::zero()) break;
+    self->receive([&count](const caf::down_msg&) { --count; }, caf::after(rest) >> [] {});
+  }
+  return count;
+}
+
+}  // namespace
+
+struct control_plane::state {
+  // Before the actor system: the supervisor writes to it as long as that lives.
+  std::atomic<control_handles_ptr> published;
+  std::counting_semaphore<> has_published{0};
+  caf::actor_system_config config = make_config();
+  caf::actor_system system{config};
+  supervisor_actor supervisor;
+  bool stopped = false;
+};
+
+control_plane::control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
+                             persistence::database& db, metrics& m, std::function<void()> on_fatal)
+    : state_(std::make_unique<state>()) {
+  supervisor_options options;
+  options.settings = &settings;
+  options.driver = &driver;
+  options.db = &db;
+  options.recorder = &m;
+  options.publish = [s = state_.get()](control_handles_ptr handles) {
+    s->published = std::move(handles);
+    s->has_published.release();
+  };
+  options.on_fatal = std::move(on_fatal);
+  state_->supervisor = spawn_supervisor(state_->system, options);
+  if (!state_->has_published.try_acquire_for(answer_limit)) {
+    caf::anon_send_exit(state_->supervisor, caf::exit_reason::kill);
+    state_->supervisor = nullptr;
+    throw std::runtime_error("the control plane does not start; see the log");
+  }
+}
+
+control_plane::~control_plane() {
+  shutdown(duration::zero());
+  state_->published = control_handles_ptr();  // no handle may outlive the actor system
+  state_->supervisor = nullptr;
+}
+
+control_handles_ptr control_plane::handles() const {
+  return state_->published;
+}
+
+caf::actor_system& control_plane::system() {
+  return state_->system;
+}
+
+void control_plane::attach_shard(shard_id shard, shard_inbox_ptr inbox) {
+  caf::scoped_actor self{state_->system};
+  self->request(state_->supervisor, answer_limit, shard_attached{shard, std::move(inbox), 0})
+      .receive([](bool) {},
+               [](const caf::error&) { throw std::runtime_error("the supervisor is gone"); });
+}
+
+void control_plane::shutdown(duration grace) {
+  if (std::exchange(state_->stopped, true)) return;
+  caf::scoped_actor self{state_->system};
+  const auto ignore_error = [](const caf::error&) {};
+  self->request(state_->supervisor, answer_limit, stop_all{}).receive([](bool) {}, ignore_error);
+
+  const auto all = handles();
+  for (const auto& queue : all->queues) self->send(queue, stop_all{});
+  for (const auto& backend : all->backends) {
+    self->monitor(backend);
+    self->send(backend, stop_all{});
+  }
+  auto left = await_ends(self, all->backends.size(), std::chrono::steady_clock::now() + grace);
+  if (left > 0) {
+    for (const auto& backend : all->backends) {
+      self->send_exit(backend, caf::exit_reason::kill);
+    }
+    left = await_ends(self, left, std::chrono::steady_clock::now() + kill_limit);
+    if (left > 0) spdlog::error("{} backends did not end", left);
+  }
+
+  self->request(all->usage, store_limit, flush_usage{})
+      .receive(
+          [](bool durable) {
+            if (!durable) spdlog::error("usage that the database did not take is lost");
+          },
+          ignore_error);
+  self->send(all->crashes, tick{});  // write what is buffered; the answer below comes after it
+  self->request(all->crashes, store_limit, list_crashes{1})
+      .receive([](const crash_list&) {}, ignore_error);
+
+  for (const auto& queue : all->queues) self->send_exit(queue, caf::exit_reason::user_shutdown);
+  self->send_exit(all->leases, caf::exit_reason::user_shutdown);
+  self->send_exit(all->usage, caf::exit_reason::user_shutdown);
+  self->send_exit(all->crashes, caf::exit_reason::user_shutdown);
+  self->send_exit(state_->supervisor, caf::exit_reason::user_shutdown);
+}
+
+}  // namespace signalbox

@@ -1,0 +1,109 @@
+#include "actors/crash_log_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "actors/shell.hpp"
+#include "persistence/stores.hpp"
+
+namespace signalbox {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t buffer_limit = 1000;
+constexpr std::uint32_t list_limit = 1000;
+
+class crash_log : public crash_log_actor::base {
+ public:
+  crash_log(caf::actor_config& cfg, persistence::database& db)
+      : crash_log_actor::base(cfg), store_(db) {
+    end_on_exception(this, "crash_log");
+  }
+
+  const char* name() const override { return "crash_log"; }
+
+ protected:
+  behavior_type make_behavior() override {
+    return {
+        [this](const crash_record& record) { on_crash(record); },
+        [this](const list_crashes& m) { return list(m); },
+        [this](tick) { on_tick(); },
+    };
+  }
+
+ private:
+  void on_crash(const crash_record& record) {
+    if (buffer_.size() == buffer_limit) {
+      spdlog::warn("crash log: the oldest of {} crashes that wait for the database is dropped",
+                   buffer_.size());
+      buffer_.pop_front();
+    }
+    buffer_.push_back(record);
+    if (clock().now() >= retry_at_) write();
+  }
+
+  void on_tick() {
+    timer_.fired(clock().now());
+    write();
+  }
+
+  // A commit whose answer was lost is written twice: better than a crash that is not on record.
+  void write() {
+    try {
+      while (!buffer_.empty()) {
+        add(buffer_.front());
+        buffer_.pop_front();
+      }
+      backoff_.succeeded();
+      retry_at_ = {};
+    } catch (const persistence::database_unavailable& e) {
+      const auto delay = backoff_.failed();
+      spdlog::warn("crash log: {} to write, the database is away: {}", buffer_.size(), e.what());
+      retry_at_ = clock().now() + delay;
+      timer_.arm(this, retry_at_);
+    }
+  }
+
+  void add(const crash_record& record) {
+    try {
+      store_.add(record);
+    } catch (const persistence::database_unavailable&) {
+      throw;
+    } catch (const std::exception& e) {
+      spdlog::error("crash log: a crash of {} cannot be stored: {}", record.model, e.what());
+    }
+  }
+
+  caf::result<crash_list> list(const list_crashes& m) {
+    const auto limit = std::min(m.limit, list_limit);
+    try {
+      crash_list answer{{buffer_.rbegin(), buffer_.rend()}};
+      auto stored = store_.newest(limit);
+      answer.crashes.insert(answer.crashes.end(), std::make_move_iterator(stored.begin()),
+                            std::make_move_iterator(stored.end()));
+      std::stable_sort(answer.crashes.begin(), answer.crashes.end(),
+                       [](const auto& a, const auto& b) { return a.time > b.time; });
+      if (answer.crashes.size() > limit) answer.crashes.resize(limit);
+      return answer;
+    } catch (const std::exception& e) {
+      return caf::make_error(caf::sec::runtime_error, std::string(e.what()));
+    }
+  }
+
+  persistence::crash_store store_;
+  std::deque<crash_record> buffer_;  // not written yet, oldest first
+  retry_backoff backoff_;
+  time_point retry_at_{};
+  tick_timer timer_;
+};
+
+}  // namespace
+
+crash_log_actor spawn_crash_log(caf::actor_system& system, persistence::database& db) {
+  return system.spawn<crash_log, caf::detached>(std::ref(db));
+}
+
+}  // namespace signalbox

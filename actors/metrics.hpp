@@ -1,0 +1,51 @@
+// Every metric of the process, declared in one place with what its labels may hold: model names
+// come from the configuration, never from a request. Thread-safe; recording is a few atomic
+// operations.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "actors/messages.hpp"
+
+namespace signalbox {
+
+// The label `route`: one word for each route of openapi.yaml that serves inference, and `other`.
+enum class metric_route : std::uint8_t { chat_completions, completions, embeddings, models, other };
+inline constexpr std::size_t metric_route_count = 5;
+
+// For requests that name no configured model; the label `model` is then "none".
+inline constexpr model_index no_model = 0xffff;
+
+class metrics {
+ public:
+  metrics(const config::settings& settings, std::uint32_t shards);
+  ~metrics();
+
+  std::string render() const;  // Prometheus text format 0.0.4
+
+  // From shards.
+  void request_ended(model_index model, metric_route route, int http_status);
+  void queue_waited(model_index model, duration waited);            // ticket to permit; 0 by credit
+  void first_token(model_index model, duration since_arrival);
+  void tokens(model_index model, std::uint64_t prompt, std::uint64_t completion);
+  void in_flight(model_index model, int delta);
+  void shard_connections(shard_id shard, std::uint32_t open);
+  // From actors.
+  void queue_depth(model_index model, std::uint32_t waiting);
+  void model_state(model_index model, scheduling::lifecycle_state state);
+  scheduling::lifecycle_state model_state(model_index model) const;  // for /health, /v1/models
+  void model_loaded(model_index model, bool success, duration took);
+  void swapped();  // a lease was asked back for another model
+  void leases(std::uint32_t gpu, std::uint32_t holders, std::uint64_t used_bytes);
+  void crashed(model_index model, scheduling::exit_reason reason);
+  void usage_dropped(std::uint64_t rows);
+  void actor_restarted();
+
+ private:
+  struct families;
+  std::unique_ptr<families> families_;
+};
+
+}  // namespace signalbox

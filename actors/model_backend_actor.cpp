@@ -1,0 +1,346 @@
+#include "actors/model_backend_actor.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/shell.hpp"
+
+namespace signalbox {
+namespace {
+
+using scheduling::lifecycle_state;
+
+constexpr duration driver_margin = std::chrono::seconds(5);
+constexpr std::size_t logged_lines = 20;  // of a dead runtime's output; all of it is in the store
+
+// Always ready: pinned models, and external ones, which cost nothing here and are watched so.
+bool is_kept_ready(const config::model_options& m) {
+  return m.residency == config::residency::pinned || m.driver == config::driver_kind::external;
+}
+
+scheduling::lifecycle_options lifecycle_of(const config::settings& s,
+                                           const config::model_options& m) {
+  scheduling::lifecycle_options o;
+  o.needs_lease = needs_lease(m);
+  // The driver has the same limit and the log to go with it: it is to say so first.
+  o.start_timeout = from_seconds(m.start_timeout_s) + driver_margin;
+  o.stop_grace = from_seconds(m.stop_grace_s);
+  o.drain_timeout = from_seconds(m.drain_timeout_s);
+  o.pinned = is_kept_ready(m);
+  o.idle_unload = is_kept_ready(m) ? duration::zero() : from_seconds(m.idle_unload_s);
+  o.backoff = from_seconds(s.scheduling.load_backoff_s);
+  o.backoff_max = from_seconds(s.scheduling.load_backoff_max_s);
+  o.load_attempts = s.scheduling.load_attempts;
+  o.expected_load = from_seconds(m.expected_load_s);
+  return o;
+}
+
+scheduling::residency_policy policy_of(config::residency value) {
+  switch (value) {
+    case config::residency::pinned:
+      return scheduling::residency_policy::pinned;
+    case config::residency::on_demand:
+      return scheduling::residency_policy::on_demand;
+    case config::residency::exclusive:
+      return scheduling::residency_policy::exclusive;
+  }
+  return scheduling::residency_policy::on_demand;
+}
+
+// queue ── ensure_ready ──▶ core ── acquire_lease ──▶ gpu_lease ── lease_granted ──▶ core
+//   core ── start_runtime ──▶ driver ── runtime_ready ──▶ core ── open_queue ──▶ queue
+// gpu_lease ── yield_lease ──▶ core ── close_queue ──▶ queue ── queue_drained ──▶ core
+//   core ── stop_runtime ──▶ driver ── runtime_released ──▶ core ── release_lease ──▶ gpu_lease
+class model_backend : public model_backend_actor::base {
+ public:
+  model_backend(caf::actor_config& cfg, const model_backend_options& options)
+      : model_backend_actor::base(cfg),
+        model_(options.model),
+        life_(options.life),
+        settings_(*options.settings),
+        config_(settings_.models.at(model_)),
+        driver_(*options.driver),
+        recorder_(*options.recorder),
+        queue_(options.queue),
+        leases_(options.leases),
+        crashes_(options.crashes),
+        core_(lifecycle_of(settings_, config_)) {
+    end_on_exception(this, "model_backend " + config_.name);
+  }
+
+  const char* name() const override { return "model_backend"; }
+
+  void on_exit() override {
+    handle_.reset();  // kills what still runs; our death is told to the supervisor only after this
+    queue_ = nullptr;
+    leases_ = nullptr;
+    crashes_ = nullptr;
+  }
+
+ protected:
+  behavior_type make_behavior() override {
+    const auto now = clock().now();
+    recorder_.model_state(model_, core_.state());
+    if (is_kept_ready(config_)) apply(core_.ensure_ready(now), now);
+    finish();
+    return {
+        [this](const lease_granted& m) { on_lease_granted(m); },
+        [this](const lease_refused& m) { on_lease_refused(m); },
+        [this](const yield_lease& m) { on_yield(m); },
+        [this](const queue_control_actor& queue) { on_queue(queue); },
+        [this](const crash_log_actor& crashes) { crashes_ = crashes; },
+        [this](const ensure_ready&) { on_ensure_ready(); },
+        [this](const queue_activity& m) { on_activity(m); },
+        [this](const queue_drained&) { on_drained(); },
+        [this](const queue_not_idle&) { on_not_idle(); },
+        [this](const runtime_event& m) { on_runtime_event(m); },
+        [this](const get_backend_state&) { return status(); },
+        [this](const stop_all&) { on_stop(); },
+        [this](tick) { on_tick(); },
+    };
+  }
+
+ private:
+  void on_lease_granted(const lease_granted& m) {
+    const auto now = clock().now();
+    apply(core_.lease_granted(m.token, m.gpu, now), now);
+    finish();
+  }
+
+  void on_lease_refused(const lease_refused& m) {
+    const auto now = clock().now();
+    apply(core_.lease_refused(m.why, now), now);
+    finish();
+  }
+
+  void on_yield(const yield_lease& m) {
+    const auto now = clock().now();
+    apply(core_.yield(m.token, m.how, now), now);
+    finish();
+  }
+
+  // A queue started anew is closed and knows of no order: repeat the one that is in force. The
+  // runtime and its requests in flight live on.
+  void on_queue(const queue_control_actor& queue) {
+    queue_ = queue;
+    send(queue_, load_estimated{core_.load_estimate()});
+    if (core_.state() == lifecycle_state::ready && endpoint_) send(queue_, open_queue{endpoint_});
+    if (core_.state() == lifecycle_state::draining) send(queue_, close_queue{false});
+  }
+
+  void on_ensure_ready() {
+    if (stopping_) return;
+    const auto now = clock().now();
+    apply(core_.ensure_ready(now), now);
+    finish();
+  }
+
+  void on_activity(const queue_activity& m) {
+    const auto now = clock().now();
+    apply(core_.activity(m.last_active, m.waiting, now), now);
+    finish();
+  }
+
+  void on_drained() {
+    const auto now = clock().now();
+    apply(core_.queue_drained(now), now);
+    finish();
+  }
+
+  void on_not_idle() {
+    const auto now = clock().now();
+    apply(core_.queue_not_idle(now), now);
+    finish();
+  }
+
+  void on_runtime_event(const runtime_event& m) {
+    const auto now = clock().now();
+    std::visit([this, now](const auto& e) { on_event(e, now); }, m);
+    finish();
+  }
+
+  void on_event(const runtime_spawned& e, time_point) {
+    spdlog::debug("model {}: runtime {} has pid {}", config_.name, e.incarnation, e.pid);
+  }
+
+  void on_event(const runtime_ready& e, time_point now) {
+    if (e.incarnation != core_.incarnation()) return;
+    auto upstream = config_.upstream_model.empty() ? config_.name : config_.upstream_model;
+    const auto run = (std::uint64_t{life_} << 32) | e.incarnation;  // grows over restarts of ours
+    endpoint_ = std::make_shared<const backend_endpoint>(
+        backend_endpoint{e.host, e.port, std::move(upstream), run});
+    apply(core_.runtime_ready(e.incarnation, now), now);
+  }
+
+  void on_event(const runtime_exited& e, time_point now) {
+    last_exit_ = e;
+    apply(core_.runtime_exited(e.incarnation, e.reason, now), now);
+    last_exit_ = {};
+  }
+
+  void on_event(const runtime_released& e, time_point now) {
+    apply(core_.runtime_released(e.incarnation, now), now);
+  }
+
+  void on_stop() {
+    const auto now = clock().now();
+    stopping_ = true;
+    apply(core_.stop(now), now);
+    finish();
+  }
+
+  void on_tick() {
+    const auto now = clock().now();
+    timer_.fired(now);
+    apply(core_.advance(now), now);
+    finish();
+  }
+
+  backend_status status() const {
+    return {config_.name, core_.state(), to_seconds(core_.ready_in(clock().now())),
+            core_.failures()};
+  }
+
+  void apply(const scheduling::lifecycle_effects& effects, time_point now) {
+    for (const auto& effect : effects) {
+      std::visit([this, now](const auto& e) { carry_out(e, now); }, effect);
+    }
+  }
+
+  void carry_out(const scheduling::acquire_lease&, time_point) {
+    send(leases_,
+         acquire_lease{
+             {model_, config_.gpu_memory, policy_of(config_.residency), work_class::realtime}},
+         lease_holder_actor{this});
+  }
+
+  void carry_out(const scheduling::withdraw_acquire&, time_point) {
+    send(leases_, withdraw_acquire{model_});
+  }
+
+  void carry_out(const scheduling::release_lease& e, time_point) {
+    send(leases_, release_lease{model_, e.token});
+  }
+
+  void carry_out(const scheduling::start_runtime& e, time_point now) {
+    load_started_ = now;
+    runtimes::run_request request;
+    request.incarnation = e.incarnation;
+    request.gpu = e.gpu;
+    request.needs_gpu = needs_lease(config_);
+    request.start_timeout = from_seconds(config_.start_timeout_s);
+    gpu_ = e.gpu;
+    // The driver must not keep us alive; what it tells a dead actor is dropped.
+    auto weak_self = caf::actor_cast<caf::weak_actor_ptr>(ctrl());
+    handle_ = driver_.start(config_, request, [weak_self](runtime_event event) {
+      const auto self = caf::actor_cast<model_backend_actor>(weak_self);
+      if (self) caf::anon_send(self, std::move(event));
+    });
+  }
+
+  void carry_out(const scheduling::stop_runtime& e, time_point) {
+    if (handle_) handle_->stop(e.grace);
+  }
+
+  void carry_out(const scheduling::open_queue&, time_point) { send(queue_, open_queue{endpoint_}); }
+
+  void carry_out(const scheduling::close_queue&, time_point) { send(queue_, close_queue{false}); }
+
+  void carry_out(const scheduling::close_queue_if_idle&, time_point) {
+    send(queue_, close_queue{true});
+  }
+
+  void carry_out(const scheduling::refuse_waiting& e, time_point) {
+    send(queue_, refuse_waiting{e.why, to_seconds(e.retry_after), refusal_text(e.why)});
+  }
+
+  void carry_out(const scheduling::record_exit& e, time_point now) {
+    if (e.is_crash) {
+      record_crash(e.reason, now);
+    } else {
+      spdlog::info("model {}: runtime {} ended as asked", config_.name, core_.incarnation());
+    }
+    load_started_.reset();
+  }
+
+  void carry_out(const scheduling::loaded& e, time_point) {
+    load_started_.reset();
+    recorder_.model_loaded(model_, true, e.took);
+    send(queue_, load_estimated{core_.load_estimate()});
+  }
+
+  void record_crash(scheduling::exit_reason reason, time_point now) {
+    last_failure_ = reason;
+    recorder_.crashed(model_, reason);
+    if (load_started_) recorder_.model_loaded(model_, false, now - *load_started_);
+    const auto& lines = last_exit_.log_tail;
+    spdlog::error("model {}: runtime {} {}: {} ({} failures in a row)", config_.name,
+                  core_.incarnation(), to_string(reason), last_exit_.detail, core_.failures());
+    for (auto i = lines.size() - std::min(lines.size(), logged_lines); i < lines.size(); ++i) {
+      spdlog::warn("model {}: | {}", config_.name, lines[i]);
+    }
+    send(crashes_, crash_record{std::chrono::system_clock::now(), config_.name,
+                                std::string(to_string(reason)), last_exit_.detail, lines});
+  }
+
+  // For clients: no path and nothing of the runtime's own words.
+  std::string refusal_text(refusal why) const {
+    if (why == refusal::does_not_fit) {
+      return fmt::format("the model {} needs more GPU memory than there is", config_.name);
+    }
+    return fmt::format("the runtime of model {} does not start ({}, {} failures in a row)",
+                       config_.name, to_string(last_failure_), core_.failures());
+  }
+
+  // What every handled message ends with.
+  void finish() {
+    tell_state();
+    if (stopping_ && core_.state() == lifecycle_state::stopped) return quit();
+    timer_.arm(this, core_.next_deadline());
+  }
+
+  void tell_state() {
+    if (core_.state() == told_state_) return;
+    told_state_ = core_.state();
+    recorder_.model_state(model_, told_state_);
+    if (core_.token() != 0) {
+      spdlog::info("model {}: {} (run {}, lease {}, gpu {})", config_.name, to_string(told_state_),
+                   core_.incarnation(), core_.token(), gpu_);
+    } else {
+      spdlog::info("model {}: {}", config_.name, to_string(told_state_));
+    }
+  }
+
+  const model_index model_;
+  const std::uint32_t life_;
+  const config::settings& settings_;
+  const config::model_options& config_;
+  runtimes::runtime_driver& driver_;
+  metrics& recorder_;
+  queue_control_actor queue_;
+  gpu_lease_actor leases_;
+  crash_log_actor crashes_;
+
+  scheduling::model_lifecycle core_;
+  std::unique_ptr<runtimes::runtime_handle> handle_;
+  endpoint_ptr endpoint_;  // of the current run
+  std::uint32_t gpu_ = 0;
+  runtime_exited last_exit_{};  // while it is handled
+  scheduling::exit_reason last_failure_ = scheduling::exit_reason::crashed;
+  std::optional<time_point> load_started_;
+  lifecycle_state told_state_ = lifecycle_state::stopped;
+  bool stopping_ = false;
+  tick_timer timer_;
+};
+
+}  // namespace
+
+model_backend_actor spawn_model_backend(caf::actor_system& system,
+                                        const model_backend_options& options) {
+  return system.spawn<model_backend>(options);
+}
+
+}  // namespace signalbox

@@ -1,0 +1,26 @@
+// The shell of scheduling::model_lifecycle and the owner of a runtime: one for each model.
+#pragma once
+
+#include "actors/actors.hpp"
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+#include "runtimes/driver.hpp"
+
+namespace signalbox {
+
+struct model_backend_options {
+  model_index model = 0;
+  std::uint32_t life = 0;                      // how often this model's backend was restarted
+  const config::settings* settings = nullptr;  // outlives the actor, as do driver and metrics
+  runtimes::runtime_driver* driver = nullptr;
+  metrics* recorder = nullptr;
+  queue_control_actor queue;
+  gpu_lease_actor leases;
+  crash_log_actor crashes;
+};
+
+// Its end, however it comes, ends the runtime too.
+model_backend_actor spawn_model_backend(caf::actor_system& system,
+                                        const model_backend_options& options);
+
+}  // namespace signalbox

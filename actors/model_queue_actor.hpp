@@ -1,0 +1,19 @@
+// The shell of scheduling::admission: one for each model.
+#pragma once
+
+#include "actors/actors.hpp"
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+
+namespace signalbox {
+
+struct model_queue_options {
+  model_index model = 0;
+  const config::settings* settings = nullptr;  // outlives the actor, as do the metrics
+  metrics* recorder = nullptr;
+};
+
+// It starts closed, knowing neither its backend nor the lease pool nor any shard: they are sent.
+model_queue_actor spawn_model_queue(caf::actor_system& system, const model_queue_options& options);
+
+}  // namespace signalbox

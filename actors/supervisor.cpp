@@ -1,0 +1,265 @@
+#include "actors/supervisor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "actors/crash_log_actor.hpp"
+#include "actors/gpu_lease_actor.hpp"
+#include "actors/model_backend_actor.hpp"
+#include "actors/model_queue_actor.hpp"
+#include "actors/shell.hpp"
+#include "actors/usage_ledger_actor.hpp"
+#include "scheduling/restart_policy.hpp"
+
+namespace signalbox {
+namespace {
+
+const char* text_of(child_kind kind) {
+  switch (kind) {
+    case child_kind::crash_log:
+      return "crash_log";
+    case child_kind::usage_ledger:
+      return "usage_ledger";
+    case child_kind::gpu_lease:
+      return "gpu_lease";
+    case child_kind::model_queue:
+      return "model_queue";
+    case child_kind::model_backend:
+      return "model_backend";
+  }
+  return "?";
+}
+
+// What a death costs, and what is wired anew after the restart:
+//   model_queue    its shards introduce themselves and send their tickets again; the backend tells
+//                  how things stand, its runtime and the requests in flight live on
+//   model_backend  its runtime is killed; the pool is told that the lease is free; the queue closes
+//   gpu_lease      nobody knows any more who holds what: all backends end with it and start anew
+//   crash_log, usage_ledger   what they had not written is lost
+class supervisor : public supervisor_actor::base {
+ public:
+  supervisor(caf::actor_config& cfg, const supervisor_options& options)
+      : supervisor_actor::base(cfg), options_(options) {
+    end_on_exception(this, "supervisor");
+    set_down_handler([this](caf::down_msg& m) { on_down(m); });
+  }
+
+  const char* name() const override { return "supervisor"; }
+
+  void on_exit() override {
+    if (!stopping_) fatal();
+    children_.clear();
+    handles_ = {};
+    inboxes_.clear();
+    options_ = {};
+  }
+
+ protected:
+  behavior_type make_behavior() override {
+    start_all();
+    return {
+        [this](const shard_attached& m) { return on_shard_attached(m); },
+        [this](const stop_all&) { return stopping_ = true; },
+        [this](const restart_child& m) { on_restart(m); },
+    };
+  }
+
+ private:
+  struct child {
+    child(child_kind k, model_index m) : kind(k), model(m) {}
+
+    child_kind kind;
+    model_index model;
+    scheduling::restart_policy policy{scheduling::restart_options{}};
+    caf::actor_addr address;
+    std::uint32_t life = 0;
+    bool alive = false;
+  };
+
+  void start_all() {
+    const auto models = static_cast<model_index>(options_.settings->models.size());
+    handles_.queues.resize(models);
+    handles_.backends.resize(models);
+    for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::gpu_lease}) {
+      children_.emplace_back(kind, no_model);
+    }
+    for (auto kind : {child_kind::model_queue, child_kind::model_backend}) {
+      for (model_index m = 0; m < models; ++m) children_.emplace_back(kind, m);
+    }
+    for (auto& c : children_) start(c);
+    publish();
+  }
+
+  void start(child& c) {
+    switch (c.kind) {
+      case child_kind::crash_log:
+        start_crash_log(c);
+        break;
+      case child_kind::usage_ledger:
+        start_usage_ledger(c);
+        break;
+      case child_kind::gpu_lease:
+        start_gpu_lease(c);
+        break;
+      case child_kind::model_queue:
+        start_queue(c);
+        break;
+      case child_kind::model_backend:
+        start_backend(c);
+        break;
+    }
+  }
+
+  void start_crash_log(child& c) {
+    handles_.crashes = spawn_crash_log(system(), *options_.db);
+    watch(c, handles_.crashes);
+    for (const auto& backend : handles_.backends) {
+      if (backend) send(backend, handles_.crashes);
+    }
+  }
+
+  void start_usage_ledger(child& c) {
+    handles_.usage =
+        spawn_usage_ledger(system(), *options_.settings, *options_.db, *options_.recorder);
+    watch(c, handles_.usage);
+  }
+
+  void start_gpu_lease(child& c) {
+    handles_.leases = spawn_gpu_lease(system(), *options_.settings, *options_.recorder);
+    watch(c, handles_.leases);
+    for (const auto& queue : handles_.queues) {
+      if (queue) send(queue, handles_.leases);
+    }
+  }
+
+  void start_queue(child& c) {
+    auto& queue = handles_.queues[c.model];
+    queue = spawn_model_queue(system(), {c.model, options_.settings, options_.recorder});
+    watch(c, queue);
+    send(queue, handles_.leases);
+    const auto& backend = handles_.backends[c.model];
+    if (!backend) return;
+    send(queue, backend);
+    send(backend, queue_control_actor{queue});
+  }
+
+  void start_backend(child& c) {
+    auto& backend = handles_.backends[c.model];
+    const auto& queue = handles_.queues[c.model];
+    backend = spawn_model_backend(
+        system(), {c.model, c.life, options_.settings, options_.driver, options_.recorder, queue,
+                   handles_.leases, handles_.crashes});
+    watch(c, backend);
+    send(queue, backend);
+  }
+
+  template <class Handle>
+  void watch(child& c, const Handle& handle) {
+    monitor(handle);
+    c.address = handle.address();
+    c.alive = true;
+  }
+
+  bool on_shard_attached(const shard_attached& m) {
+    inboxes_[m.shard] = m.inbox;
+    for (const auto& queue : handles_.queues) send(queue, m);
+    return true;
+  }
+
+  void on_down(const caf::down_msg& m) {
+    const auto found = std::find_if(children_.begin(), children_.end(), [&m](const child& c) {
+      return c.alive && c.address == m.source;
+    });
+    if (found == children_.end()) return;
+    found->alive = false;
+    if (stopping_) return;
+    if (found->kind == child_kind::model_backend) {
+      send(handles_.leases, holder_restarted{found->model});
+      if (!of(child_kind::gpu_lease).alive) return restart_leases();  // it ends with the pool
+    }
+    spdlog::error("{} ended: {}", label(*found), system().render(m.reason));
+    const auto now = clock().now();
+    const auto decision = found->policy.died(now);
+    if (const auto* restart = std::get_if<scheduling::restart_at>(&decision)) {
+      scheduled_send(this, restart->when, restart_child{found->kind, found->model});
+    } else {
+      spdlog::critical("{} ended too often: giving up", label(*found));
+      return fatal();
+    }
+    if (found->kind == child_kind::gpu_lease) {
+      for (const auto& backend : handles_.backends) send_exit(backend, caf::exit_reason::kill);
+    }
+  }
+
+  void on_restart(const restart_child& m) {
+    auto& c = of(m.kind, m.model);
+    if (stopping_ || c.alive) return;
+    if (m.kind == child_kind::gpu_lease) {
+      leases_due_ = true;
+      return restart_leases();
+    }
+    // Without the pool it could ask nobody; it is started together with that.
+    if (m.kind == child_kind::model_backend && !of(child_kind::gpu_lease).alive) return;
+    restart(c);
+    publish();
+    if (m.kind != child_kind::model_queue) return;
+    // After publish(): who hears this must find the new queue.
+    for (const auto& [shard, inbox] : inboxes_) inbox->post({queue_restarted{m.model}});
+  }
+
+  // When the last backend is gone, and with it its runtime: no memory is taken then.
+  void restart_leases() {
+    const auto is_living_backend = [](const child& c) {
+      return c.kind == child_kind::model_backend && c.alive;
+    };
+    if (!leases_due_ || std::any_of(children_.begin(), children_.end(), is_living_backend)) return;
+    leases_due_ = false;
+    restart(of(child_kind::gpu_lease));
+    for (auto& c : children_) {
+      if (c.kind == child_kind::model_backend) restart(c);
+    }
+    publish();
+  }
+
+  void restart(child& c) {
+    ++c.life;
+    options_.recorder->actor_restarted();
+    start(c);
+    spdlog::warn("{} started anew", label(c));
+  }
+
+  void publish() { options_.publish(std::make_shared<const control_handles>(handles_)); }
+
+  void fatal() {
+    if (auto call = std::exchange(options_.on_fatal, nullptr)) call();
+  }
+
+  child& of(child_kind kind, model_index model = no_model) {
+    return *std::find_if(children_.begin(), children_.end(),
+                         [=](const child& c) { return c.kind == kind && c.model == model; });
+  }
+
+  std::string label(const child& c) const {
+    std::string text = text_of(c.kind);
+    if (c.model != no_model) text += " " + options_.settings->models[c.model].name;
+    return text;
+  }
+
+  supervisor_options options_;
+  std::vector<child> children_;  // in the order in which they are started
+  control_handles handles_;
+  std::map<shard_id, shard_inbox_ptr> inboxes_;
+  bool leases_due_ = false;  // its delay is over, but backends still live
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+supervisor_actor spawn_supervisor(caf::actor_system& system, const supervisor_options& options) {
+  return system.spawn<supervisor>(options);
+}
+
+}  // namespace signalbox
