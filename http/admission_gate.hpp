@@ -1,0 +1,121 @@
+// The shard's side of admission: credits, permits and tickets of every model. The queue's side, and
+// the account of units, is scheduling/admission.hpp.
+//
+//   take ──credit──▶ permit ──settle──▶ credit again (stocked), or returned to the queue
+//     └─ none ─▶ ticket ─▶ model_queue ─▶ permit_granted / ticket_refused
+//
+// What has to be told to a queue is collected for one turn of the loop and sent as one shard_batch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/messages.hpp"
+
+namespace signalbox::http {
+
+enum class outcome : std::uint8_t { completed, failed, cancelled, timed_out };
+
+class admission_gate;
+
+// The right to send one request. Ends exactly once: by settle(), or as cancelled when dropped.
+class permit {
+ public:
+  permit() = default;
+  permit(permit&& other) noexcept;
+  permit& operator=(permit&& other) noexcept;
+  ~permit() { settle(outcome::cancelled); }
+
+  explicit operator bool() const { return gate_ != nullptr; }
+  const endpoint_ptr& endpoint() const { return endpoint_; }
+  void settle(outcome how);
+
+ private:
+  friend class admission_gate;
+  permit(admission_gate& gate, model_index model, endpoint_ptr endpoint, time_point now);
+
+  admission_gate* gate_ = nullptr;
+  model_index model_ = 0;
+  endpoint_ptr endpoint_;
+  time_point granted_at_{};
+};
+
+// A request that waits. Exactly one of granted and refused is called, unless it left before.
+class ticket_holder {
+ public:
+  virtual void ticket_granted(permit p) = 0;
+  virtual void ticket_refused(const signalbox::ticket_refused& why) = 0;
+  virtual void ticket_placed(std::uint32_t position, double eta_s) = 0;
+
+ protected:
+  ~ticket_holder() = default;
+};
+
+class admission_gate {
+ public:
+  using send_batch = std::function<void(model_index, shard_batch)>;
+  using clock = std::function<time_point()>;
+  // `schedule_flush` is called when something urgent waits to be sent, once until flush(); it
+  // should call flush() at the end of this turn of the loop.
+  admission_gate(shard_id shard, std::size_t models, send_batch send,
+                 std::function<void()> schedule_flush, clock now);
+
+  // A permit by credit, when there is one and nobody of this shard waits; else none.
+  std::optional<permit> take(model_index model);
+  // Waits in the queue. `holder` must outlive the ticket or leave().
+  ticket_id wait(model_index model, work_class work, priority level, time_point deadline,
+                 ticket_holder& holder);
+  void leave(model_index model, ticket_id ticket);
+  void ask_place(model_index model, ticket_id ticket);
+
+  void handle(const shard_event& event);
+  void flush();              // everything urgent
+  void flush_reports();      // and what is not: counts; call it a few times a second
+  std::uint32_t in_use(model_index model) const { return models_[model].in_use; }
+  std::size_t waiting() const;
+  // The shard's introduction of itself to a queue that knows nothing of it (again).
+  std::uint32_t reintroduce(model_index model);
+
+ private:
+  friend class permit;
+
+  struct waiter {
+    ticket_holder* holder;
+    scheduling::ticket ticket;
+  };
+  struct model_side {
+    std::uint32_t credits = 0;
+    std::uint32_t in_use = 0;
+    bool stocked = false;         // keep units that end
+    endpoint_ptr endpoint;        // of the credits
+    std::unordered_map<ticket_id, waiter> waiting;
+    shard_batch batch;
+    bool urgent = false;          // batch has something that somebody waits for
+    bool dirty = false;           // batch or in_use changed
+  };
+
+  void ended(model_index model, outcome how, duration service);
+  void give_back(model_side& side, std::uint32_t units);
+  void mark_urgent(model_side& side);
+  void send(model_index model);
+  void on(const permit_granted& event);
+  void on(const ticket_refused& event);
+  void on(const credits_given& event);
+  void on(const credits_recalled& event);
+  void on(const ticket_placed& event);
+  void on(const queue_restarted& event);
+
+  shard_id shard_;
+  send_batch send_;
+  std::function<void()> schedule_flush_;
+  clock now_;
+  std::vector<model_side> models_;
+  std::uint64_t next_ticket_ = 1;
+  bool flush_scheduled_ = false;
+};
+
+}  // namespace signalbox::http

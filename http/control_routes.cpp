@@ -1,0 +1,234 @@
+#include "http/control_routes.hpp"
+
+#include <fmt/chrono.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <restinio/uri_helpers.hpp>
+
+#include "actors/control_plane.hpp"
+#include "http/gateway_state.hpp"
+#include "http/openapi.hpp"
+#include "http/reply.hpp"
+#include "http/routes.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+using nlohmann::json;
+using scheduling::lifecycle_state;
+
+constexpr auto ask_timeout = std::chrono::seconds(5);
+constexpr std::uint32_t default_limit = 100, max_limit = 1000;
+
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// Handlers answer through the loop: RESTinio wants no answer from inside its own call.
+void answer_soon(shard& home, const routed_request& request, int status, std::string type,
+                 std::string body) {
+  home.poster()([client = request.client, status, type = std::move(type), body = std::move(body),
+                 id = request.request_id]() mutable {
+    answer(client, status, type, std::move(body), {{"x-request-id", id}});
+  });
+}
+
+void answer_json(shard& home, const routed_request& request, const json& body, int status = 200) {
+  answer_soon(home, request, status, "application/json", dump(body));
+}
+
+void refuse(shard& home, const routed_request& request, error_code code, std::string message,
+            extra_headers headers = {}) {
+  headers.emplace_back("x-request-id", request.request_id);
+  home.poster()([client = request.client, code, message = std::move(message),
+                 headers = std::move(headers)] { answer_error(client, code, message, {}, headers); });
+}
+
+std::string rfc3339(std::chrono::system_clock::time_point at) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch());
+  const auto whole = std::chrono::floor<std::chrono::seconds>(at);
+  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
+                     us.count() % 1000000);
+}
+
+std::string query_value(const restinio::request_handle_t& client, const char* name) {
+  try {
+    const auto query = restinio::parse_query(client->header().query());
+    if (!query.has(name)) return {};
+    const auto value = query[name];
+    return {value.data(), value.size()};
+  } catch (const std::exception&) {
+    return {};  // not a query string that anybody could read
+  }
+}
+
+// The path's parameter, percent-decoded; empty when it does not decode.
+std::string parameter_of(const routed_request& request) {
+  try {
+    return restinio::utils::unescape_percent_encoding(
+        restinio::string_view_t(request.parameter.data(), request.parameter.size()));
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+std::optional<std::uint32_t> limit_of(const routed_request& request) {
+  const auto text = query_value(request.client, "limit");
+  if (text.empty()) return default_limit;
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > max_limit) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+json model_object(gateway_state& gateway, model_index index, bool detail) {
+  const auto& model = gateway.model(index);
+  json object{{"id", model.name},
+              {"object", "model"},
+              {"created", std::chrono::system_clock::to_time_t(gateway.started_at())},
+              {"owned_by", "signalbox"}};
+  if (detail) {
+    object["aliases"] = model.aliases;
+    object["state"] = scheduling::to_string(gateway.meters().model_state(index));
+    object["max_concurrent"] = model.max_concurrent;
+    object["max_waiting"] = model.max_waiting;
+    object["gpu_memory_bytes"] = model.gpu_memory;
+  }
+  return object;
+}
+
+void unknown_model(shard& home, const routed_request& request, const std::string& name) {
+  refuse(home, request, error_code::model_not_found, "The model '" + name + "' does not exist.");
+}
+
+}  // namespace
+
+void list_models(shard& home, routed_request request) {
+  const bool detail = query_value(request.client, "detail") == "true";
+  json list{{"object", "list"}, {"data", json::array()}};
+  const auto count = home.gateway().settings().models.size();
+  for (model_index i = 0; i < count; ++i) {
+    list["data"].push_back(model_object(home.gateway(), i, detail));
+  }
+  answer_json(home, request, list);
+}
+
+void show_model(shard& home, routed_request request) {
+  const auto name = parameter_of(request);
+  const auto index = home.gateway().find_model(name);
+  if (!index) return unknown_model(home, request, name);
+  answer_json(home, request, model_object(home.gateway(), *index, true));
+}
+
+void health(shard& home, routed_request request) {
+  auto& gateway = home.gateway();
+  std::size_t failed = 0;
+  const auto count = gateway.settings().models.size();
+  for (model_index i = 0; i < count; ++i) {
+    failed += gateway.meters().model_state(i) == lifecycle_state::failed;
+  }
+  const bool nothing = gateway.draining() || failed == count;
+  answer_json(home, request,
+              {{"status", nothing ? "unhealthy" : failed > 0 ? "degraded" : "healthy"},
+               {"timestamp", rfc3339(std::chrono::system_clock::now())},
+               {"models", count},
+               {"models_failed", failed}},
+              nothing ? 503 : 200);
+}
+
+void health_live(shard& home, routed_request request) {
+  answer_json(home, request, {{"status", "alive"}});
+}
+
+void health_ready(shard& home, routed_request request) {
+  const bool draining = home.gateway().draining();
+  answer_json(home, request, {{"status", draining ? "draining" : "ready"}}, draining ? 503 : 200);
+}
+
+void show_metrics(shard& home, routed_request request) {
+  answer_soon(home, request, 200, "text/plain; version=0.0.4; charset=utf-8",
+              home.gateway().meters().render());
+}
+
+void show_openapi(shard& home, routed_request request) {
+  answer_soon(home, request, 200, "application/json", std::string(openapi_json()));
+}
+
+void show_queue(shard& home, routed_request request) {
+  const auto name = parameter_of(request);
+  const auto index = home.gateway().find_model(name);
+  if (!index) return unknown_model(home, request, name);
+  auto& control = home.gateway().control();
+  const auto post = home.poster();
+  control.ask<queue_stats>(
+      control.handles()->queues[*index], ask_timeout, get_queue_stats{},
+      [post, request](const queue_stats& stats) {
+        json body{{"model", stats.model},
+                  {"processing", stats.processing},
+                  {"waiting", stats.waiting},
+                  {"max_concurrent", stats.max_concurrent},
+                  {"max_waiting", stats.max_waiting},
+                  {"total_processed", stats.total_processed},
+                  {"total_failed", stats.total_failed},
+                  {"total_timeout", stats.total_timeout},
+                  {"utilization", static_cast<double>(stats.processing) / stats.max_concurrent}};
+        post([request, text = dump(body)] {
+          answer(request.client, 200, "application/json", text,
+                 {{"x-request-id", request.request_id}});
+        });
+      },
+      [post, request](const std::string& error) {
+        spdlog::error("queue statistics: {}", error);
+        post([request] {
+          answer_error(request.client, error_code::internal, "The queue does not answer.");
+        });
+      });
+}
+
+void list_crash_records(shard& home, routed_request request) {
+  const auto limit = limit_of(request);
+  if (!limit) {
+    return refuse(home, request, error_code::bad_request, "limit must be a number from 1 to 1000.");
+  }
+  auto& control = home.gateway().control();
+  const auto post = home.poster();
+  control.ask<crash_list>(
+      control.handles()->crashes, ask_timeout, list_crashes{*limit},
+      [post, request](const crash_list& list) {
+        json body = json::array();
+        for (const auto& crash : list.crashes) {
+          std::string log;
+          for (const auto& line : crash.log_tail) log += line + "\n";
+          body.push_back({{"timestamp", rfc3339(crash.time)},
+                          {"error", crash.reason + ": " + crash.detail},
+                          {"reason", crash.reason},
+                          {"model", crash.model},
+                          {"request_id", nullptr},
+                          {"stack_trace", log}});
+        }
+        post([request, text = dump(body)] {
+          answer(request.client, 200, "application/json", text,
+                 {{"x-request-id", request.request_id}});
+        });
+      },
+      [post, request](const std::string& error) {
+        spdlog::warn("crash list: {}", error);
+        post([request] {
+          answer_error(request.client, error_code::database_unavailable,
+                       "The database is away, please try again later.", {}, {{"Retry-After", "5"}});
+        });
+      });
+}
+
+void show_index(shard& home, routed_request request) {
+  answer_json(home, request,
+              {{"name", "signalbox"}, {"contract", "/openapi.json"}, {"health", "/health"}});
+}
+
+}  // namespace signalbox::http

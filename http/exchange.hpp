@@ -1,0 +1,95 @@
+// One inference request, from its admission to its end: waits for a permit, sends the request to
+// the runtime, passes the answer on, counts its tokens. Lives on its shard's thread.
+//
+//   start ─permit─▶ sending ─head─▶ relaying (stream) ─▶ finish
+//     │ none            │            collecting (else) ─▶ finish
+//     └▶ waiting ─permit┘
+//         (a stream that waits past the grace is answered 200 and hears comments)
+//
+// Every path ends in finish(), once: it settles the permit, counts, and leaves the shard.
+#pragma once
+
+#include <restinio/request_handler.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/admission_gate.hpp"
+#include "http/authentication.hpp"
+#include "http/error.hpp"
+#include "http/reply.hpp"
+#include "http/request_body.hpp"
+#include "http/shard.hpp"
+#include "http/sse.hpp"
+#include "http/upstream.hpp"
+
+namespace signalbox::http {
+
+// A validated inference request, as the route hands it over.
+struct inference_request {
+  restinio::request_handle_t client;
+  connection_key connection = 0;
+  metric_route route = metric_route::other;
+  principal_ptr who;
+  model_index model = 0;
+  work_class work = work_class::realtime;
+  priority level = priority::normal;
+  std::optional<double> max_wait_s;  // X-Max-Wait-Seconds
+  std::string request_id;
+  std::string forwarded_headers;     // lines ending in CRLF
+  request_facts facts;
+};
+
+class exchange final : public ticket_holder,
+                       public upstream_sink,
+                       public std::enable_shared_from_this<exchange> {
+ public:
+  exchange(shard& home, inference_request request);
+
+  void start();
+  void tick(time_point now);  // deadlines and comments; a few times a second
+  void client_gone();
+
+ private:
+  enum class phase : std::uint8_t { waiting, sending, collecting, relaying, done };
+
+  void ticket_granted(permit p) override;
+  void ticket_refused(const signalbox::ticket_refused& why) override;
+  void ticket_placed(std::uint32_t position, double eta_s) override;
+  void upstream_headers(upstream_head head) override;
+  void upstream_body(std::string_view bytes) override;
+  void upstream_ended(upstream_end how) override;
+
+  void send_upstream(bool fresh);
+  void build_upstream_head();
+  void start_stream(int status, const header_list& headers);
+  void write_stream(std::string bytes);
+  void stream_written(std::size_t bytes, bool failed);
+  void complete();
+  void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
+  void finish(outcome how, int status);
+  void count_usage(outcome how, int status);
+  void drop_upstream();
+  const config::model_options& options() const;
+  extra_headers own_headers() const;
+
+  shard& home_;
+  inference_request request_;
+  phase phase_ = phase::waiting;
+  time_point arrived_at_, deadline_ = never, last_comment_{}, permitted_at_{};
+  ticket_id ticket_ = 0;  // 0: none
+  permit permit_;
+  upstream_connection_ptr upstream_;
+  std::string upstream_head_;
+  std::vector<body_edit> edits_;
+  upstream_head head_;
+  std::string body_;
+  sse_filter events_;
+  std::optional<restinio::response_builder_t<restinio::chunked_output_t>> stream_;
+  std::size_t unwritten_bytes_ = 0;  // of the stream, given to RESTinio and not yet to the kernel
+  std::uint8_t attempts_ = 0;
+  bool first_byte_seen_ = false;
+};
+
+}  // namespace signalbox::http

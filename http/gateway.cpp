@@ -1,0 +1,90 @@
+#include "http/gateway.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <stdexcept>
+#include <thread>
+
+#include "actors/control_plane.hpp"
+#include "config/address.hpp"
+#include "http/gateway_state.hpp"
+#include "http/server.hpp"
+#include "http/shard.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+// SO_REUSEPORT would let a second gateway take half of our connections without a word: a bind
+// without it tells whether anybody is there.
+void require_free(const std::string& listen) {
+  namespace ip = boost::asio::ip;
+  const auto address = config::parse_listen(listen);
+  if (!address || address->port == 0) return;
+  const std::string host = address->host == "localhost" ? "127.0.0.1" : address->host;
+  boost::asio::io_context io;
+  ip::tcp::acceptor probe(io);
+  boost::system::error_code error;
+  const ip::tcp::endpoint endpoint(ip::make_address(host, error), address->port);
+  if (!error) probe.open(endpoint.protocol(), error);
+  if (!error) probe.set_option(ip::tcp::acceptor::reuse_address(true), error);
+  if (!error) probe.bind(endpoint, error);
+  if (error) throw std::runtime_error("cannot listen on " + listen + ": " + error.message());
+}
+
+}  // namespace
+
+struct gateway::state {
+  state(const config::settings& settings, key_table_ptr keys, control_plane& control, metrics& m)
+      : shared(settings, std::move(keys), control, m) {}
+
+  gateway_state shared;
+  std::vector<std::unique_ptr<shard>> shards;
+  std::vector<std::unique_ptr<server>> servers;  // one for each shard; destroyed before them
+};
+
+std::uint32_t shard_count(const config::settings& settings) {
+  if (settings.server.shards != 0) return settings.server.shards;
+  return std::max(1U, std::thread::hardware_concurrency() / 2);
+}
+
+gateway::gateway(const config::settings& settings, key_table_ptr keys, control_plane& control,
+                 metrics& m)
+    : state_(std::make_unique<state>(settings, std::move(keys), control, m)) {
+  for (const auto& listen : settings.server.listen) require_free(listen);
+  auto listen = settings.server.listen;
+  for (std::uint32_t i = 0; i < shard_count(settings); ++i) {
+    auto& home = *state_->shards.emplace_back(
+        std::make_unique<shard>(static_cast<shard_id>(i), state_->shared));
+    auto& own = *state_->servers.emplace_back(std::make_unique<server>(home, listen));
+    listen = own.bound();  // all shards share the port that the first one was given
+  }
+}
+
+gateway::~gateway() { stop(); }
+
+const std::vector<std::string>& gateway::bound() const { return state_->servers.front()->bound(); }
+
+void gateway::run() {
+  for (auto& one : state_->shards) {
+    state_->shared.control().attach_shard(one->id(), one->inbox());
+    one->run();
+  }
+}
+
+void gateway::drain(duration grace) {
+  state_->shared.begin_drain();
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  for (std::size_t i = 0; i < state_->shards.size(); ++i) {
+    state_->shards[i]->poster()([one = state_->servers[i].get()] { one->stop_accepting(); });
+  }
+  for (auto& one : state_->shards) one->wait_idle(deadline);
+}
+
+void gateway::stop() {
+  for (auto& one : state_->shards) one->stop();
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,42 @@
+// The data plane as main sees it: all shards with their servers, started, drained and stopped
+// together.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+#include "http/authentication.hpp"
+
+namespace signalbox {
+class control_plane;
+}
+
+namespace signalbox::http {
+
+// How many shards serve: what the configuration says, or half the cores, at least one (one shard on
+// two cores beats two at p99: SO_REUSEPORT spreads connections unevenly).
+std::uint32_t shard_count(const config::settings& settings);
+
+class gateway {
+ public:
+  // Binds; throws std::runtime_error that names an address which cannot be had (another process
+  // that listens there included).
+  gateway(const config::settings& settings, key_table_ptr keys, control_plane& control, metrics& m);
+  ~gateway();
+
+  void run();                                     // serves from here on
+  const std::vector<std::string>& bound() const;  // ADDR:PORT
+
+  // Accepts no more, refuses new requests, and waits until what runs is done or `grace` is over.
+  void drain(duration grace);
+  void stop();  // ends the shards; what still runs is cut off
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace signalbox::http

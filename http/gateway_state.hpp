@@ -1,0 +1,58 @@
+// What all shards share: immutable options and look-up tables, published snapshots, and the ways to
+// the control plane and the metrics. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "actors/messages.hpp"
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+#include "http/authentication.hpp"
+
+namespace signalbox {
+class control_plane;
+}
+
+namespace signalbox::http {
+
+class gateway_state {
+ public:
+  gateway_state(const config::settings& settings, key_table_ptr keys, control_plane& control,
+                metrics& m);
+
+  const config::settings& settings() const { return settings_; }
+  control_plane& control() { return control_; }
+  metrics& meters() { return metrics_; }
+
+  // By name or alias.
+  std::optional<model_index> find_model(std::string_view name) const;
+  const config::model_options& model(model_index index) const { return settings_.models[index]; }
+
+  key_table_ptr keys() const { return keys_.load(); }
+  void publish_keys(key_table_ptr keys) { keys_.store(std::move(keys)); }
+
+  bool draining() const { return draining_.load(std::memory_order_relaxed); }
+  void begin_drain() { draining_.store(true); }
+  std::chrono::system_clock::time_point started_at() const { return started_at_; }
+
+  std::string make_request_id();
+
+ private:
+  const config::settings& settings_;
+  control_plane& control_;
+  metrics& metrics_;
+  std::unordered_map<std::string_view, model_index> models_;
+  std::atomic<key_table_ptr> keys_;
+  std::atomic<bool> draining_{false};
+  std::atomic<std::uint64_t> next_request_{0};
+  std::uint64_t process_tag_;  // random: ids differ between runs
+  std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
+};
+
+}  // namespace signalbox::http

@@ -1,0 +1,110 @@
+#include "http/inference_routes.hpp"
+
+#include <boost/asio/post.hpp>
+#include <charconv>
+
+#include "http/exchange.hpp"
+#include "http/gateway_state.hpp"
+#include "http/reply.hpp"
+#include "http/routes.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr double longest_wait_s = 86400;
+
+struct problem {
+  error_code code;
+  std::string message;
+  std::string param;
+};
+
+bool is_json(std::string_view content_type) {
+  const auto type = content_type.substr(0, content_type.find(';'));
+  return equals_ignoring_case(type.substr(0, type.find(' ')), "application/json");
+}
+
+std::optional<problem> read_wait(std::string_view text, std::optional<double>& out) {
+  if (text.data() == nullptr) return std::nullopt;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() ||
+      !(value >= 0 && value <= longest_wait_s)) {
+    return problem{error_code::invalid_header,
+                   "X-Max-Wait-Seconds must be a number from 0 to 86400.", ""};
+  }
+  out = value;
+  return std::nullopt;
+}
+
+// Fills `out` from headers and body, or says what is wrong with them.
+std::optional<problem> prepare(shard& home, routed_request& request, inference_request& out) {
+  if (request.headers.content_type.data() != nullptr && !is_json(request.headers.content_type)) {
+    return problem{error_code::unsupported_media_type,
+                   "The body must be application/json, and the Content-Type say so.", ""};
+  }
+  if (request.headers.priority_word.data() != nullptr) {
+    const auto level = parse_priority(request.headers.priority_word);
+    if (!level) {
+      return problem{error_code::invalid_header, "X-Priority must be high, normal or low.", ""};
+    }
+    out.level = *level;
+  }
+  if (auto wrong = read_wait(request.headers.max_wait, out.max_wait_s)) return wrong;
+  auto facts = read_request_body(request.client->body());
+  if (auto* wrong = std::get_if<body_problem>(&facts)) {
+    return problem{error_code::invalid_json, std::move(wrong->message), std::move(wrong->param)};
+  }
+  out.facts = std::move(std::get<request_facts>(facts));
+  const auto model = home.gateway().find_model(out.facts.model);
+  if (!model) {
+    return problem{error_code::model_not_found,
+                   "The model '" + out.facts.model + "' does not exist.", "model"};
+  }
+  out.model = *model;
+  return std::nullopt;
+}
+
+void infer(shard& home, routed_request request, metric_route route) {
+  inference_request out;
+  out.client = request.client;
+  out.connection = request.connection;
+  out.route = route;
+  out.who = request.who;
+  out.request_id = request.request_id;
+  auto wrong = prepare(home, request, out);
+  if (!wrong && home.gateway().draining()) {
+    wrong = problem{error_code::shutting_down, "The gateway is shutting down.", ""};
+  }
+  if (wrong) {
+    home.gateway().meters().request_ended(no_model, route, words(wrong->code).status);
+    boost::asio::post(home.io(), [client = request.client, wrong = std::move(*wrong),
+                                  id = std::move(request.request_id)] {
+      answer_error(client, wrong.code, wrong.message, wrong.param, {{"x-request-id", id}});
+    });
+    return;
+  }
+  out.forwarded_headers = std::move(request.headers.forwarded);
+  if (request.headers.content_type.data() == nullptr) {
+    out.forwarded_headers += "Content-Type: application/json\r\n";
+  }
+  const auto connection = out.connection;
+  home.begin(connection, std::make_shared<exchange>(home, std::move(out)));
+}
+
+}  // namespace
+
+void chat_completions(shard& home, routed_request request) {
+  infer(home, std::move(request), metric_route::chat_completions);
+}
+
+void completions(shard& home, routed_request request) {
+  infer(home, std::move(request), metric_route::completions);
+}
+
+void embeddings(shard& home, routed_request request) {
+  infer(home, std::move(request), metric_route::embeddings);
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,129 @@
+#include "http/routes.hpp"
+
+#include <boost/asio/post.hpp>
+#include <algorithm>
+#include <array>
+
+#include "http/control_routes.hpp"
+#include "http/error.hpp"
+#include "http/gateway_state.hpp"
+#include "http/inference_routes.hpp"
+#include "http/reply.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr std::array<route, 13> table{{
+    {"POST", "/v1/chat/completions", scope::realtime, chat_completions},
+    {"POST", "/v1/completions", scope::realtime, completions},
+    {"POST", "/v1/embeddings", scope::realtime, embeddings},
+    {"GET", "/v1/models", scope::realtime, list_models},
+    {"GET", "/v1/models/{id}", scope::realtime, show_model},
+    {"GET", "/health", scope::none, health},
+    {"GET", "/health/live", scope::none, health_live},
+    {"GET", "/health/ready", scope::none, health_ready},
+    {"GET", "/metrics", scope::monitor, show_metrics},
+    {"GET", "/openapi.json", scope::none, show_openapi},
+    {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
+    {"GET", "/admin/crashes", scope::monitor, list_crash_records},
+    {"GET", "/", scope::none, show_index},
+}};
+
+// The rest of `path` after the route's fixed part, when they match; the parameter takes all of it,
+// slashes too (model names have them).
+std::optional<std::string_view> match(std::string_view pattern, std::string_view path) {
+  const auto brace = pattern.find('{');
+  if (brace == pattern.npos) {
+    if (pattern == path) return std::string_view();
+    return std::nullopt;
+  }
+  if (path.size() <= brace || !path.starts_with(pattern.substr(0, brace))) return std::nullopt;
+  return path.substr(brace);
+}
+
+void refuse(shard& home, restinio::request_handle_t client, error_code code, std::string message,
+            extra_headers headers = {}) {
+  home.gateway().meters().request_ended(no_model, metric_route::other, words(code).status);
+  boost::asio::post(home.io(), [client = std::move(client), code, message = std::move(message),
+                                headers = std::move(headers)] {
+    answer_error(client, code, message, {}, headers);
+  });
+}
+
+void refuse_unknown(shard& home, restinio::request_handle_t client, std::string_view path) {
+  std::string allowed;
+  for (const auto& r : table) {
+    if (!match(r.path, path)) continue;
+    if (!allowed.empty()) allowed += ", ";
+    allowed += r.method;
+  }
+  if (allowed.empty()) {
+    return refuse(home, std::move(client), error_code::not_found, "There is no such route.");
+  }
+  refuse(home, std::move(client), error_code::method_not_allowed,
+         "This route does not take that method.", {{"Allow", allowed}});
+}
+
+// True when the request may go on; else it has been answered.
+bool authorize(shard& home, const route& found, routed_request& request) {
+  auto token = bearer_token(request.headers.authorization);
+  if (token.empty()) token = request.headers.api_key;
+  const bool open = found.needed == scope::none ||
+                    (found.handler == show_metrics && home.gateway().settings().metrics.is_public);
+  if (!token.empty()) request.who = home.gateway().keys()->find(token);
+  if (open) return true;
+  if (!request.who) {
+    refuse(home, request.client,
+           token.empty() ? error_code::missing_credential : error_code::invalid_credential,
+           token.empty() ? "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+                         : "The API key is not valid.");
+    return false;
+  }
+  if (request.who->may(found.needed)) return true;
+  refuse(home, request.client, error_code::missing_scope,
+         "This key lacks the scope '" + std::string(to_string(found.needed)) + "'.");
+  return false;
+}
+
+std::string_view method_of(const restinio::request_handle_t& request) {
+  const auto method = request->header().method();
+  return {method.c_str()};
+}
+
+}  // namespace
+
+std::span<const route> routes() { return table; }
+
+void dispatch(shard& home, connection_key connection, restinio::request_handle_t request) {
+  const auto path = path_of(request), method = method_of(request);
+  const route* found = nullptr;
+  std::string_view parameter;
+  for (const auto& r : table) {
+    const auto rest = match(r.path, path);
+    if (!rest || r.method != method) continue;
+    found = &r;
+    parameter = *rest;
+    break;
+  }
+  if (!found) return refuse_unknown(home, std::move(request), path);
+
+  const auto& server = home.gateway().settings().server;
+  routed_request routed{std::move(request), connection, {}, nullptr, parameter, {}};
+  const auto& client = routed.client;
+  if (auto problem = read_headers(client->header(), {server.header_limit, server.header_count_limit},
+                                  method == "POST", routed.headers)) {
+    return refuse(home, client, problem->code, problem->message);
+  }
+  routed.request_id = is_sane_request_id(routed.headers.request_id)
+                          ? std::string(routed.headers.request_id)
+                          : home.gateway().make_request_id();
+  if (!authorize(home, *found, routed)) return;
+  if (client->body().size() > server.body_limit) {
+    return refuse(home, client, error_code::body_too_large,
+                  "The body is over the limit of " + std::to_string(server.body_limit) + " bytes.");
+  }
+  found->handler(home, std::move(routed));
+}
+
+}  // namespace signalbox::http

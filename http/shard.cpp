@@ -1,0 +1,196 @@
+#include "http/shard.hpp"
+
+#include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <mutex>
+
+#include "actors/control_plane.hpp"
+#include "http/exchange.hpp"
+#include "http/gateway_state.hpp"
+
+namespace signalbox::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Deadlines, comments and reports are this exact; nothing on the path of a request waits for it.
+constexpr auto tick_period = std::chrono::milliseconds(100);
+
+std::int32_t today() {
+  const auto days = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  return static_cast<std::int32_t>(days.time_since_epoch().count());
+}
+
+}  // namespace
+
+// Outlives the shard: actors may hold it while the shard goes away.
+class shard::inbox_port final : public shard_inbox {
+ public:
+  explicit inbox_port(shard& owner) : owner_(&owner) {}
+
+  void post(std::vector<shard_event> events) override {
+    std::lock_guard lock(mutex_);
+    if (!owner_) return;
+    asio::post(owner_->io_, [owner = owner_, events = std::move(events)] { owner->receive(events); });
+  }
+
+  void run(std::function<void()> task) {
+    std::lock_guard lock(mutex_);
+    if (owner_) asio::post(owner_->io_, std::move(task));
+  }
+
+  void close() {
+    std::lock_guard lock(mutex_);
+    owner_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  shard* owner_;
+};
+
+shard::shard(shard_id id, gateway_state& gateway)
+    : id_(id),
+      gateway_(gateway),
+      timer_(io_),
+      inbox_(std::make_shared<inbox_port>(*this)),
+      pool_(io_, gateway.settings().models.size()),
+      gate_(
+          id, gateway.settings().models.size(),
+          [this](model_index model, shard_batch batch) { send(model, std::move(batch)); },
+          [this] { asio::post(io_, [this] { gate_.flush(); }); },
+          [] { return std::chrono::steady_clock::now(); }) {}
+
+shard::~shard() { stop(); }
+
+shard_inbox_ptr shard::inbox() const { return inbox_; }
+
+shard::task_poster shard::poster() const {
+  return [port = inbox_](std::function<void()> task) { port->run(std::move(task)); };
+}
+
+void shard::run() {
+  asio::post(io_, [this] { tick(); });
+  thread_ = std::thread([this] {
+    auto work = asio::make_work_guard(io_);
+    while (!io_.stopped()) {
+      try {
+        io_.run();
+      } catch (const std::exception& e) {
+        // A handler's failure ends its request only; that request is cleaned up by its deadline.
+        spdlog::error("shard {}: {}", id_, e.what());
+      }
+    }
+  });
+}
+
+void shard::stop() {
+  inbox_->close();
+  io_.stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void shard::client_connected(connection_key client) {
+  clients_.try_emplace(client);
+  gateway_.meters().shard_connections(id_, static_cast<std::uint32_t>(clients_.size()));
+}
+
+void shard::client_gone(connection_key client) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  const auto requests = std::move(found->second);
+  clients_.erase(found);
+  gateway_.meters().shard_connections(id_, static_cast<std::uint32_t>(clients_.size()));
+  for (const auto& request : requests) request->client_gone();
+  left(requests.size());
+}
+
+void shard::left(std::size_t requests) {
+  std::lock_guard lock(active_mutex_);
+  active_ -= requests;
+  if (active_ == 0) idle_.notify_all();
+}
+
+void shard::wait_idle(time_point deadline) {
+  std::unique_lock lock(active_mutex_);
+  idle_.wait_until(lock, deadline, [this] { return active_ == 0; });
+}
+
+void shard::begin(connection_key client, std::shared_ptr<exchange> request) {
+  {
+    std::lock_guard lock(active_mutex_);
+    ++active_;
+  }
+  clients_[client].push_back(request);
+  request->start();
+}
+
+void shard::ended(connection_key client, const exchange& request) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  const auto erased = std::erase_if(found->second, [&](const auto& r) { return r.get() == &request; });
+  left(erased);
+}
+
+void shard::account(const principal_ptr& who, model_index model, const usage_row& counts) {
+  auto& pending = usage_[{who.get(), model, today()}];
+  auto& row = pending.row;
+  pending.who = who;
+  row.requests += counts.requests;
+  row.successes += counts.successes;
+  row.errors += counts.errors;
+  row.cancelled += counts.cancelled;
+  row.prompt_tokens += counts.prompt_tokens;
+  row.completion_tokens += counts.completion_tokens;
+  row.estimated += counts.estimated;
+}
+
+void shard::tick() {
+  timer_.expires_after(tick_period);
+  timer_.async_wait([this](const boost::system::error_code& e) {
+    if (!e) tick();
+  });
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<std::shared_ptr<exchange>> all;  // a request that ends changes what we walk over
+  for (const auto& [client, requests] : clients_) all.insert(all.end(), requests.begin(), requests.end());
+  for (const auto& request : all) request->tick(now);
+  gate_.flush_reports();
+  flush_usage();
+}
+
+void shard::flush_usage() {
+  if (usage_.empty()) return;
+  usage_batch batch;
+  batch.rows.reserve(usage_.size());
+  for (auto& [key, pending] : usage_) {
+    auto& row = pending.row;
+    row.key_id = pending.who->key_id;
+    row.model = gateway_.model(std::get<1>(key)).name;
+    row.source = usage_source::realtime;
+    row.day = std::get<2>(key);
+    batch.rows.push_back(std::move(row));
+  }
+  usage_.clear();
+  caf::anon_send(gateway_.control().handles()->usage, std::move(batch));
+}
+
+void shard::send(model_index model, shard_batch batch) {
+  caf::anon_send(gateway_.control().handles()->queues[model], std::move(batch));
+}
+
+void shard::receive(const std::vector<shard_event>& events) {
+  for (const auto& event : events) {
+    if (const auto* restarted = std::get_if<queue_restarted>(&event)) {
+      const auto in_use = gate_.reintroduce(restarted->model);
+      caf::anon_send(gateway_.control().handles()->queues[restarted->model],
+                     shard_attached{id_, inbox_, in_use});
+    } else {
+      gate_.handle(event);
+    }
+  }
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,93 @@
+// One thread of the data plane: its loop, its side of admission, its connections to runtimes, and
+// the requests that it serves. Everything here runs on the shard's own thread unless it says so.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/messages.hpp"
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+#include "http/admission_gate.hpp"
+#include "http/authentication.hpp"
+#include "http/upstream.hpp"
+
+namespace signalbox {
+class control_plane;
+}
+
+namespace signalbox::http {
+
+class exchange;
+class gateway_state;
+
+// A client's connection: (listen address, RESTinio's connection id) in one number.
+using connection_key = std::uint64_t;
+
+class shard {
+ public:
+  shard(shard_id id, gateway_state& gateway);
+  ~shard();
+
+  void run();                       // starts the thread
+  void stop();                      // from any thread: ends the loop and joins
+
+  shard_id id() const { return id_; }
+  boost::asio::io_context& io() { return io_; }
+  gateway_state& gateway() { return gateway_; }
+  admission_gate& gate() { return gate_; }
+  upstream_pool& pool() { return pool_; }
+  shard_inbox_ptr inbox() const;    // for any thread
+  // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.
+  using task_poster = std::function<void(std::function<void()>)>;
+  task_poster poster() const;
+
+  // Clients come and go; told by the server's connection listener.
+  void client_connected(connection_key client);
+  void client_gone(connection_key client);
+  void begin(connection_key client, std::shared_ptr<exchange> request);
+  void ended(connection_key client, const exchange& request);
+  // Waits until no request is active, at most until `deadline`. From any other thread.
+  void wait_idle(time_point deadline);
+
+  // One ended request for the ledger.
+  void account(const principal_ptr& who, model_index model, const usage_row& counts);
+
+ private:
+  class inbox_port;
+  struct pending_usage {
+    principal_ptr who;  // keeps the map's key alive
+    usage_row row;
+  };
+
+  void tick();
+  void send(model_index model, shard_batch batch);
+  void receive(const std::vector<shard_event>& events);
+  void flush_usage();
+  void left(std::size_t requests);
+
+  shard_id id_;
+  gateway_state& gateway_;
+  boost::asio::io_context io_{1};
+  boost::asio::steady_timer timer_;
+  std::shared_ptr<inbox_port> inbox_;
+  upstream_pool pool_;
+  admission_gate gate_;
+  std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
+  std::map<std::tuple<const principal*, model_index, std::int32_t>, pending_usage> usage_;
+  std::mutex active_mutex_;
+  std::condition_variable idle_;
+  std::size_t active_ = 0;  // requests; under active_mutex_
+  std::thread thread_;
+};
+
+}  // namespace signalbox::http

@@ -1,0 +1,118 @@
+// Keep-alive connections to runtimes: Asio and http_parser on the shard's own loop. A request's
+// bytes go out in one gathered write; the answer comes through upstream_sink as it arrives.
+#pragma once
+
+#include <http_parser.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "actors/messages.hpp"
+
+namespace signalbox::http {
+
+using header_list = std::vector<std::pair<std::string, std::string>>;
+
+struct upstream_head {
+  int status = 0;
+  header_list headers;
+};
+
+enum class upstream_end : std::uint8_t {
+  complete,         // the whole answer was read
+  connect_failed,   // nothing was sent
+  closed_unused,    // closed before a byte of the answer came: safe to send again (RFC 9112 9.3.1)
+  broken,           // closed or reset in the middle
+  not_http          // the answer does not parse
+};
+
+// Who receives an answer. Called from the shard's loop, never from inside send().
+class upstream_sink {
+ public:
+  virtual void upstream_headers(upstream_head head) = 0;
+  virtual void upstream_body(std::string_view bytes) = 0;
+  // Exactly once, unless the connection was abandoned before. The connection is already pooled or
+  // closed then.
+  virtual void upstream_ended(upstream_end how) = 0;
+
+ protected:
+  ~upstream_sink() = default;
+};
+
+class upstream_pool;
+
+class upstream_connection : public std::enable_shared_from_this<upstream_connection> {
+ public:
+  upstream_connection(upstream_pool& pool, model_index model, endpoint_ptr endpoint);
+
+  // `pieces` and `sink` must outlive the exchange (until upstream_ended or abandon()).
+  void send(std::vector<std::string_view> pieces, upstream_sink& sink);
+  // No further call to the sink; the connection is closed, which tells the runtime to stop.
+  void abandon();
+  // Back-pressure: no reads until resume().
+  void pause() { paused_ = true; }
+  void resume();
+
+  // Had this connection carried another exchange before the present or last one?
+  bool was_reused() const { return exchanges_ > 1; }
+
+ private:
+  friend class upstream_pool;
+
+  void connect();
+  void write();
+  void read();
+  void received(std::size_t bytes);
+  void closed_by_peer();
+  void end(upstream_end how, bool keep);
+  static const http_parser_settings& callbacks();
+  int headers_complete();
+
+  upstream_pool& pool_;
+  model_index model_;
+  endpoint_ptr endpoint_;
+  boost::asio::ip::tcp::socket socket_;
+  http_parser parser_{};
+  upstream_sink* sink_ = nullptr;
+  std::vector<std::string_view> pieces_;
+  upstream_head head_;
+  std::size_t head_bytes_ = 0;
+  std::uint32_t exchanges_ = 0;
+  bool reading_ = false, writing_ = false, paused_ = false, pooled_ = false;
+  bool message_complete_ = false, answer_began_ = false, value_began_ = false;
+  std::array<char, 16 * 1024> buffer_;
+};
+using upstream_connection_ptr = std::shared_ptr<upstream_connection>;
+
+// Idle connections of one shard, the most recently used first. Not thread-safe.
+class upstream_pool {
+ public:
+  upstream_pool(boost::asio::io_context& io, std::size_t models);
+  ~upstream_pool();
+
+  // An idle connection to this run of the backend, or a new one. `fresh`: never an idle one.
+  upstream_connection_ptr take(model_index model, const endpoint_ptr& endpoint, bool fresh);
+  void close_all();
+
+ private:
+  friend class upstream_connection;
+  static constexpr std::size_t max_idle = 1024;  // for each model
+
+  struct idle_of_model {
+    std::uint64_t incarnation = 0;
+    std::vector<upstream_connection_ptr> idle;
+  };
+  void put_back(upstream_connection_ptr connection);
+  void forget(const upstream_connection& connection);
+
+  boost::asio::io_context& io_;
+  std::vector<idle_of_model> slots_;
+};
+
+}  // namespace signalbox::http

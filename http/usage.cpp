@@ -1,0 +1,74 @@
+#include "http/usage.hpp"
+
+#include <simdjson.h>
+
+#include <string>
+
+namespace signalbox::http {
+
+namespace {
+
+namespace od = simdjson::ondemand;
+
+bool parse(std::string_view text, od::document& document) {
+  thread_local od::parser parser;
+  thread_local std::string copy;
+  if (copy.capacity() > 1024 * 1024 && text.size() < 64 * 1024) copy = std::string();
+  copy.reserve(text.size() + simdjson::SIMDJSON_PADDING);
+  copy.assign(text);
+  const simdjson::padded_string_view input(copy.data(), copy.size(), copy.capacity());
+  return parser.iterate(input).get(document) == simdjson::SUCCESS;
+}
+
+std::uint64_t count(od::object& usage, std::string_view key) {
+  std::uint64_t value = 0;
+  // Absent, null or negative: zero. Fields come in any order, so the look-up is unordered.
+  if (usage.find_field_unordered(key).get_uint64().get(value) != simdjson::SUCCESS) return 0;
+  return value;
+}
+
+std::optional<token_usage> read_counts(od::value value) {
+  od::object object;
+  if (value.get_object().get(object) != simdjson::SUCCESS) return std::nullopt;
+  token_usage usage;
+  usage.prompt = count(object, "prompt_tokens");
+  usage.completion = count(object, "completion_tokens");
+  return usage;
+}
+
+}  // namespace
+
+std::optional<token_usage> read_usage(std::string_view body) {
+  // The prefilter is safe: a runtime that escapes its own key is read as one that reports none.
+  if (body.find("\"usage\"") == std::string_view::npos) return std::nullopt;
+  od::document document;
+  od::value value;
+  if (!parse(body, document)) return std::nullopt;
+  if (document.find_field_unordered("usage").get(value) != simdjson::SUCCESS) return std::nullopt;
+  return read_counts(value);
+}
+
+chunk_facts read_chunk(std::string_view payload) {
+  chunk_facts facts;
+  if (payload.find("\"usage\"") == std::string_view::npos) {
+    facts.has_choices = payload.find("\"choices\"") != std::string_view::npos;
+    return facts;
+  }
+  od::document document;
+  od::value value;
+  if (!parse(payload, document)) return facts;
+  if (document.find_field_unordered("usage").get(value) == simdjson::SUCCESS) {
+    facts.usage = read_counts(value);
+  }
+  od::array choices;
+  if (document.find_field_unordered("choices").get_array().get(choices) == simdjson::SUCCESS) {
+    bool empty = true;
+    if (choices.is_empty().get(empty) == simdjson::SUCCESS) {
+      facts.has_choices = !empty;
+      facts.is_usage_only = empty && facts.usage.has_value();
+    }
+  }
+  return facts;
+}
+
+}  // namespace signalbox::http

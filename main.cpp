@@ -1,0 +1,202 @@
+// The command line: serve, migrate, check-config, version.
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+#include <thread>
+
+#include "actors/control_plane.hpp"
+#include "actors/metrics.hpp"
+#include "config/load.hpp"
+#include "http/admin_key.hpp"
+#include "http/gateway.hpp"
+#include "persistence/database.hpp"
+#include "persistence/migrator.hpp"
+#include "persistence/private_cluster.hpp"
+#include "runtimes/driver.hpp"
+
+namespace {
+
+using namespace signalbox;
+namespace fs = std::filesystem;
+
+constexpr auto database_patience = std::chrono::seconds(30);
+
+struct arguments {
+  std::optional<fs::path> config;
+  std::string data;
+  std::vector<std::string> listen;
+  bool print_schema = false;
+};
+
+config::settings load_settings(const arguments& args) {
+  auto settings = config::load(args.config, config::process_environment());
+  if (!args.data.empty()) settings.data_dir = args.data;
+  if (!args.listen.empty()) settings.server.listen = args.listen;
+  config::validate(settings);
+  settings.data_dir = fs::absolute(settings.data_dir).lexically_normal().string();
+  return settings;
+}
+
+void set_up_log(const config::settings& settings) {
+  auto logger = spdlog::stderr_color_mt("signalbox");
+  logger->set_level(spdlog::level::from_str(settings.log.level));
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+  logger->flush_on(spdlog::level::warn);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+// Signals are taken by one thread that waits for them; every thread made later inherits the mask.
+sigset_t block_signals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+// A database that comes up a little later than we do is waited for; the schema must be right before
+// the first row is written.
+void migrate_patiently(persistence::database& db) {
+  const auto deadline = std::chrono::steady_clock::now() + database_patience;
+  for (auto pause = std::chrono::milliseconds(200);; pause *= 2) {
+    try {
+      const auto report = persistence::migrate(db);
+      if (report.applied > 0) spdlog::info("database: schema is at version {}", report.version);
+      return;
+    } catch (const persistence::database_unavailable& e) {
+      if (std::chrono::steady_clock::now() + pause > deadline) throw;
+      spdlog::warn("database: not there yet ({})", e.what());
+      std::this_thread::sleep_for(pause);
+    }
+  }
+}
+
+// The database of the settings, or our own cluster in the data folder.
+struct storage {
+  explicit storage(const config::settings& settings) {
+    if (settings.database.url.empty()) {
+      cluster = std::make_unique<persistence::private_cluster>(settings.data_dir);
+    }
+    db = std::make_unique<persistence::database>(cluster ? cluster->url() : settings.database.url);
+  }
+
+  std::unique_ptr<persistence::private_cluster> cluster;
+  std::unique_ptr<persistence::database> db;
+};
+
+http::key_table_ptr make_key_table(const config::settings& settings) {
+  std::vector<http::key_entry> entries;
+  for (const auto& key : settings.keys) {
+    entries.push_back({key.id, http::digest_of(key.token), key.scopes});
+  }
+  if (entries.empty()) {
+    auto admin = http::load_or_make_admin_key(settings.data_dir);
+    if (admin.token) std::cout << "admin key (shown once): " << *admin.token << std::endl;
+    entries.push_back(std::move(admin.entry));
+  }
+  return std::make_shared<const http::key_table>(entries);
+}
+
+std::string program_dir() { return fs::read_symlink("/proc/self/exe").parent_path().string(); }
+
+int serve(const arguments& args) {
+  const auto settings = load_settings(args);
+  const auto signals = block_signals();
+  set_up_log(settings);
+  fs::create_directories(settings.data_dir);
+
+  storage store(settings);
+  migrate_patiently(*store.db);
+  metrics meters(settings, http::shard_count(settings));
+  auto driver = runtimes::make_runtime_driver({settings.data_dir, program_dir()});
+  std::atomic<bool> fatal{false};
+  control_plane control(settings, *driver, *store.db, meters, [&fatal] {
+    fatal = true;
+    ::kill(::getpid(), SIGUSR1);
+  });
+  http::gateway gateway(settings, make_key_table(settings), control, meters);
+  gateway.run();
+  for (const auto& address : gateway.bound()) {
+    std::cout << "signalbox serves on http://" << address << std::endl;
+  }
+
+  int signal = 0;
+  do {
+    sigwait(&signals, &signal);
+  } while (signal == SIGHUP || (signal == SIGUSR1 && !fatal));
+  spdlog::info("{}: shutting down, up to {} s for what runs", fatal ? "fatal error" : "signal",
+               settings.server.shutdown_grace_s);
+  const auto grace = std::chrono::duration_cast<duration>(
+      std::chrono::duration<double>(settings.server.shutdown_grace_s));
+  gateway.drain(grace);
+  control.shutdown(grace);
+  gateway.stop();
+  spdlog::info("stopped");
+  return fatal ? 1 : 0;
+}
+
+int migrate(const arguments& args) {
+  const auto settings = load_settings(args);
+  set_up_log(settings);
+  fs::create_directories(settings.data_dir);
+  storage store(settings);
+  const auto report = persistence::migrate(*store.db);
+  std::cout << "schema version " << report.version << ", " << report.applied
+            << " migrations applied" << std::endl;
+  return 0;
+}
+
+int check_config(const arguments& args) {
+  if (args.print_schema) {
+    std::cout << config::json_schema();
+    return 0;
+  }
+  const auto settings = load_settings(args);
+  std::cout << "configuration is valid: " << settings.models.size() << " models, "
+            << settings.gpus.size() << " GPUs, " << settings.keys.size() << " keys" << std::endl;
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Signalbox: the runtime in front of the GPUs you own.", "signalbox"};
+  app.require_subcommand(1);
+  arguments args;
+  auto add_config = [&args](CLI::App* command) {
+    command->add_option("--config", args.config, "Configuration file (YAML); default: the demo");
+    command->add_option("--data", args.data, "Data folder; default: ./data");
+  };
+  auto* serve_command = app.add_subcommand("serve", "Serve until SIGINT or SIGTERM");
+  add_config(serve_command);
+  serve_command->add_option("--listen", args.listen, "ADDR:PORT to listen on; may be repeated")
+      ->take_all();
+  auto* migrate_command = app.add_subcommand("migrate", "Bring the database schema up to date");
+  add_config(migrate_command);
+  auto* check_command = app.add_subcommand("check-config", "Read the configuration and say what is wrong");
+  add_config(check_command);
+  check_command->add_flag("--print-schema", args.print_schema,
+                          "Print the JSON Schema of the configuration instead");
+  app.add_subcommand("version", "Print the version");
+  CLI11_PARSE(app, argc, argv);
+
+  if (serve_command->parsed()) return serve(args);
+  if (migrate_command->parsed()) return migrate(args);
+  if (check_command->parsed()) return check_config(args);
+  std::cout << "signalbox " << SIGNALBOX_VERSION << std::endl;
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& e) {
+    std::cerr << "signalbox: " << e.what() << std::endl;
+    return 1;
+  }
+}
