@@ -1,7 +1,7 @@
 // The command line: serve, migrate, check-config, version.
-#include <CLI/CLI.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
 
 #include <csignal>
 #include <filesystem>
@@ -102,7 +102,9 @@ http::key_table_ptr make_key_table(const config::settings& settings) {
   return std::make_shared<const http::key_table>(entries);
 }
 
-std::string program_dir() { return fs::read_symlink("/proc/self/exe").parent_path().string(); }
+std::string program_dir() {
+  return fs::read_symlink("/proc/self/exe").parent_path().string();
+}
 
 int serve(const arguments& args) {
   const auto settings = load_settings(args);
@@ -176,7 +178,8 @@ int run(int argc, char** argv) {
       ->take_all();
   auto* migrate_command = app.add_subcommand("migrate", "Bring the database schema up to date");
   add_config(migrate_command);
-  auto* check_command = app.add_subcommand("check-config", "Read the configuration and say what is wrong");
+  auto* check_command =
+      app.add_subcommand("check-config", "Read the configuration and say what is wrong");
   add_config(check_command);
   check_command->add_flag("--print-schema", args.print_schema,
                           "Print the JSON Schema of the configuration instead");

@@ -27,8 +27,8 @@ using control_handles_ptr = std::shared_ptr<const control_handles>;
 
 class control_plane {
  public:
-  // Spawns everything; pinned models begin to load. `on_fatal` is called once, from some thread, when
-  // a child's restart budget is spent: the process should end.
+  // Spawns everything; pinned models begin to load. `on_fatal` is called once, from some thread,
+  // when a child's restart budget is spent: the process should end.
   control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
                 persistence::database& db, metrics& m, std::function<void()> on_fatal);
   ~control_plane();  // shutdown(), when it was not called

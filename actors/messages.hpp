@@ -32,7 +32,11 @@ using endpoint_ptr = std::shared_ptr<const backend_endpoint>;
 
 // model_queue → shard: through shard_inbox, in order
 
-struct permit_granted { model_index model; ticket_id ticket; endpoint_ptr endpoint; };
+struct permit_granted {
+  model_index model;
+  ticket_id ticket;
+  endpoint_ptr endpoint;
+};
 struct ticket_refused {
   model_index model;
   ticket_id ticket;
@@ -40,11 +44,24 @@ struct ticket_refused {
   double retry_after_s;
   std::string detail;  // for the client; no path, no secret
 };
-struct credits_given { model_index model; std::uint32_t count; endpoint_ptr endpoint; };
-struct credits_recalled { model_index model; };
-struct ticket_placed { model_index model; ticket_id ticket; std::uint32_t position; double eta_s; };
+struct credits_given {
+  model_index model;
+  std::uint32_t count;
+  endpoint_ptr endpoint;
+};
+struct credits_recalled {
+  model_index model;
+};
+struct ticket_placed {
+  model_index model;
+  ticket_id ticket;
+  std::uint32_t position;
+  double eta_s;
+};
 // A queue was started anew and knows nothing: introduce yourself (shard_attached), resubmit.
-struct queue_restarted { model_index model; };
+struct queue_restarted {
+  model_index model;
+};
 
 using shard_event = std::variant<permit_granted, ticket_refused, credits_given, credits_recalled,
                                  ticket_placed, queue_restarted>;
@@ -59,7 +76,11 @@ using shard_inbox_ptr = std::shared_ptr<shard_inbox>;
 
 // shard → model_queue
 
-struct shard_attached { shard_id shard; shard_inbox_ptr inbox; std::uint32_t in_use; };
+struct shard_attached {
+  shard_id shard;
+  shard_inbox_ptr inbox;
+  std::uint32_t in_use;
+};
 
 // How requests ended since the last batch; each ended permit is counted once, in one of these.
 struct settled_counts {
@@ -85,39 +106,81 @@ struct shard_batch {
 
 // model_queue ↔ model_backend → queue
 
-struct ensure_ready {};                                  // somebody waits
-struct queue_activity { time_point last_active; bool waiting; };  // on change, at most 2 a second
+struct ensure_ready {};  // somebody waits
+struct queue_activity {
+  time_point last_active;
+  bool waiting;
+};  // on change, at most 2 a second
 struct queue_drained {};
 struct queue_not_idle {};
-struct open_queue { endpoint_ptr endpoint; };
-struct close_queue { bool only_if_idle; };
-struct refuse_waiting { refusal why; double retry_after_s; std::string detail; };
-struct load_estimated { duration expected_load; };       // fresh estimate, for demand and ETA
+struct open_queue {
+  endpoint_ptr endpoint;
+};
+struct close_queue {
+  bool only_if_idle;
+};
+struct refuse_waiting {
+  refusal why;
+  double retry_after_s;
+  std::string detail;
+};
+struct load_estimated {
+  duration expected_load;
+};  // fresh estimate, for demand and ETA
 
 // model_backend ↔ gpu_lease, model_queue → gpu_lease
 
-struct acquire_lease { scheduling::lease_request request; };
-struct withdraw_acquire { scheduling::holder_id holder; };
-struct release_lease { scheduling::holder_id holder; fencing_token token; };
-struct lease_granted { fencing_token token; std::uint32_t gpu; };
-struct lease_refused { refusal why; };
-struct yield_lease { fencing_token token; scheduling::yield_how how; };
-struct holder_restarted { scheduling::holder_id holder; };
-struct demand_reported { scheduling::holder_id holder; scheduling::holder_demand demand; };
+struct acquire_lease {
+  scheduling::lease_request request;
+};
+struct withdraw_acquire {
+  scheduling::holder_id holder;
+};
+struct release_lease {
+  scheduling::holder_id holder;
+  fencing_token token;
+};
+struct lease_granted {
+  fencing_token token;
+  std::uint32_t gpu;
+};
+struct lease_refused {
+  refusal why;
+};
+struct yield_lease {
+  fencing_token token;
+  scheduling::yield_how how;
+};
+struct holder_restarted {
+  scheduling::holder_id holder;
+};
+struct demand_reported {
+  scheduling::holder_id holder;
+  scheduling::holder_demand demand;
+};
 
 // runtimes → model_backend
 
 // A runtime's life as its driver tells it: spawned, ready (at most once), exited, released; or
 // exited and released without ever being ready. `released`: its whole process tree is gone.
-struct runtime_spawned { std::uint64_t incarnation; std::int64_t pid; };
-struct runtime_ready { std::uint64_t incarnation; std::string host; std::uint16_t port; };
+struct runtime_spawned {
+  std::uint64_t incarnation;
+  std::int64_t pid;
+};
+struct runtime_ready {
+  std::uint64_t incarnation;
+  std::string host;
+  std::uint16_t port;
+};
 struct runtime_exited {
   std::uint64_t incarnation;
   scheduling::exit_reason reason;
   std::string detail;                 // "exit status 3", "signal 11 (SIGSEGV)"
   std::vector<std::string> log_tail;  // the last 200 lines of its output
 };
-struct runtime_released { std::uint64_t incarnation; };
+struct runtime_released {
+  std::uint64_t incarnation;
+};
 using runtime_event =
     std::variant<runtime_spawned, runtime_ready, runtime_exited, runtime_released>;
 
@@ -126,12 +189,16 @@ using runtime_event =
 struct crash_record {
   std::chrono::system_clock::time_point time;
   std::string model;
-  std::string reason;                 // scheduling::to_string(exit_reason)
+  std::string reason;  // scheduling::to_string(exit_reason)
   std::string detail;
   std::vector<std::string> log_tail;
 };
-struct list_crashes { std::uint32_t limit; };            // newest first; at most 1000
-struct crash_list { std::vector<crash_record> crashes; };
+struct list_crashes {
+  std::uint32_t limit;
+};  // newest first; at most 1000
+struct crash_list {
+  std::vector<crash_record> crashes;
+};
 
 enum class usage_source : std::uint8_t { realtime, batch, eval };
 std::string_view to_string(usage_source value);
@@ -141,23 +208,25 @@ struct usage_row {
   std::string key_id;
   std::string model;
   usage_source source = usage_source::realtime;
-  std::int32_t day = 0;               // days since 1970-01-01, UTC
+  std::int32_t day = 0;  // days since 1970-01-01, UTC
   std::uint64_t requests = 0, successes = 0, errors = 0, cancelled = 0;
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
-  std::uint64_t estimated = 0;        // requests of these whose runtime told no usage
+  std::uint64_t estimated = 0;  // requests of these whose runtime told no usage
 };
-struct usage_batch { std::vector<usage_row> rows; };
+struct usage_batch {
+  std::vector<usage_row> rows;
+};
 struct flush_usage {};  // write now; answered when durable or failed
 
 // everybody
 
-struct stop_all {};                                      // orderly shutdown
-struct tick {};                                          // a delayed message to oneself
+struct stop_all {};  // orderly shutdown
+struct tick {};      // a delayed message to oneself
 
 // questions from HTTP
 
 struct get_queue_stats {};
-struct queue_stats {                                     // seed 001's shape
+struct queue_stats {  // seed 001's shape
   std::string model;
   std::uint32_t processing, waiting, max_concurrent, max_waiting;
   std::uint64_t total_processed, total_failed, total_timeout;

@@ -27,7 +27,7 @@ class metrics {
 
   // From shards.
   void request_ended(model_index model, metric_route route, int http_status);
-  void queue_waited(model_index model, duration waited);            // ticket to permit; 0 by credit
+  void queue_waited(model_index model, duration waited);  // ticket to permit; 0 by credit
   void first_token(model_index model, duration since_arrival);
   void tokens(model_index model, std::uint64_t prompt, std::uint64_t completion);
   void in_flight(model_index model, int delta);

@@ -151,10 +151,18 @@ void admission_gate::ended(model_index model, outcome how, duration service) {
   side.dirty = true;
   auto& counts = side.batch.settled;
   switch (how) {
-    case outcome::completed: ++counts.completed; break;
-    case outcome::failed: ++counts.failed; break;
-    case outcome::cancelled: ++counts.cancelled; break;
-    case outcome::timed_out: ++counts.timed_out; break;
+    case outcome::completed:
+      ++counts.completed;
+      break;
+    case outcome::failed:
+      ++counts.failed;
+      break;
+    case outcome::cancelled:
+      ++counts.cancelled;
+      break;
+    case outcome::timed_out:
+      ++counts.timed_out;
+      break;
   }
   counts.service += service;
   // While a request of this shard waits, a unit that ends is the queue's to give to whom is next.

@@ -73,8 +73,8 @@ class admission_gate {
   void ask_place(model_index model, ticket_id ticket);
 
   void handle(const shard_event& event);
-  void flush();              // everything urgent
-  void flush_reports();      // and what is not: counts; call it a few times a second
+  void flush();          // everything urgent
+  void flush_reports();  // and what is not: counts; call it a few times a second
   std::uint32_t in_use(model_index model) const { return models_[model].in_use; }
   std::size_t waiting() const;
   // The shard's introduction of itself to a queue that knows nothing of it (again).
@@ -90,12 +90,12 @@ class admission_gate {
   struct model_side {
     std::uint32_t credits = 0;
     std::uint32_t in_use = 0;
-    bool stocked = false;         // keep units that end
-    endpoint_ptr endpoint;        // of the credits
+    bool stocked = false;   // keep units that end
+    endpoint_ptr endpoint;  // of the credits
     std::unordered_map<ticket_id, waiter> waiting;
     shard_batch batch;
-    bool urgent = false;          // batch has something that somebody waits for
-    bool dirty = false;           // batch or in_use changed
+    bool urgent = false;  // batch has something that somebody waits for
+    bool dirty = false;   // batch or in_use changed
   };
 
   void ended(model_index model, outcome how, duration service);

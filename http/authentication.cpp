@@ -12,7 +12,9 @@ namespace {
 constexpr std::array<std::string_view, 7> scope_names{"none",   "realtime", "batch", "eval",
                                                       "upload", "monitor",  "admin"};
 
-std::uint32_t bit(scope value) { return 1U << static_cast<unsigned>(value); }
+std::uint32_t bit(scope value) {
+  return 1U << static_cast<unsigned>(value);
+}
 
 scope parse_scope(std::string_view name) {
   for (std::size_t i = 1; i < scope_names.size(); ++i) {
@@ -23,7 +25,9 @@ scope parse_scope(std::string_view name) {
 
 }  // namespace
 
-std::string_view to_string(scope value) { return scope_names[static_cast<std::size_t>(value)]; }
+std::string_view to_string(scope value) {
+  return scope_names[static_cast<std::size_t>(value)];
+}
 
 bool principal::may(scope needed) const {
   return needed == scope::none || (scopes & (bit(needed) | bit(scope::admin))) != 0;
@@ -32,8 +36,8 @@ bool principal::may(scope needed) const {
 token_digest digest_of(std::string_view token) {
   if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialized");
   token_digest out;
-  crypto_generichash(out.data(), out.size(),
-                     reinterpret_cast<const unsigned char*>(token.data()), token.size(), nullptr, 0);
+  crypto_generichash(out.data(), out.size(), reinterpret_cast<const unsigned char*>(token.data()),
+                     token.size(), nullptr, 0);
   return out;
 }
 

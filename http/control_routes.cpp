@@ -44,8 +44,10 @@ void answer_json(shard& home, const routed_request& request, const json& body, i
 void refuse(shard& home, const routed_request& request, error_code code, std::string message,
             extra_headers headers = {}) {
   headers.emplace_back("x-request-id", request.request_id);
-  home.poster()([client = request.client, code, message = std::move(message),
-                 headers = std::move(headers)] { answer_error(client, code, message, {}, headers); });
+  home.poster()(
+      [client = request.client, code, message = std::move(message), headers = std::move(headers)] {
+        answer_error(client, code, message, {}, headers);
+      });
 }
 
 std::string rfc3339(std::chrono::system_clock::time_point at) {
@@ -135,7 +137,9 @@ void health(shard& home, routed_request request) {
   }
   const bool nothing = gateway.draining() || failed == count;
   answer_json(home, request,
-              {{"status", nothing ? "unhealthy" : failed > 0 ? "degraded" : "healthy"},
+              {{"status", nothing      ? "unhealthy"
+                          : failed > 0 ? "degraded"
+                                       : "healthy"},
                {"timestamp", rfc3339(std::chrono::system_clock::now())},
                {"models", count},
                {"models_failed", failed}},

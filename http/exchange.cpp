@@ -1,8 +1,8 @@
 #include "http/exchange.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -24,7 +24,9 @@ duration seconds(double s) {
   return std::chrono::duration_cast<duration>(std::chrono::duration<double>(s));
 }
 
-time_point now() { return std::chrono::steady_clock::now(); }
+time_point now() {
+  return std::chrono::steady_clock::now();
+}
 
 bool is_event_stream(const upstream_head& head) {
   constexpr std::string_view wanted = "text/event-stream";
@@ -77,9 +79,12 @@ void exchange::ticket_refused(const signalbox::ticket_refused& why) {
       message = "The queue of model '" + options().name + "' is full, please try again later.";
       break;
     case error_code::queue_timeout:
-      message = "The request waited for model '" + options().name + "' as long as it was allowed to.";
+      message =
+          "The request waited for model '" + options().name + "' as long as it was allowed to.";
       break;
-    case error_code::shutting_down: message = "The gateway is shutting down."; break;
+    case error_code::shutting_down:
+      message = "The gateway is shutting down.";
+      break;
     case error_code::model_does_not_fit:
       message = "Model '" + options().name + "' needs more GPU memory than there is.";
       break;
@@ -114,7 +119,8 @@ void exchange::build_upstream_head() {
   const auto& facts = request_.facts;
   edits_ = facts.usage_edit;
   if (facts.model != endpoint.upstream_model) {
-    edits_.push_back({facts.model_offset, facts.model_length, json_quoted(endpoint.upstream_model)});
+    edits_.push_back(
+        {facts.model_offset, facts.model_length, json_quoted(endpoint.upstream_model)});
     std::sort(edits_.begin(), edits_.end(),
               [](const auto& a, const auto& b) { return a.offset < b.offset; });
   }
@@ -213,8 +219,8 @@ void exchange::complete() {
 }
 
 extra_headers exchange::own_headers() const {
-  const auto waited = permitted_at_ == time_point{} ? now() - arrived_at_
-                                                    : permitted_at_ - arrived_at_;
+  const auto waited =
+      permitted_at_ == time_point{} ? now() - arrived_at_ : permitted_at_ - arrived_at_;
   const auto waited_ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
   return {{"x-request-id", request_.request_id},
           {"x-selected-model", options().name},
@@ -294,8 +300,8 @@ void exchange::tick(time_point at) {
   if (phase_ == phase::done) return;
   if (at >= deadline_) {
     if (phase_ == phase::waiting) {
-      return fail(error_code::queue_timeout, "The queue did not answer in time.", outcome::timed_out,
-                  1);
+      return fail(error_code::queue_timeout, "The queue did not answer in time.",
+                  outcome::timed_out, 1);
     }
     return fail(error_code::upstream_timeout, "The runtime did not answer in time.",
                 outcome::timed_out);

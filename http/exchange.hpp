@@ -9,9 +9,9 @@
 // Every path ends in finish(), once: it settles the permit, counts, and leaves the shard.
 #pragma once
 
-#include <restinio/request_handler.hpp>
 #include <memory>
 #include <optional>
+#include <restinio/request_handler.hpp>
 #include <string>
 #include <vector>
 
@@ -37,7 +37,7 @@ struct inference_request {
   priority level = priority::normal;
   std::optional<double> max_wait_s;  // X-Max-Wait-Seconds
   std::string request_id;
-  std::string forwarded_headers;     // lines ending in CRLF
+  std::string forwarded_headers;  // lines ending in CRLF
   request_facts facts;
 };
 

@@ -1,7 +1,7 @@
 #include "http/gateway.hpp"
 
-#include <boost/asio/ip/tcp.hpp>
 #include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <future>
 #include <stdexcept>
@@ -63,9 +63,13 @@ gateway::gateway(const config::settings& settings, key_table_ptr keys, control_p
   }
 }
 
-gateway::~gateway() { stop(); }
+gateway::~gateway() {
+  stop();
+}
 
-const std::vector<std::string>& gateway::bound() const { return state_->servers.front()->bound(); }
+const std::vector<std::string>& gateway::bound() const {
+  return state_->servers.front()->bound();
+}
 
 void gateway::run() {
   for (auto& one : state_->shards) {

@@ -4,9 +4,9 @@ namespace signalbox::http {
 
 void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
             std::string body, const extra_headers& headers) {
-  auto response = request->create_response(restinio::http_status_line_t{
-      restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
-      std::string(reason_phrase(status))});
+  auto response = request->create_response(
+      restinio::http_status_line_t{restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
+                                   std::string(reason_phrase(status))});
   if (!content_type.empty()) response.append_header("Content-Type", std::string(content_type));
   for (const auto& [name, value] : headers) response.append_header(name, value);
   if (!request->header().should_keep_alive()) response.connection_close();
@@ -21,7 +21,9 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
          error_body(code, message, param, is_openai_path(path_of(request))), headers);
 }
 
-bool is_openai_path(std::string_view path) { return path.starts_with("/v1/") || path == "/v1"; }
+bool is_openai_path(std::string_view path) {
+  return path.starts_with("/v1/") || path == "/v1";
+}
 
 std::string_view path_of(const restinio::request_handle_t& request) {
   const auto path = request->header().path();

@@ -27,7 +27,8 @@ std::optional<body_problem> read_stream_options(const std::string& body, const f
   const auto text = std::string_view(body).substr(span.offset, span.length);
   auto options = nlohmann::json::parse(text, nullptr, false);
   if (options.is_null()) options = nlohmann::json::object();
-  if (!options.is_object()) return body_problem{"stream_options must be an object.", "stream_options"};
+  if (!options.is_object())
+    return body_problem{"stream_options must be an object.", "stream_options"};
   const auto asked = options.find("include_usage");
   facts.usage_wanted = asked != options.end() && asked->is_boolean() && asked->get<bool>();
   if (facts.usage_wanted || !facts.stream) return std::nullopt;
@@ -119,7 +120,8 @@ class body_reader {
     if (options_.seen) {
       if (auto problem = read_stream_options(body_, options_, facts_)) return *problem;
     } else if (facts_.stream) {
-      facts_.usage_edit.push_back({body_.find('{') + 1, 0, R"("stream_options":{"include_usage":true},)"});
+      facts_.usage_edit.push_back(
+          {body_.find('{') + 1, 0, R"("stream_options":{"include_usage":true},)"});
     }
     return std::move(facts_);
   }

@@ -19,8 +19,8 @@ struct body_edit {
 struct request_facts {
   std::string model;
   bool stream = false;
-  bool usage_wanted = false;       // the client asked for stream_options.include_usage
-  std::size_t model_offset = 0;    // of the value's raw token, quotes included
+  bool usage_wanted = false;     // the client asked for stream_options.include_usage
+  std::size_t model_offset = 0;  // of the value's raw token, quotes included
   std::size_t model_length = 0;
   std::vector<body_edit> usage_edit;  // at most one: makes the runtime send usage in a stream
 };

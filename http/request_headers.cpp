@@ -7,7 +7,9 @@ namespace signalbox::http {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 template <std::size_t N>
 bool any_of(const std::array<std::string_view, N>& names, std::string_view name) {
@@ -15,20 +17,29 @@ bool any_of(const std::array<std::string_view, N>& names, std::string_view name)
                      [&](auto n) { return equals_ignoring_case(n, name); });
 }
 
-constexpr std::array<std::string_view, 11> hop_by_hop{
-    "connection", "keep-alive",        "transfer-encoding", "content-length",      "te",
-    "trailer",    "proxy-connection",  "upgrade",           "proxy-authenticate",  "expect",
-    "proxy-authorization"};
+constexpr std::array<std::string_view, 11> hop_by_hop{"connection",
+                                                      "keep-alive",
+                                                      "transfer-encoding",
+                                                      "content-length",
+                                                      "te",
+                                                      "trailer",
+                                                      "proxy-connection",
+                                                      "upgrade",
+                                                      "proxy-authenticate",
+                                                      "expect",
+                                                      "proxy-authorization"};
 
 // Credentials stay here; the answer must come unencoded, since we read its usage.
 constexpr std::array<std::string_view, 9> ours{
-    "host",       "authorization",      "x-api-key",    "x-admin-token", "cookie", "x-request-id",
-    "x-priority", "x-max-wait-seconds", "accept-encoding"};
+    "host",         "authorization", "x-api-key",          "x-admin-token",  "cookie",
+    "x-request-id", "x-priority",    "x-max-wait-seconds", "accept-encoding"};
 
 constexpr std::array<std::string_view, 4> ours_to_say{"date", "server", "x-request-id",
                                                       "set-cookie"};
 
-std::string_view view(const std::string& s) { return s; }
+std::string_view view(const std::string& s) {
+  return s;
+}
 
 // Remembers the value of a field that must not come twice; true when it did.
 bool again(std::string_view& slot, std::string_view value) {
@@ -37,7 +48,9 @@ bool again(std::string_view& slot, std::string_view value) {
   return false;
 }
 
-header_problem bad(std::string message) { return {error_code::bad_request, std::move(message)}; }
+header_problem bad(std::string message) {
+  return {error_code::bad_request, std::move(message)};
+}
 
 // Is `name` one of the comma-separated options of a Connection field?
 bool nominated(std::string_view connection, std::string_view name) {
@@ -88,7 +101,8 @@ struct field_reader {
       case 18:
         if (equals_ignoring_case(name, "x-max-wait-seconds")) out.max_wait = value;
         break;
-      default: break;
+      default:
+        break;
     }
     return std::nullopt;
   }
@@ -103,8 +117,8 @@ struct field_reader {
 }  // namespace
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return lower(x) == lower(y); });
 }
 
 bool is_sane_request_id(std::string_view id) {
@@ -146,7 +160,8 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
   if (problem || !forward) return problem;
   header.for_each_field([&](const restinio::http_header_field_t& field) {
     const auto name = view(field.name()), value = view(field.value());
-    if (any_of(hop_by_hop, name) || any_of(ours, name) || nominated(reader.connection, name)) return;
+    if (any_of(hop_by_hop, name) || any_of(ours, name) || nominated(reader.connection, name))
+      return;
     out.forwarded.append(name).append(": ").append(value).append("\r\n");
   });
   return problem;

@@ -1,8 +1,8 @@
 // What we read of a request's header fields, in one pass, and which of them go on to a runtime.
 #pragma once
 
-#include <restinio/http_headers.hpp>
 #include <optional>
+#include <restinio/http_headers.hpp>
 #include <string>
 #include <string_view>
 

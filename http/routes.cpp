@@ -1,8 +1,8 @@
 #include "http/routes.hpp"
 
-#include <boost/asio/post.hpp>
 #include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
 
 #include "http/control_routes.hpp"
 #include "http/error.hpp"
@@ -93,7 +93,9 @@ std::string_view method_of(const restinio::request_handle_t& request) {
 
 }  // namespace
 
-std::span<const route> routes() { return table; }
+std::span<const route> routes() {
+  return table;
+}
 
 void dispatch(shard& home, connection_key connection, restinio::request_handle_t request) {
   const auto path = path_of(request), method = method_of(request);
@@ -111,8 +113,9 @@ void dispatch(shard& home, connection_key connection, restinio::request_handle_t
   const auto& server = home.gateway().settings().server;
   routed_request routed{std::move(request), connection, {}, nullptr, parameter, {}};
   const auto& client = routed.client;
-  if (auto problem = read_headers(client->header(), {server.header_limit, server.header_count_limit},
-                                  method == "POST", routed.headers)) {
+  if (auto problem =
+          read_headers(client->header(), {server.header_limit, server.header_count_limit},
+                       method == "POST", routed.headers)) {
     return refuse(home, client, problem->code, problem->message);
   }
   routed.request_id = is_sane_request_id(routed.headers.request_id)

@@ -17,8 +17,8 @@ struct routed_request {
   restinio::request_handle_t client;
   connection_key connection;
   request_headers headers;
-  principal_ptr who;             // null on an open route without a credential
-  std::string_view parameter;    // the path's {…}, still percent-encoded; views into the request
+  principal_ptr who;           // null on an open route without a credential
+  std::string_view parameter;  // the path's {…}, still percent-encoded; views into the request
   std::string request_id;
 };
 
@@ -26,8 +26,8 @@ using route_handler = void (*)(shard&, routed_request);
 
 struct route {
   std::string_view method;
-  std::string_view path;         // may end in one {parameter}, as openapi.yaml writes it
-  scope needed;                  // none: open
+  std::string_view path;  // may end in one {parameter}, as openapi.yaml writes it
+  scope needed;           // none: open
   route_handler handler;
 };
 

@@ -116,7 +116,9 @@ server::server(shard& home, const std::vector<std::string>& listen)
 
 server::~server() = default;
 
-const std::vector<std::string>& server::bound() const { return state_->bound; }
+const std::vector<std::string>& server::bound() const {
+  return state_->bound;
+}
 
 void server::stop_accepting() {
   for (auto& one : state_->servers) one->close_sync();

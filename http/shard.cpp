@@ -1,7 +1,7 @@
 #include "http/shard.hpp"
 
-#include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
 
 #include <chrono>
 #include <mutex>
@@ -34,7 +34,8 @@ class shard::inbox_port final : public shard_inbox {
   void post(std::vector<shard_event> events) override {
     std::lock_guard lock(mutex_);
     if (!owner_) return;
-    asio::post(owner_->io_, [owner = owner_, events = std::move(events)] { owner->receive(events); });
+    asio::post(owner_->io_,
+               [owner = owner_, events = std::move(events)] { owner->receive(events); });
   }
 
   void run(std::function<void()> task) {
@@ -64,9 +65,13 @@ shard::shard(shard_id id, gateway_state& gateway)
           [this] { asio::post(io_, [this] { gate_.flush(); }); },
           [] { return std::chrono::steady_clock::now(); }) {}
 
-shard::~shard() { stop(); }
+shard::~shard() {
+  stop();
+}
 
-shard_inbox_ptr shard::inbox() const { return inbox_; }
+shard_inbox_ptr shard::inbox() const {
+  return inbox_;
+}
 
 shard::task_poster shard::poster() const {
   return [port = inbox_](std::function<void()> task) { port->run(std::move(task)); };
@@ -131,7 +136,8 @@ void shard::begin(connection_key client, std::shared_ptr<exchange> request) {
 void shard::ended(connection_key client, const exchange& request) {
   const auto found = clients_.find(client);
   if (found == clients_.end()) return;
-  const auto erased = std::erase_if(found->second, [&](const auto& r) { return r.get() == &request; });
+  const auto erased =
+      std::erase_if(found->second, [&](const auto& r) { return r.get() == &request; });
   left(erased);
 }
 
@@ -155,7 +161,8 @@ void shard::tick() {
   });
   const auto now = std::chrono::steady_clock::now();
   std::vector<std::shared_ptr<exchange>> all;  // a request that ends changes what we walk over
-  for (const auto& [client, requests] : clients_) all.insert(all.end(), requests.begin(), requests.end());
+  for (const auto& [client, requests] : clients_)
+    all.insert(all.end(), requests.begin(), requests.end());
   for (const auto& request : all) request->tick(now);
   gate_.flush_reports();
   flush_usage();

@@ -38,15 +38,15 @@ class shard {
   shard(shard_id id, gateway_state& gateway);
   ~shard();
 
-  void run();                       // starts the thread
-  void stop();                      // from any thread: ends the loop and joins
+  void run();   // starts the thread
+  void stop();  // from any thread: ends the loop and joins
 
   shard_id id() const { return id_; }
   boost::asio::io_context& io() { return io_; }
   gateway_state& gateway() { return gateway_; }
   admission_gate& gate() { return gate_; }
   upstream_pool& pool() { return pool_; }
-  shard_inbox_ptr inbox() const;    // for any thread
+  shard_inbox_ptr inbox() const;  // for any thread
   // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.
   using task_poster = std::function<void(std::function<void()>)>;
   task_poster poster() const;

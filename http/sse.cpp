@@ -59,7 +59,9 @@ std::string sse_filter::feed(std::string_view bytes) {
   return out;
 }
 
-std::string sse_filter::finish() { return std::exchange(partial_, {}); }
+std::string sse_filter::finish() {
+  return std::exchange(partial_, {});
+}
 
 bool sse_filter::keep(std::string_view event) {
   const auto data = data_of(event);

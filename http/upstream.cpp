@@ -1,8 +1,8 @@
 #include "http/upstream.hpp"
 
+#include <algorithm>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/write.hpp>
-#include <algorithm>
 
 namespace signalbox::http {
 
@@ -63,22 +63,21 @@ void upstream_connection::write() {
   for (auto piece : pieces_) buffers.emplace_back(piece.data(), piece.size());
   writing_ = true;
   // A failed write shows as a failed read, after what the runtime may still say (an early 413).
-  asio::async_write(socket_, buffers,
-                    [me = shared_from_this()](boost::system::error_code, std::size_t) {
-                      me->writing_ = false;
-                    });
+  asio::async_write(
+      socket_, buffers,
+      [me = shared_from_this()](boost::system::error_code, std::size_t) { me->writing_ = false; });
   read();
 }
 
 void upstream_connection::read() {
   if (reading_ || paused_) return;
   reading_ = true;
-  socket_.async_read_some(asio::buffer(buffer_), [me = shared_from_this()](
-                                                     boost::system::error_code e, std::size_t n) {
-    me->reading_ = false;
-    if (e) return me->closed_by_peer();
-    me->received(n);
-  });
+  socket_.async_read_some(asio::buffer(buffer_),
+                          [me = shared_from_this()](boost::system::error_code e, std::size_t n) {
+                            me->reading_ = false;
+                            if (e) return me->closed_by_peer();
+                            me->received(n);
+                          });
 }
 
 void upstream_connection::resume() {
@@ -181,10 +180,11 @@ const http_parser_settings& upstream_connection::callbacks() {
   return settings;
 }
 
-upstream_pool::upstream_pool(asio::io_context& io, std::size_t models)
-    : io_(io), slots_(models) {}
+upstream_pool::upstream_pool(asio::io_context& io, std::size_t models) : io_(io), slots_(models) {}
 
-upstream_pool::~upstream_pool() { close_all(); }
+upstream_pool::~upstream_pool() {
+  close_all();
+}
 
 upstream_connection_ptr upstream_pool::take(model_index model, const endpoint_ptr& endpoint,
                                             bool fresh) {

@@ -4,9 +4,9 @@
 
 #include <http_parser.h>
 
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,11 +25,11 @@ struct upstream_head {
 };
 
 enum class upstream_end : std::uint8_t {
-  complete,         // the whole answer was read
-  connect_failed,   // nothing was sent
-  closed_unused,    // closed before a byte of the answer came: safe to send again (RFC 9112 9.3.1)
-  broken,           // closed or reset in the middle
-  not_http          // the answer does not parse
+  complete,        // the whole answer was read
+  connect_failed,  // nothing was sent
+  closed_unused,   // closed before a byte of the answer came: safe to send again (RFC 9112 9.3.1)
+  broken,          // closed or reset in the middle
+  not_http         // the answer does not parse
 };
 
 // Who receives an answer. Called from the shard's loop, never from inside send().

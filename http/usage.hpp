@@ -14,7 +14,7 @@ struct token_usage {
 
 struct chunk_facts {
   std::optional<token_usage> usage;
-  bool has_choices = false;  // `choices` is there and not empty
+  bool has_choices = false;    // `choices` is there and not empty
   bool is_usage_only = false;  // usage, and `choices` is there and empty
 };
 
