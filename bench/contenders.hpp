@@ -1,0 +1,81 @@
+// What is measured: the upstreams, and the ways to them (direct, HAProxy, the gateway).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/child_process.hpp"
+
+namespace signalbox::bench {
+
+// A private temporary folder, and where the programs are. The folder goes with the object.
+class workbench {
+ public:
+  explicit workbench(std::filesystem::path binaries, bool keep);
+  ~workbench();
+  workbench(const workbench&) = delete;
+  workbench& operator=(const workbench&) = delete;
+
+  const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path binary(const std::string& name) const;  // throws when it was not built
+  std::filesystem::path write(const std::string& name, const std::string& content) const;
+  const std::string& key() const { return key_; }
+
+ private:
+  std::filesystem::path folder_, binaries_;
+  bool keep_;
+  std::string key_;  // random; the gateway accepts it
+};
+
+// A request and the one right answer to it.
+struct chat_load {
+  std::string model;  // the gateway's name of the upstream
+  std::string request, answer;
+  std::filesystem::path request_file;
+};
+
+// A running server.
+struct server {
+  std::unique_ptr<child_process> process;
+  std::uint16_t port = 0;
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port); }
+};
+
+// A way to an upstream. The process is the one in between; none for the direct way.
+struct contender {
+  std::string name, url;
+  child_process* process = nullptr;
+};
+
+// An upstream model as the proxies see it.
+struct upstream {
+  std::string model;
+  std::uint16_t port = 0;
+};
+
+// nginx with `return 200` on `small_port`; on `large_port` it reads the whole request body first.
+struct nginx_upstream {
+  std::unique_ptr<child_process> process;
+  std::uint16_t small_port = 0, large_port = 0;
+};
+nginx_upstream start_nginx(const workbench& bench, const std::string& answer);
+server start_simulation(const workbench& bench, int slots, int tokens_per_s);
+
+// One port for each upstream, in their order.
+struct haproxy {
+  std::unique_ptr<child_process> process;
+  std::vector<std::uint16_t> ports;
+};
+haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams);
+server start_gateway(const workbench& bench, const std::string& name,
+                     const std::vector<upstream>& upstreams);
+
+// Makes the load's request until it is answered as it should be, at most so long. Throws
+// std::runtime_error with what came instead, and the log of the process.
+void await_answer(const workbench& bench, const contender& way, const chat_load& load,
+                  std::chrono::seconds limit);
+void check_answer(const workbench& bench, const contender& way, const chat_load& load);
+
+}  // namespace signalbox::bench
