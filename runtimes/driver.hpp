@@ -16,9 +16,9 @@ namespace signalbox::runtimes {
 
 struct run_request {
   std::uint64_t incarnation = 0;
-  std::uint32_t gpu = 0;             // CUDA_VISIBLE_DEVICES of the child, when the model needs a GPU
+  std::uint32_t gpu = 0;  // CUDA_VISIBLE_DEVICES of the child, when the model needs a GPU
   bool needs_gpu = false;
-  duration start_timeout{};          // exited with start_timeout when it is not ready by then
+  duration start_timeout{};  // exited with start_timeout when it is not ready by then
 };
 
 using event_callback = std::function<void(runtime_event)>;
@@ -43,8 +43,8 @@ class runtime_driver {
 };
 
 struct driver_options {
-  std::string data_dir;              // absolute
-  std::string program_dir;           // where our own binaries stand: searched before PATH
+  std::string data_dir;     // absolute
+  std::string program_dir;  // where our own binaries stand: searched before PATH
 };
 
 // Owns one I/O thread for all runs of all models. Serves driver_kind::process and ::external.

@@ -15,7 +15,9 @@ constexpr duration gap_while_up = 2s;
 constexpr duration probe_timeout = 10s;
 constexpr std::uint32_t failures_allowed = 2;
 
-time_point now() { return std::chrono::steady_clock::now(); }
+time_point now() {
+  return std::chrono::steady_clock::now();
+}
 
 }  // namespace
 
@@ -36,8 +38,8 @@ void external_run::begin() {
 
 void external_run::probe() {
   if (exited()) return;
-  const auto timeout = ready() ? probe_timeout
-                               : std::clamp<duration>(give_up_at_ - now(), 1ms, probe_timeout);
+  const auto timeout =
+      ready() ? probe_timeout : std::clamp<duration>(give_up_at_ - now(), 1ms, probe_timeout);
   probe_http(io_, host_, port_, model_.health_path, timeout,
              [self = self_as<external_run>()](probe_outcome outcome) { self->probed(outcome); });
 }
@@ -61,7 +63,9 @@ void external_run::probed(probe_outcome outcome) {
   });
 }
 
-void external_run::stop(duration) { end(exit_reason::asked, "left alone, as asked"); }
+void external_run::stop(duration) {
+  end(exit_reason::asked, "left alone, as asked");
+}
 
 void external_run::end(exit_reason reason, const std::string& detail) {
   timer_.cancel();

@@ -11,8 +11,8 @@ namespace signalbox::runtimes {
 
 class external_run : public run {
  public:
-  external_run(boost::asio::io_context& io, const config::model_options& model,
-               run_request request, event_callback on_event);
+  external_run(boost::asio::io_context& io, const config::model_options& model, run_request request,
+               event_callback on_event);
 
   void begin() override;
   void stop(duration grace) override;

@@ -1,7 +1,8 @@
 // signalbox-guard PROGRAM ARG...: stands between the gateway and one runtime, so that no process of
-// the runtime outlives either of them. It is the subreaper of everything the runtime starts: whoever
-// loses its parent becomes a child of the guard, in whatever session or group it hides. Only direct
-// children are ever killed: a pid cannot be used anew before its parent has waited for it.
+// the runtime outlives either of them. It is the subreaper of everything the runtime starts:
+// whoever loses its parent becomes a child of the guard, in whatever session or group it hides.
+// Only direct children are ever killed: a pid cannot be used anew before its parent has waited for
+// it.
 //
 //   gateway gone, or stop with no grace     SIGKILL to all, level by level, until none is left
 //   stop with a grace                       SIGTERM to the runtime's group, the above after it

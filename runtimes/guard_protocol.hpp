@@ -8,7 +8,7 @@ namespace signalbox::runtimes {
 
 enum class guard_word : std::int32_t {
   // gateway → guard
-  stop = 1,         // value: grace in ms; SIGTERM now, SIGKILL after it; 0: SIGKILL now
+  stop = 1,  // value: grace in ms; SIGTERM now, SIGKILL after it; 0: SIGKILL now
   // guard → gateway
   spawned = 2,      // value: pid of the runtime
   exec_failed = 3,  // value: errno

@@ -64,12 +64,12 @@ class probe : public std::enable_shared_from_this<probe> {
                       });
   }
   void read() {
-    http::async_read_header(
-        stream_, buffer_, parser_, [self = shared_from_this()](const auto& error, std::size_t) {
-          if (error) return self->fail(error);
-          const bool ok = self->parser_.get().result() == http::status::ok;
-          self->finish(ok ? probe_outcome::ok : probe_outcome::other_status);
-        });
+    http::async_read_header(stream_, buffer_, parser_,
+                            [self = shared_from_this()](const auto& error, std::size_t) {
+                              if (error) return self->fail(error);
+                              const bool ok = self->parser_.get().result() == http::status::ok;
+                              self->finish(ok ? probe_outcome::ok : probe_outcome::other_status);
+                            });
   }
   void fail(const boost::system::error_code& error) {
     finish(error == beast::error::timeout ? probe_outcome::timed_out : probe_outcome::failed);

@@ -23,8 +23,8 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-constexpr duration probe_gap = 5ms;        // between the end of a probe and the next one
-constexpr duration probe_gap_max = 8ms;    // with a runtime that answers slowly, or not yet
+constexpr duration probe_gap = 5ms;      // between the end of a probe and the next one
+constexpr duration probe_gap_max = 8ms;  // with a runtime that answers slowly, or not yet
 constexpr duration probe_timeout = 2s;
 constexpr duration clean_up_gap = 10ms;
 constexpr std::size_t output_turn = 256 * 1024;  // bytes read before others have their turn
@@ -35,7 +35,9 @@ std::string make_run_id() {
   return fmt::format("{}-{:08x}-{}", getpid(), salt, ++count);
 }
 
-time_point now() { return std::chrono::steady_clock::now(); }
+time_point now() {
+  return std::chrono::steady_clock::now();
+}
 
 }  // namespace
 

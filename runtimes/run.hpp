@@ -39,8 +39,7 @@ class run : public std::enable_shared_from_this<run> {
                    std::vector<std::string> log_tail = {}) {
     if (exited_) return;
     exited_ = true;
-    on_event_(runtime_exited{request_.incarnation, reason, std::move(detail),
-                             std::move(log_tail)});
+    on_event_(runtime_exited{request_.incarnation, reason, std::move(detail), std::move(log_tail)});
   }
   void tell_released() {
     if (released_) return;

@@ -6,7 +6,8 @@
 // max_concurrent of them. A unit is either here (free) or out at a shard; a shard holds it as a
 // credit (unused), or inside a permit (in use). A permit granted to a ticket is a unit given to the
 // ticket's shard. A shard that is stocked keeps a unit when its permit ends; a shard that was
-// recalled returns it, and so does one that was not stocked yet. Hence: free + sum of held(shard) == max_concurrent, always.
+// recalled returns it, and so does one that was not stocked yet. Hence: free + sum of held(shard)
+// == max_concurrent, always.
 //
 // Order among tickets: class, then priority (raised by one for every max_starvation waited, inside
 // the class), then arrival.

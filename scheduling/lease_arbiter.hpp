@@ -7,8 +7,8 @@
 //      the asking model's oldest ticket has waited longer than max_swap_wait.
 //   5. A model that failed to load holds nothing and blocks nobody.
 // A model waits since its oldest ticket came, or its last turn ended, whichever is later. A holder
-// that is still loading for waiting tickets is not asked; min_residency counts from its first request
-// in flight.
+// that is still loading for waiting tickets is not asked; min_residency counts from its first
+// request in flight.
 // pinned holders are never victims. exclusive: alone on the machine, whatever the memory.
 // Waiting in line: a request for which memory is being freed reserves as much on that GPU; those
 // behind it may take only what is left over, so that they never delay it. A request that can free

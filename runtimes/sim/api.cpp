@@ -20,9 +20,9 @@ constexpr std::size_t max_inputs = 2048;
 constexpr std::string_view text_marker = "@text@";
 
 const std::vector<std::string>& words() {
-  static const std::vector<std::string> list{
-      "This ", "is ", "the ", "Signalbox ", "simulated ", "runtime. ", "No ", "model ", "is ",
-      "behind ", "these ", "words. "};
+  static const std::vector<std::string> list{"This ",      "is ",       "the ",   "Signalbox ",
+                                             "simulated ", "runtime. ", "No ",    "model ",
+                                             "is ",        "behind ",   "these ", "words. "};
   return list;
 }
 
@@ -151,8 +151,12 @@ inference_request read_request(route r, const json& body, const sim_options& opt
                     "model_not_found"};
   }
   switch (r) {
-    case route::chat: request.prompt_tokens = count_chat(body); break;
-    case route::completions: request.prompt_tokens = count_input(body, "prompt", nullptr); break;
+    case route::chat:
+      request.prompt_tokens = count_chat(body);
+      break;
+    case route::completions:
+      request.prompt_tokens = count_input(body, "prompt", nullptr);
+      break;
     case route::embeddings:
       request.prompt_tokens = count_input(body, "input", &request.inputs);
       break;
@@ -204,11 +208,9 @@ std::vector<double> unit_vector(std::string_view text, std::uint32_t dimension) 
 
 std::string error_body(const api_error& error) {
   const char* type = error.status >= 500 ? "server_error" : "invalid_request_error";
-  return dump({{"error",
-                {{"message", error.message},
-                 {"type", type},
-                 {"param", nullptr},
-                 {"code", error.code}}}});
+  return dump(
+      {{"error",
+        {{"message", error.message}, {"type", type}, {"param", nullptr}, {"code", error.code}}}});
 }
 
 std::variant<inference_request, api_error> parse_request(route r, std::string_view body,
@@ -270,8 +272,8 @@ event_frames::event_frames(const inference_request& request, std::string_view id
   own["choices"] = json::array();
   own["usage"] = usage_json(request);
   usage_ = split(own);
-  own_usage_chunk_ = usage == usage_mode::always ||
-                     (usage == usage_mode::asked && request.include_usage);
+  own_usage_chunk_ =
+      usage == usage_mode::always || (usage == usage_mode::asked && request.include_usage);
 }
 
 std::string event_frames::token(std::uint64_t index, std::int64_t sent_ns) const {
@@ -316,12 +318,12 @@ std::string embeddings_body(const inference_request& request, std::uint32_t dime
                     {"index", i},
                     {"embedding", unit_vector(request.inputs[i], dimension)}});
   }
-  return dump({{"object", "list"},
-               {"data", data},
-               {"model", request.model},
-               {"usage",
-                {{"prompt_tokens", request.prompt_tokens},
-                 {"total_tokens", request.prompt_tokens}}}});
+  return dump(
+      {{"object", "list"},
+       {"data", data},
+       {"model", request.model},
+       {"usage",
+        {{"prompt_tokens", request.prompt_tokens}, {"total_tokens", request.prompt_tokens}}}});
 }
 
 std::string models_body(const sim_options& options) {

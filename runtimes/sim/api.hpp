@@ -25,14 +25,14 @@ struct inference_request {
   std::string model;
   bool stream = false;
   bool include_usage = false;
-  bool limited = false;               // the completion ends because of max_tokens
+  bool limited = false;  // the completion ends because of max_tokens
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;
-  std::vector<std::string> inputs;    // embeddings
+  std::vector<std::string> inputs;  // embeddings
 };
 
-// Prompt tokens are the words of the prompt, divided by white space; a completion token is one word.
-// The integers sim_prompt_tokens and sim_completion_tokens in the body overrule both.
+// Prompt tokens are the words of the prompt, divided by white space; a completion token is one
+// word. The integers sim_prompt_tokens and sim_completion_tokens in the body overrule both.
 std::variant<inference_request, api_error> parse_request(route r, std::string_view body,
                                                          const sim_options& options);
 

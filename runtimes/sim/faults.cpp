@@ -51,7 +51,8 @@ std::optional<std::string> fault_set::add(std::string_view text, bool for_one_re
     double value = entry.fallback;
     if (equals != std::string_view::npos) {
       const auto number = text.substr(equals + 1);
-      const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+      const auto [end, error] =
+          std::from_chars(number.data(), number.data() + number.size(), value);
       const bool in_range = value >= 0 && value <= entry.max;
       if (error != std::errc{} || end != number.data() + number.size() || !in_range) {
         return fmt::format("fault {}: the argument must be a number from 0 to {}", name, entry.max);
@@ -73,8 +74,9 @@ fault_set fault_set::with(const fault_set& request) const {
 }
 
 std::string fault_help() {
-  std::string text = "Faults (--fault NAME[=ARG], repeatable; those marked * also for one request,"
-                     " in the header x-sim-fault):\n";
+  std::string text =
+      "Faults (--fault NAME[=ARG], repeatable; those marked * also for one request,"
+      " in the header x-sim-fault):\n";
   for (const auto& entry : table) {
     text += fmt::format("  {}{:<18}{}\n", entry.for_requests ? '*' : ' ', entry.name, entry.help);
   }

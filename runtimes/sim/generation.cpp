@@ -124,8 +124,8 @@ void generation::wait_until(sim_clock::time_point when, void (generation::*then)
 
 void generation::slot_granted() {
   const auto now = sim_clock::now();
-  double prefill_s = faults_.has(fault::slow_first_byte) ? faults_.argument(fault::slow_first_byte)
-                                                         : 0;
+  double prefill_s =
+      faults_.has(fault::slow_first_byte) ? faults_.argument(fault::slow_first_byte) : 0;
   if (options_.prefill_tps > 0) {
     prefill_s += static_cast<double>(request_.prompt_tokens) / options_.prefill_tps;
   }

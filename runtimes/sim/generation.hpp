@@ -77,7 +77,7 @@ class generation : public std::enable_shared_from_this<generation> {
   meters& meters_;
   restinio::asio_ns::steady_timer timer_;
   std::string id_;
-  std::optional<event_frames> frames_;     // of a stream, once it begins
+  std::optional<event_frames> frames_;  // of a stream, once it begins
   std::optional<stream_builder> stream_;
   sim_clock::time_point first_token_at_{};
   sim_clock::duration token_gap_{};

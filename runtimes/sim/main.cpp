@@ -58,7 +58,8 @@ void declare(CLI::App& app, sim_options& o, std::vector<std::string>& faults) {
   app.add_option("--usage", o.usage,
                  "how streams tell usage: in a chunk of its own if asked or always, in the chunk "
                  "with finish_reason, or never")
-      ->transform(CLI::CheckedTransformer(usage_modes).description("asked|always|finish_chunk|never"))
+      ->transform(
+          CLI::CheckedTransformer(usage_modes).description("asked|always|finish_chunk|never"))
       ->default_str("asked");
   app.add_option("--fault", faults, "misbehave on purpose; see below")
       ->allow_extra_args(false)
@@ -70,10 +71,11 @@ void declare(CLI::App& app, sim_options& o, std::vector<std::string>& faults) {
 int main(int argc, char** argv) {
   sim_options options;
   std::vector<std::string> faults;
-  CLI::App app("A simulation of an OpenAI-compatible model runtime, with declared speeds.\n"
-               "Prompt tokens are counted as words; a completion token is one word. The integers\n"
-               "sim_prompt_tokens and sim_completion_tokens in a request's body overrule both;\n"
-               "max_tokens is kept, and without sim_completion_tokens used in full.");
+  CLI::App app(
+      "A simulation of an OpenAI-compatible model runtime, with declared speeds.\n"
+      "Prompt tokens are counted as words; a completion token is one word. The integers\n"
+      "sim_prompt_tokens and sim_completion_tokens in a request's body overrule both;\n"
+      "max_tokens is kept, and without sim_completion_tokens used in full.");
   declare(app, options, faults);
   app.footer(fault_help());
   CLI11_PARSE(app, argc, argv);

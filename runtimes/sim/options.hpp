@@ -8,7 +8,10 @@
 
 namespace signalbox::sim {
 
-enum class load_mode : std::uint8_t { refuse, unavailable };  // before it is loaded: no port, or 503
+enum class load_mode : std::uint8_t {
+  refuse,
+  unavailable
+};  // before it is loaded: no port, or 503
 
 // How a stream tells its usage; real servers differ.
 enum class usage_mode : std::uint8_t {
@@ -20,17 +23,17 @@ enum class usage_mode : std::uint8_t {
 
 struct sim_options {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 0;               // 0: any free one
+  std::uint16_t port = 0;  // 0: any free one
   std::string model = "sim";
-  bool any_model = false;               // answer for every model name
+  bool any_model = false;  // answer for every model name
   double load_time_s = 0;
   sim::load_mode load_mode = load_mode::refuse;
-  double prefill_tps = 4000;            // prompt tokens per second of one request; 0: no delay
-  double decode_tps = 60;               // completion tokens per second of one request; 0: no delay
-  std::uint32_t slots = 64;             // requests that run at once
-  std::uint32_t max_waiting = 10000;    // requests that wait for a slot; more get 503
-  std::uint64_t memory_bytes = 0;       // only reported
-  std::uint32_t default_tokens = 64;    // completion length when the request does not say
+  double prefill_tps = 4000;          // prompt tokens per second of one request; 0: no delay
+  double decode_tps = 60;             // completion tokens per second of one request; 0: no delay
+  std::uint32_t slots = 64;           // requests that run at once
+  std::uint32_t max_waiting = 10000;  // requests that wait for a slot; more get 503
+  std::uint64_t memory_bytes = 0;     // only reported
+  std::uint32_t default_tokens = 64;  // completion length when the request does not say
   std::uint32_t embedding_dim = 64;
   std::uint64_t body_limit = 32u << 20;
   usage_mode usage = usage_mode::asked;

@@ -34,8 +34,8 @@ class leave_listener {
   std::function<void(restinio::connection_id_t)> on_closed_;
 };
 
-struct sim_traits : restinio::single_thread_traits_t<restinio::asio_timer_manager_t,
-                                                     restinio::null_logger_t> {
+struct sim_traits
+    : restinio::single_thread_traits_t<restinio::asio_timer_manager_t, restinio::null_logger_t> {
   using connection_state_listener_t = leave_listener;
   static constexpr bool use_connection_count_limiter = true;
 };
@@ -235,9 +235,9 @@ void server::infer(const request_handle_t& request, route which) {
   if (const auto* error = std::get_if<api_error>(&parsed)) return refuse(request, *error);
   if (slots_.full()) return refuse(request, {503, "too many requests wait", "overloaded"});
   meters_.requests.Increment();
-  auto running = std::make_shared<generation>(
-      io_, request, std::move(std::get<inference_request>(parsed)), std::move(faults), options_,
-      slots_, meters_);
+  auto running =
+      std::make_shared<generation>(io_, request, std::move(std::get<inference_request>(parsed)),
+                                   std::move(faults), options_, slots_, meters_);
   auto& kept = owed_[request->connection_id()].generations;
   std::erase_if(kept, [](const auto& other) { return other->over(); });
   kept.push_back(running);
