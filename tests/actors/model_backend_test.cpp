@@ -1,0 +1,220 @@
+#include "actors/model_backend_actor.hpp"
+
+#include <algorithm>
+
+#include "tests/actors/support.hpp"
+
+namespace signalbox::test {
+namespace {
+
+using scheduling::exit_reason;
+using scheduling::lifecycle_state;
+
+struct fixture {
+  explicit fixture(config::residency residency = config::residency::on_demand) {
+    settings.models[0].residency = residency;
+    settings.models[0].idle_unload_s = 60;
+    settings.models[0].upstream_model = "org/red";
+    backend =
+        spawn_model_backend(*system, {0, 3, &settings, &driver, &recorder, queue, leases, crashes});
+    system.run();
+  }
+
+  ~fixture() {
+    caf::anon_send_exit(backend, caf::exit_reason::kill);
+    system.run();
+  }
+
+  template <class Message>
+  void send(Message message) {
+    caf::anon_send(backend, std::move(message));
+    system.run();
+  }
+
+  void become_ready() {
+    send(ensure_ready{});
+    send(lease_granted{11, 0});
+    tell_ready(*driver.runs.back());
+    system.run();
+  }
+
+  bool heard(const std::string& line) const {
+    return std::find(log.begin(), log.end(), line) != log.end();
+  }
+
+  lifecycle_state state() const { return recorder.model_state(0); }
+
+  simulated_system system;
+  config::settings settings = two_models();
+  metrics recorder{settings, 1};
+  scripted_driver driver;
+  journal log;
+  std::vector<scheduling::holder_demand> demands;
+  std::vector<crash_record> records;
+  queue_control_actor queue = fake_queue(*system, log);
+  gpu_lease_actor leases = fake_leases(*system, log, demands);
+  crash_log_actor crashes = fake_crash_log(*system, records);
+  model_backend_actor backend;
+};
+
+struct pinned_fixture : fixture {
+  pinned_fixture() : fixture(config::residency::pinned) {}
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, fixture) {
+  BOOST_TEST(driver.runs.empty());
+  send(ensure_ready{});
+  BOOST_TEST(heard("acquire 16 GiB"));
+  BOOST_TEST((state() == lifecycle_state::awaiting_lease));
+  send(lease_granted{11, 0});
+  BOOST_REQUIRE_EQUAL(driver.runs.size(), 1u);
+  BOOST_TEST(driver.runs[0]->request.needs_gpu);
+  BOOST_TEST((state() == lifecycle_state::starting));
+  system.advance(2s);
+  tell_ready(*driver.runs[0]);
+  system.run();
+  BOOST_TEST((state() == lifecycle_state::ready));
+  const auto run = (std::uint64_t{3} << 32) | 1;  // life 3 of the actor, its first run
+  BOOST_TEST(heard(fmt::format("open 127.0.0.1:18000 org/red run {}", run)));
+  BOOST_TEST(heard("load_estimated"));
+  BOOST_TEST(recorder.render().find("signalbox_model_load_seconds_sum{model=\"red\"} 2\n") !=
+             std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is_gone, fixture) {
+  become_ready();
+  const auto run = driver.runs[0];
+  run->tell(runtime_exited{1, exit_reason::segfault, "signal 11 (SIGSEGV)", {"one", "two"}});
+  system.run();
+  BOOST_TEST(heard("close"));
+  BOOST_REQUIRE_EQUAL(records.size(), 1u);
+  BOOST_TEST(records[0].model == "red");
+  BOOST_TEST(records[0].reason == "segfault");
+  BOOST_TEST(records[0].detail == "signal 11 (SIGSEGV)");
+  BOOST_TEST(records[0].log_tail == (std::vector<std::string>{"one", "two"}),
+             boost::test_tools::per_element());
+  BOOST_TEST(!heard("release 11"));
+  run->tell(runtime_released{1});
+  system.run();
+  BOOST_TEST(heard("release 11"));
+  BOOST_TEST(recorder.render().find("signalbox_crashes_total{model=\"red\",reason=\"segfault\"} "
+                                    "1\n") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the_stop, fixture) {
+  become_ready();
+  send(yield_lease{10, scheduling::yield_how::drain});  // an older token
+  BOOST_TEST(!heard("close"));
+  send(yield_lease{11, scheduling::yield_how::drain});
+  BOOST_TEST(heard("close"));
+  BOOST_TEST(driver.runs[0]->stops.empty());
+  send(queue_drained{});
+  BOOST_TEST(driver.runs[0]->stops.size() == 1u);
+  BOOST_TEST(!heard("release 11"));
+  tell_gone(*driver.runs[0], exit_reason::asked);
+  system.run();
+  BOOST_TEST(heard("release 11"));
+  BOOST_TEST(records.empty());
+  BOOST_TEST((state() == lifecycle_state::stopped));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_idle_model_is_unloaded_only_when_its_queue_agrees, fixture) {
+  become_ready();
+  system.advance(61s, 100ms);
+  BOOST_TEST(heard("close if idle"));
+  log.clear();
+  send(queue_not_idle{});
+  BOOST_TEST(driver.runs[0]->stops.empty());
+  system.advance(61s, 100ms);
+  BOOST_TEST(heard("close if idle"));
+  send(queue_drained{});
+  BOOST_TEST(driver.runs[0]->stops.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_crash_loop_refuses_what_waits_and_tells_clients_no_details, fixture) {
+  send(ensure_ready{});
+  for (fencing_token token = 1; token <= settings.scheduling.load_attempts; ++token) {
+    send(lease_granted{token, 0});
+    tell_gone(*driver.runs.back(), exit_reason::start_failed, "/opt/secret/run: not found");
+    system.run();
+    system.advance(30s, 100ms);
+  }
+  BOOST_TEST(records.size() == settings.scheduling.load_attempts);
+  const auto told = std::find_if(log.begin(), log.end(), [](const std::string& line) {
+    return line.starts_with("refuse model_failed");
+  });
+  BOOST_REQUIRE(told != log.end());
+  BOOST_TEST(told->find("secret") == std::string::npos);
+  BOOST_TEST(told->find("start_failed") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_refused_lease_refuses_what_waits, fixture) {
+  send(ensure_ready{});
+  send(lease_refused{refusal::does_not_fit});
+  BOOST_TEST(heard("refuse does_not_fit (the model red needs more GPU memory than there is)"));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_orderly_stop_drains_then_stops_then_ends, fixture) {
+  become_ready();
+  send(stop_all{});
+  BOOST_TEST(heard("close"));
+  send(ensure_ready{});  // too late
+  send(queue_drained{});
+  BOOST_TEST(driver.runs[0]->stops.size() == 1u);
+  BOOST_TEST(!driver.runs[0]->destroyed);
+  tell_gone(*driver.runs[0], exit_reason::asked);
+  system.run();
+  BOOST_TEST(driver.runs[0]->destroyed);
+  BOOST_TEST(driver.runs.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_end_of_the_actor_ends_the_runtime, fixture) {
+  become_ready();
+  caf::anon_send_exit(backend, caf::exit_reason::kill);
+  system.run();
+  BOOST_TEST(driver.runs[0]->destroyed);
+  tell_gone(*driver.runs[0], exit_reason::crashed);  // nobody is there to hear it
+  system.run();
+  BOOST_TEST(records.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_told_how_things_stand, fixture) {
+  become_ready();
+  journal other_log;
+  send(fake_queue(*system, other_log));
+  BOOST_TEST(std::count(other_log.begin(), other_log.end(), log.back()) == 1);
+  BOOST_TEST(log.back().starts_with("open"));
+  BOOST_TEST(driver.runs.size() == 1u);
+  send(yield_lease{11, scheduling::yield_how::drain});
+  journal third_log;
+  send(fake_queue(*system, third_log));
+  BOOST_TEST(std::count(third_log.begin(), third_log.end(), "close") == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_pinned_model_is_loaded_at_once_and_again_after_a_crash, pinned_fixture) {
+  send(lease_granted{1, 0});
+  BOOST_REQUIRE_EQUAL(driver.runs.size(), 1u);
+  tell_ready(*driver.runs[0]);
+  system.run();
+  system.advance(120s, 100ms);
+  BOOST_TEST(!heard("close if idle"));
+  log.clear();
+  tell_gone(*driver.runs[0], exit_reason::crashed);
+  system.run();
+  system.advance(2s);
+  BOOST_TEST(heard("acquire 16 GiB"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_load_that_takes_too_long_is_told_even_by_a_silent_driver, fixture) {
+  settings.models[0].start_timeout_s = 120;
+  send(ensure_ready{});
+  send(lease_granted{1, 0});
+  system.advance(130s, 100ms);
+  BOOST_REQUIRE_EQUAL(records.size(), 1u);
+  BOOST_TEST(records[0].reason == "start_timeout");
+  BOOST_TEST(driver.runs[0]->stops.size() == 1u);
+}
+
+}  // namespace signalbox::test

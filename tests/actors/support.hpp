@@ -1,0 +1,217 @@
+// An actor system on simulated time, and stand-ins for what the shells talk to. Each stand-in
+// writes what it got into a journal.
+#pragma once
+
+#include <fmt/format.h>
+#include <boost/test/unit_test.hpp>
+#include <caf/all.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "actors/actors.hpp"
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+#include "runtimes/driver.hpp"
+
+namespace signalbox::test {
+
+using namespace std::chrono_literals;
+using journal = std::vector<std::string>;
+
+struct simulated_config : caf::actor_system_config {
+  simulated_config() { set("scheduler.policy", caf::atom("testing")); }
+};
+
+class simulated_system {
+ public:
+  simulated_system()
+      : system_(config_),
+        scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_.scheduler())) {
+    scheduler_.advance_time(1h);  // so that "never happened" and "just now" differ
+  }
+
+  caf::actor_system& operator*() { return system_; }
+  time_point now() { return system_.clock().now(); }
+
+  // Handles messages until there are none; time stands still.
+  void run() {
+    int left = 100000;
+    while (scheduler_.try_run_once()) BOOST_REQUIRE_MESSAGE(--left > 0, "the actors never rest");
+  }
+
+  // In steps, so that what is armed on the way is sent on the way.
+  void advance(duration total, duration step = 10ms) {
+    for (duration passed{}; passed < total; passed += step) {
+      scheduler_.advance_time(step);
+      run();
+    }
+  }
+
+ private:
+  simulated_config config_;
+  caf::actor_system system_;
+  caf::scheduler::test_coordinator& scheduler_;
+};
+
+// A shard's inbox: keeps what was posted.
+class recording_inbox : public shard_inbox {
+ public:
+  void post(std::vector<shard_event> events) override {
+    const std::lock_guard lock(mutex_);
+    ++posts_;
+    for (auto& e : events) events_.push_back(std::move(e));
+  }
+
+  std::vector<shard_event> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(events_, {});
+  }
+
+  std::size_t posts() const { return posts_; }
+
+ private:
+  std::mutex mutex_;
+  std::vector<shard_event> events_;
+  std::size_t posts_ = 0;
+};
+
+template <class Event>
+std::vector<Event> only(const std::vector<shard_event>& events) {
+  std::vector<Event> found;
+  for (const auto& e : events) {
+    if (const auto* match = std::get_if<Event>(&e)) found.push_back(*match);
+  }
+  return found;
+}
+
+// A driver whose runtimes do what the test says.
+class scripted_driver : public runtimes::runtime_driver {
+ public:
+  struct run {
+    std::string model;
+    runtimes::run_request request;
+    runtimes::event_callback tell;
+    std::vector<duration> stops;
+    bool destroyed = false;
+  };
+
+  std::unique_ptr<runtimes::runtime_handle> start(const config::model_options& model,
+                                                  const runtimes::run_request& request,
+                                                  runtimes::event_callback on_event) override {
+    runs.push_back(std::make_shared<run>(run{model.name, request, std::move(on_event), {}, false}));
+    return std::make_unique<handle>(runs.back());
+  }
+
+  std::vector<std::shared_ptr<run>> runs;
+
+ private:
+  class handle : public runtimes::runtime_handle {
+   public:
+    explicit handle(std::shared_ptr<run> r) : run_(std::move(r)) {}
+    ~handle() override { run_->destroyed = true; }
+    void stop(duration grace) override { run_->stops.push_back(grace); }
+
+   private:
+    std::shared_ptr<run> run_;
+  };
+};
+
+inline void tell_ready(const scripted_driver::run& r) {
+  r.tell(runtime_spawned{r.request.incarnation, 4711});
+  r.tell(runtime_ready{r.request.incarnation, "127.0.0.1", 18000});
+}
+
+inline void tell_gone(const scripted_driver::run& r, scheduling::exit_reason reason,
+                      std::string detail = {}, std::vector<std::string> lines = {}) {
+  r.tell(runtime_exited{r.request.incarnation, reason, std::move(detail), std::move(lines)});
+  r.tell(runtime_released{r.request.incarnation});
+}
+
+// Two models that do not fit together on the one GPU.
+inline config::settings two_models() {
+  config::settings s;
+  s.gpus = {{24 * config::gib}};
+  for (const auto* name : {"red", "blue"}) {
+    config::model_options m;
+    m.name = name;
+    m.command = {"unused"};
+    m.gpu_memory = 16 * config::gib;
+    m.max_concurrent = 2;
+    m.max_waiting = 4;
+    m.expected_load_s = 7;
+    s.models.push_back(m);
+  }
+  return s;
+}
+
+inline model_backend_actor fake_backend(caf::actor_system& system, journal& log) {
+  return system.spawn([&log]() -> model_backend_actor::behavior_type {
+    return {
+        [](const lease_granted&) {},
+        [](const lease_refused&) {},
+        [](const yield_lease&) {},
+        [](const queue_control_actor&) {},
+        [](const crash_log_actor&) {},
+        [&log](const ensure_ready&) { log.push_back("ensure_ready"); },
+        [&log](const queue_activity& m) {
+          log.push_back(m.waiting ? "activity waiting" : "activity");
+        },
+        [&log](const queue_drained&) { log.push_back("drained"); },
+        [&log](const queue_not_idle&) { log.push_back("not_idle"); },
+        [](const runtime_event&) {},
+        [](const get_backend_state&) { return backend_status{}; },
+        [](const stop_all&) {},
+        [](tick) {},
+    };
+  });
+}
+
+inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
+  return system.spawn([&log]() -> queue_control_actor::behavior_type {
+    return {
+        [&log](const open_queue& m) {
+          log.push_back(fmt::format("open {}:{} {} run {}", m.endpoint->host, m.endpoint->port,
+                                    m.endpoint->upstream_model, m.endpoint->incarnation));
+        },
+        [&log](const close_queue& m) { log.push_back(m.only_if_idle ? "close if idle" : "close"); },
+        [&log](const refuse_waiting& m) {
+          log.push_back(fmt::format("refuse {} ({})", to_string(m.why), m.detail));
+        },
+        [&log](const load_estimated&) { log.push_back("load_estimated"); },
+    };
+  });
+}
+
+// `demands`: what was reported, in order.
+inline gpu_lease_actor fake_leases(caf::actor_system& system, journal& log,
+                                   std::vector<scheduling::holder_demand>& demands) {
+  return system.spawn([&log, &demands]() -> gpu_lease_actor::behavior_type {
+    return {
+        [&log](const acquire_lease& m, const lease_holder_actor&) {
+          log.push_back(fmt::format("acquire {} GiB", m.request.memory / config::gib));
+        },
+        [&log](const withdraw_acquire&) { log.push_back("withdraw"); },
+        [&log](const release_lease& m) { log.push_back(fmt::format("release {}", m.token)); },
+        [&demands](const demand_reported& m) { demands.push_back(m.demand); },
+        [&log](const holder_restarted&) { log.push_back("holder_restarted"); },
+        [](tick) {},
+    };
+  });
+}
+
+inline crash_log_actor fake_crash_log(caf::actor_system& system,
+                                      std::vector<crash_record>& records) {
+  return system.spawn([&records]() -> crash_log_actor::behavior_type {
+    return {
+        [&records](const crash_record& r) { records.push_back(r); },
+        [](const list_crashes&) { return crash_list{}; },
+        [](tick) {},
+    };
+  });
+}
+
+}  // namespace signalbox::test

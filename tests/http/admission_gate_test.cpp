@@ -1,0 +1,217 @@
+// The shard's side of admission against the real queue core: units are conserved, every ticket ends
+// once, and a dropped permit is a settled one.
+#include "http/admission_gate.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <map>
+#include <memory>
+#include <random>
+
+#include "scheduling/admission.hpp"
+
+using namespace signalbox;
+using namespace signalbox::http;
+
+namespace {
+
+struct holder final : ticket_holder {
+  void ticket_granted(permit p) override { ++ends, held = std::move(p); }
+  void ticket_refused(const signalbox::ticket_refused&) override { ++ends; }
+  void ticket_placed(std::uint32_t, double) override {}
+
+  permit held;
+  ticket_id id = 0;
+  int ends = 0;
+};
+
+// One queue core and several gates, with the messages between them in flight until delivered.
+class rig {
+ public:
+  rig(std::uint32_t shards, scheduling::admission_limits limits) : core(limits) {
+    for (shard_id s = 0; s < shards; ++s) {
+      gates.push_back(std::make_unique<admission_gate>(
+          s, 1, [this](model_index, shard_batch b) { to_queue.push_back(std::move(b)); }, [] {},
+          [this] { return now; }));
+      to_shard.emplace_back();
+      carry_out(core.attach_shard(s, 0, now));
+    }
+    carry_out(core.open(now));
+  }
+
+  void flush() {
+    for (auto& gate : gates) gate->flush_reports();
+  }
+
+  void deliver_to_queue() {
+    for (auto& batch : std::exchange(to_queue, {})) {
+      core.report(batch.shard, batch.in_use, batch.settled.total(), batch.settled.service, now);
+      carry_out(core.give_back(batch.shard, batch.units_returned, now));
+      for (auto id : batch.cancelled) carry_out(core.cancel(id, now));
+      for (const auto& t : batch.tickets) carry_out(core.submit(t, now));
+    }
+  }
+
+  void deliver_to(shard_id s) {
+    for (const auto& event : std::exchange(to_shard[s], {})) gates[s]->handle(event);
+  }
+
+  void settle_everything() {
+    for (int i = 0; i < 20; ++i) {
+      flush();
+      deliver_to_queue();
+      for (shard_id s = 0; s < gates.size(); ++s) deliver_to(s);
+    }
+  }
+
+  void carry_out(const scheduling::admission_effects& effects) {
+    for (const auto& effect : effects) {
+      std::visit([this](const auto& e) { apply(e); }, effect);
+    }
+  }
+  void apply(const scheduling::grant_permit& e) {
+    to_shard[e.shard].push_back(permit_granted{0, e.id, endpoint});
+  }
+  void apply(const scheduling::refuse_ticket& e) {
+    to_shard[e.shard].push_back(signalbox::ticket_refused{0, e.id, e.why, 1, ""});
+  }
+  void apply(const scheduling::give_credits& e) {
+    to_shard[e.shard].push_back(credits_given{0, e.count, endpoint});
+  }
+  void apply(const scheduling::recall_credits& e) {
+    to_shard[e.shard].push_back(credits_recalled{0});
+  }
+  void apply(const scheduling::drained&) { ++drains; }
+
+  time_point now{std::chrono::seconds(1)};
+  endpoint_ptr endpoint = std::make_shared<backend_endpoint>();
+  scheduling::admission core;
+  std::vector<std::unique_ptr<admission_gate>> gates;
+  std::vector<shard_batch> to_queue;
+  std::vector<std::vector<shard_event>> to_shard;
+  int drains = 0;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gate)
+
+BOOST_AUTO_TEST_CASE(credits_serve_without_the_queue_until_they_are_used_up) {
+  rig r(1, {2, 10});
+  r.deliver_to(0);
+  auto a = r.gates[0]->take(0), b = r.gates[0]->take(0);
+  BOOST_TEST(a.has_value());
+  BOOST_TEST(b.has_value());
+  BOOST_TEST(!r.gates[0]->take(0).has_value());
+  a->settle(outcome::completed);
+  BOOST_TEST(r.gates[0]->take(0).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
+  rig r(1, {1, 10});
+  r.deliver_to(0);
+  {
+    auto a = r.gates[0]->take(0);
+    permit moved = std::move(*a);
+    BOOST_TEST(r.gates[0]->in_use(0) == 1u);
+  }
+  BOOST_TEST(r.gates[0]->in_use(0) == 0u);
+  r.flush();
+  BOOST_REQUIRE(r.to_queue.size() == 1u);
+  BOOST_TEST(r.to_queue[0].settled.cancelled == 1u);
+  BOOST_TEST(r.to_queue[0].settled.total() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
+  rig r(1, {1, 10});
+  r.deliver_to(0);
+  auto running = r.gates[0]->take(0);
+  holder waiting;
+  r.gates[0]->wait(0, work_class::realtime, priority::normal, never, waiting);
+  running->settle(outcome::completed);
+  BOOST_TEST(!r.gates[0]->take(0).has_value());
+  r.settle_everything();
+  BOOST_TEST(waiting.ends == 1);
+  BOOST_TEST(static_cast<bool>(waiting.held));
+}
+
+BOOST_AUTO_TEST_CASE(a_grant_for_a_ticket_that_left_goes_back) {
+  rig r(1, {1, 10});
+  r.deliver_to(0);
+  auto running = r.gates[0]->take(0);
+  holder waiting;
+  const auto id = r.gates[0]->wait(0, work_class::realtime, priority::normal, never, waiting);
+  r.flush();
+  r.deliver_to_queue();
+  running->settle(outcome::completed);
+  r.flush();
+  r.deliver_to_queue();  // the grant is under way
+  r.gates[0]->leave(0, id);
+  r.settle_everything();
+  BOOST_TEST(waiting.ends == 0);
+  BOOST_TEST(r.gates[0]->in_use(0) == 0u);
+  BOOST_TEST(r.gates[0]->take(0).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(random_traffic_conserves_units_and_ends_every_ticket_once) {
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      std::mt19937 random(seed);
+      const std::uint32_t limit = 1 + random() % 5, shards = 1 + random() % 3;
+      rig r(shards, {limit, 20});
+      std::vector<std::unique_ptr<holder>> holders;
+      std::map<int, permit> running;
+      int next = 0;
+      for (int step = 0; step < 400; ++step) {
+        r.now += std::chrono::milliseconds(random() % 5);
+        const shard_id s = static_cast<shard_id>(random() % shards);
+        switch (random() % 6) {
+          case 0:
+            r.flush();
+            break;
+          case 1:
+            r.deliver_to_queue();
+            break;
+          case 2:
+            r.deliver_to(s);
+            break;
+          case 3:
+            if (auto p = r.gates[s]->take(0)) {
+              running.emplace(next++, std::move(*p));
+            } else {
+              auto& h = *holders.emplace_back(std::make_unique<holder>());
+              h.id = r.gates[s]->wait(0, work_class::realtime, priority::normal, never, h);
+            }
+            break;
+          case 4:
+            if (!running.empty()) running.erase(running.begin());
+            break;
+          case 5:
+            for (auto& h : holders) {
+              if (h->held) {
+                h->held.settle(outcome::completed);
+                break;
+              }
+            }
+            break;
+        }
+        std::uint32_t in_use = 0;
+        for (auto& gate : r.gates) in_use += gate->in_use(0);
+        BOOST_REQUIRE_LE(in_use, limit);
+        for (auto& h : holders) BOOST_REQUIRE_LE(h->ends, 1);
+      }
+      running.clear();
+      for (int round = 0; round < 50; ++round) {
+        r.settle_everything();
+        for (auto& h : holders) h->held.settle(outcome::completed);
+      }
+      for (auto& h : holders) BOOST_TEST(h->ends == 1);
+      r.carry_out(r.core.close(r.now));
+      r.settle_everything();
+      BOOST_TEST(r.core.held() == 0u);
+      BOOST_TEST(r.drains == 1);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,114 @@
+// What the proxy reads of a body, what it refuses, and that its edits touch nothing else.
+#include "http/request_body.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+using namespace signalbox::http;
+
+namespace {
+
+request_facts facts_of(const std::string& body) {
+  auto result = read_request_body(body);
+  if (auto* problem = std::get_if<body_problem>(&result)) BOOST_FAIL(problem->message);
+  return std::get<request_facts>(result);
+}
+
+std::string problem_of(const std::string& body) {
+  auto result = read_request_body(body);
+  return std::holds_alternative<body_problem>(result) ? std::get<body_problem>(result).message : "";
+}
+
+std::string edited(const std::string& body, std::vector<body_edit> edits) {
+  std::string out;
+  for (auto piece : apply_edits(body, edits)) out += piece;
+  return out;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(request_body)
+
+BOOST_AUTO_TEST_CASE(reads_model_and_stream_wherever_they_stand) {
+  const auto facts = facts_of(R"({"messages":[{"model":"inner","stream":true}],"model":"demo"})");
+  BOOST_TEST(facts.model == "demo");
+  BOOST_TEST(!facts.stream);
+  BOOST_TEST(facts.usage_edit.empty());
+}
+
+BOOST_AUTO_TEST_CASE(an_escaped_key_is_the_same_key) {
+  BOOST_TEST(facts_of(R"({"mod\u0065l":"demo"})").model == "demo");
+}
+
+BOOST_AUTO_TEST_CASE(a_key_that_comes_twice_is_refused) {
+  for (const auto* body : {R"({"model":"a","model":"b"})", R"({"model":"a","mod\u0065l":"b"})",
+                           R"({"model":"a","stream":true,"stream":false})",
+                           R"({"model":"a","stream_options":{},"stream_options":{}})"}) {
+    BOOST_TEST(problem_of(body).find("twice") != std::string::npos, body);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(wrong_types_are_refused_with_the_field_named) {
+  BOOST_TEST(problem_of(R"({"model":1})") == "The field 'model' must be a string.");
+  BOOST_TEST(problem_of(R"({"messages":[]})") == "The field 'model' is missing.");
+  BOOST_TEST(problem_of(R"({"model":""})") == "The field 'model' must have 1 to 200 bytes.");
+  BOOST_TEST(problem_of(R"({"model":")" + std::string(201, 'x') + "\"}") ==
+             "The field 'model' must have 1 to 200 bytes.");
+  BOOST_TEST(problem_of(R"({"model":"a","stream":"yes"})") ==
+             "The field 'stream' must be true or false.");
+  BOOST_TEST(problem_of(R"({"model":"a","stream_options":7})") ==
+             "stream_options must be an object.");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_json_object_is_refused) {
+  for (const auto* body :
+       {"", " ", "null", "[]", "\"x\"", "{", R"({"model":"a")", R"({"model":"a"}x)",
+        R"({"model":"a"} {})", R"({"model" "a"})", "{\"model\":\"\xff\"}"}) {
+    BOOST_TEST(!problem_of(body).empty(), body);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_stream_is_made_to_send_usage_and_nothing_else_changes) {
+  const std::string body =
+      " {\"model\" : \"demo\",\"stream\":true,  \"x\":1e400,\"y\":\"\\u00e9\" } ";
+  const auto out = edited(body, facts_of(body).usage_edit);
+  BOOST_TEST(out == " {\"stream_options\":{\"include_usage\":true}," + body.substr(2));
+}
+
+BOOST_AUTO_TEST_CASE(stream_options_keep_their_other_fields) {
+  const std::string body =
+      R"({"model":"m","stream_options": {"include_usage":false, "a":[1]} ,"stream":true})";
+  const auto facts = facts_of(body);
+  BOOST_TEST(!facts.usage_wanted);
+  const auto options = nlohmann::json::parse(edited(body, facts.usage_edit))["stream_options"];
+  BOOST_TEST(options == (nlohmann::json{{"include_usage", true}, {"a", {1}}}));
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_asks_for_usage_is_left_alone) {
+  const auto facts =
+      facts_of(R"({"model":"m","stream":true,"stream_options":{"include_usage":true}})");
+  BOOST_TEST(facts.usage_wanted);
+  BOOST_TEST(facts.usage_edit.empty());
+}
+
+BOOST_AUTO_TEST_CASE(without_a_stream_the_options_are_not_touched) {
+  BOOST_TEST(facts_of(R"({"model":"m","stream_options":null})").usage_edit.empty());
+}
+
+BOOST_AUTO_TEST_CASE(the_model_is_renamed_in_place) {
+  const std::string body = R"({"a":"demo", "model" : "de\u006do" , "b":2})";
+  const auto facts = facts_of(body);
+  BOOST_TEST(facts.model == "demo");
+  const auto out = edited(body, {{facts.model_offset, facts.model_length, json_quoted("x\"y")}});
+  BOOST_TEST(out == R"({"a":"demo", "model" : "x\"y" , "b":2})");
+}
+
+BOOST_AUTO_TEST_CASE(a_large_body_with_no_room_behind_it_is_read) {
+  std::string body = R"({"model":"demo","input":")" + std::string(2'000'000, 'w') + "\"}";
+  body.shrink_to_fit();
+  BOOST_TEST(facts_of(body).model == "demo");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,94 @@
+// What we read, forward and refuse of header fields.
+#include "http/request_headers.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+using namespace signalbox::http;
+
+namespace {
+
+using fields = std::vector<std::pair<std::string, std::string>>;
+
+restinio::http_request_header_t header_with(const fields& list) {
+  restinio::http_request_header_t header(restinio::http_method_post(), "/v1/chat/completions");
+  header.http_major(1);
+  header.http_minor(1);
+  for (const auto& [name, value] : list) {
+    header.add_field(restinio::http_header_field_t(name, value));
+  }
+  return header;
+}
+
+std::optional<header_problem> read(const fields& list, request_headers& out) {
+  static restinio::http_request_header_t kept;  // `out` has views into it
+  kept = header_with(list);
+  return read_headers(kept, {1000, 10}, true, out);
+}
+
+std::string problem_of(const fields& list) {
+  request_headers out;
+  const auto problem = read(list, out);
+  return problem ? problem->message : "";
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(request_header_fields)
+
+BOOST_AUTO_TEST_CASE(credentials_framing_and_nominated_fields_stay_here) {
+  request_headers out;
+  const auto problem = read({{"Host", "x"},
+                             {"authorization", "Bearer t"},
+                             {"X-API-Key", "k"},
+                             {"Connection", "keep-alive, X-Hop"},
+                             {"X-Hop", "1"},
+                             {"TE", "trailers"},
+                             {"Accept", "*/*"},
+                             {"Content-Length", "3"},
+                             {"Cookie", "c"},
+                             {"X-Mine", "v"}},
+                            out);
+  BOOST_TEST(!problem.has_value());
+  BOOST_TEST(out.forwarded == "Accept: */*\r\nX-Mine: v\r\n");
+  BOOST_TEST(out.authorization == "Bearer t");
+  BOOST_TEST(out.api_key == "k");
+}
+
+BOOST_AUTO_TEST_CASE(what_two_readers_could_read_differently_is_refused) {
+  const std::pair<std::string, std::string> host{"Host", "x"};
+  BOOST_TEST(problem_of({}) == "A request has exactly one Host header.");
+  BOOST_TEST(problem_of({host, host}) == "A request has exactly one Host header.");
+  BOOST_TEST(problem_of({host, {"Transfer-Encoding", "gzip, chunked"}}) ==
+             "Only the transfer encoding 'chunked' is understood.");
+  BOOST_TEST(problem_of({host, {"Transfer-Encoding", "Chunked"}}).empty());
+  BOOST_TEST(problem_of({host, {"Authorization", "a"}, {"authorization", "b"}}) ==
+             "The header authorization came twice.");
+  BOOST_TEST(problem_of({host, {"X-A", "b\r\n c"}}) == "A header value holds control characters.");
+  BOOST_TEST(problem_of({host, {"X-A", "tab\tis fine"}}).empty());
+}
+
+BOOST_AUTO_TEST_CASE(too_many_or_too_large_is_refused) {
+  fields many(11, {"X-A", "b"});
+  BOOST_TEST(!problem_of(many).empty());
+  BOOST_TEST(!problem_of({{"Host", "x"}, {"X-A", std::string(1001, 'a')}}).empty());
+}
+
+BOOST_AUTO_TEST_CASE(request_ids_are_taken_over_when_sane) {
+  BOOST_TEST(is_sane_request_id("req-1.2_3"));
+  BOOST_TEST(is_sane_request_id(std::string(128, 'a')));
+  for (const auto& id : {std::string(), std::string(129, 'a'), std::string("a b"),
+                         std::string("a\r\nb"), std::string("\xc3\xa9")}) {
+    BOOST_TEST(!is_sane_request_id(id));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(hop_by_hop_fields_of_an_answer_stay_here) {
+  for (const auto* name : {"Connection", "transfer-encoding", "Content-Length", "Server", "Date",
+                           "Keep-Alive", "x-request-id"}) {
+    BOOST_TEST(!is_forwarded_to_client(name), name);
+  }
+  BOOST_TEST(is_forwarded_to_client("Content-Type"));
+  BOOST_TEST(is_forwarded_to_client("X-Anything"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

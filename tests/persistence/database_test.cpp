@@ -1,0 +1,142 @@
+#include "persistence/database.hpp"
+
+#include <signal.h>
+
+#include <boost/test/unit_test.hpp>
+#include <future>
+#include <latch>
+#include <optional>
+
+#include "persistence/private_cluster.hpp"
+#include "persistence/session.hpp"
+#include "tests/persistence/support.hpp"
+
+namespace signalbox::persistence::test {
+
+BOOST_AUTO_TEST_SUITE(databases)
+
+BOOST_AUTO_TEST_CASE(sessions_have_limits) {
+  fresh_database fresh;
+  BOOST_TEST(query(fresh.db, "SHOW statement_timeout") == "30s");
+  BOOST_TEST(query(fresh.db, "SHOW idle_in_transaction_session_timeout") == "1min");
+  BOOST_TEST(query(fresh.db, "SHOW application_name") == "signalbox");
+  database own(fresh.url + " application_name=mine options='-c statement_timeout=1s'");
+  BOOST_TEST(query(own, "SHOW application_name") == "mine");
+  BOOST_TEST(query(own, "SHOW statement_timeout") == "1s");
+}
+
+BOOST_AUTO_TEST_CASE(malformed_url_is_refused_without_repeating_it) {
+  BOOST_CHECK_EXCEPTION(database("postgresql://user:secret@[::1/x"), std::invalid_argument,
+                        [](const std::exception& error) {
+                          return std::string(error.what()).find("secret") == std::string::npos;
+                        });
+}
+
+BOOST_AUTO_TEST_CASE(bad_statement_passes_through_and_the_connection_stays) {
+  fresh_database fresh;
+  database one(fresh.url, 1);
+  const std::string pid = query(one, "SELECT pg_backend_pid()");
+  BOOST_CHECK_THROW(query(one, "SELECT nonsense"), pqxx::sql_error);
+  BOOST_CHECK_THROW(one.with_connection([](session&) { throw std::logic_error("ours"); }),
+                    std::logic_error);
+  BOOST_TEST(query(one, "SELECT pg_backend_pid()") == pid);
+}
+
+BOOST_AUTO_TEST_CASE(statement_that_takes_too_long_is_worth_another_try) {
+  fresh_database fresh;
+  BOOST_CHECK_THROW(query(fresh.db, "SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(60)"),
+                    database_unavailable);
+  BOOST_TEST(query(fresh.db, "SELECT 1") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(pool_is_bounded) {
+  fresh_database fresh;
+  database two(fresh.url, 2);
+  std::latch both_taken(3), finish(1);
+  std::vector<std::future<void>> users;
+  for (int i = 0; i < 2; ++i) {
+    users.push_back(std::async(std::launch::async, [&] {
+      two.with_connection([&](session&) {
+        both_taken.arrive_and_wait();
+        finish.wait();
+      });
+    }));
+  }
+  both_taken.arrive_and_wait();
+  BOOST_CHECK_THROW(query(two, "SELECT 1"), database_unavailable);
+  finish.count_down();
+  for (auto& user : users) user.get();
+  BOOST_TEST(query(two, "SELECT 1") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(connection_that_was_ended_while_idle_is_replaced) {
+  fresh_database fresh;
+  database one(fresh.url, 1);
+  const std::string pid = query(one, "SELECT pg_backend_pid()");
+  // With a timeout the server waits until it is gone.
+  BOOST_TEST(query(fresh.db, "SELECT pg_terminate_backend(" + pid + ", 10000)") == "t");
+  BOOST_TEST(query(one, "SELECT pg_backend_pid()") != pid);
+}
+
+BOOST_AUTO_TEST_CASE(connection_that_is_ended_in_use_is_unavailable) {
+  fresh_database fresh;
+  database one(fresh.url, 1);
+  BOOST_CHECK_THROW(query(one, "SELECT pg_terminate_backend(pg_backend_pid())"),
+                    database_unavailable);
+  BOOST_TEST(query(one, "SELECT 1") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(too_many_connections_is_unavailable) {
+  fresh_database fresh;
+  execute(fresh.db, "CREATE ROLE few LOGIN CONNECTION LIMIT 1");
+  database few(fresh.url + " user=few", 2);
+  few.with_connection(
+      [&](session&) { BOOST_CHECK_THROW(query(few, "SELECT 1"), database_unavailable); });
+  execute(fresh.db, "DROP ROLE few");
+}
+
+BOOST_AUTO_TEST_CASE(server_stopped_and_started_again) {
+  temporary_folder folder;
+  std::optional<private_cluster> cluster(folder.path());
+  database db(cluster->url(), 2);
+  BOOST_TEST(query(db, "SELECT 1") == "1");
+  db.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    tx.exec("SELECT 1");
+    cluster.reset();
+    BOOST_CHECK_THROW(tx.exec("SELECT 1"), std::exception);
+    BOOST_CHECK_THROW(query(db, "SELECT 1"), database_unavailable);
+  });
+  BOOST_CHECK_THROW(query(db, "SELECT 1"), database_unavailable);
+  cluster.emplace(folder.path());
+  BOOST_TEST(query(db, "SELECT 1") == "1");
+}
+
+// The server throws everybody out and recovers; the same object goes on.
+BOOST_AUTO_TEST_CASE(backend_killed) {
+  temporary_folder folder;
+  private_cluster cluster(folder.path());
+  database db(cluster.url(), 1);
+  execute(db, "CREATE TABLE kept (n int)");
+  const pid_t backend = std::stoi(query(db, "SELECT pg_backend_pid()"));
+  BOOST_CHECK_THROW(db.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    BOOST_REQUIRE(::kill(backend, SIGKILL) == 0);
+    tx.exec("SELECT pg_sleep(60)");
+  }),
+                    database_unavailable);
+  // A connection made before the server noticed may be lost too; then it waits for the recovery.
+  bool works = false;
+  for (int i = 0; i < 10 && !works; ++i) {
+    try {
+      works = query(db, "SELECT count(*) FROM kept") == "0";
+    } catch (const database_unavailable& error) {
+      BOOST_TEST_MESSAGE(error.what());
+    }
+  }
+  BOOST_TEST(works);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace signalbox::persistence::test

@@ -1,0 +1,37 @@
+// A real PostgreSQL for the tests: one cluster for each program, one database for each test.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "persistence/database.hpp"
+
+namespace signalbox::persistence::test {
+
+// Removed at the end; everybody may enter it, also the user that PostgreSQL runs as.
+class temporary_folder {
+ public:
+  temporary_folder();
+  ~temporary_folder();
+  temporary_folder(const temporary_folder&) = delete;
+  temporary_folder& operator=(const temporary_folder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// An empty database in the shared cluster; several connections may be made to it.
+struct fresh_database {
+  fresh_database();
+
+  const std::string url;
+  database db;
+};
+
+// The first field of the first row, as text.
+std::string query(database& db, const std::string& sql);
+void execute(database& db, const std::string& sql);
+
+}  // namespace signalbox::persistence::test

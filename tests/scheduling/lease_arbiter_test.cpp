@@ -1,0 +1,408 @@
+#include "scheduling/lease_arbiter.hpp"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <deque>
+#include <string>
+
+#include "tests/scheduling/effects.hpp"
+
+using namespace signalbox;
+using namespace signalbox::scheduling;
+using namespace signalbox::test;
+using namespace std::chrono_literals;
+using policy = residency_policy;
+
+BOOST_AUTO_TEST_SUITE(lease_arbiter_rules)
+
+namespace {
+
+constexpr time_point t0{1h};
+const holder_demand idle{};
+
+lease_arbiter machine(std::vector<std::uint64_t> memory) {
+  return lease_arbiter(
+      {.gpu_memory = std::move(memory), .min_residency = 5s, .max_swap_wait = 30s});
+}
+
+lease_request of(holder_id holder, std::uint64_t memory, policy p = policy::on_demand,
+                 work_class work = work_class::realtime) {
+  return {holder, memory, p, work};
+}
+
+holder_demand busy(std::uint32_t waiting, std::uint32_t in_use, time_point since = never) {
+  return {.waiting = waiting, .in_use = in_use, .oldest_wait_since = since};
+}
+
+holder_demand costing(duration load, double arrivals_per_s) {
+  return {.arrivals_per_s = arrivals_per_s, .expected_load = load};
+}
+
+// A lease whose holder said that it is idle.
+fencing_token hold(lease_arbiter& a, const lease_request& r, const holder_demand& d = idle) {
+  auto grants = all<lease_grant>(a.acquire(r, t0));
+  BOOST_REQUIRE_EQUAL(grants.size(), 1u);
+  a.demand(r.holder, d, t0);
+  return grants[0].token;
+}
+
+std::vector<holder_id> asked(const arbiter_effects& effects) {
+  std::vector<holder_id> holders;
+  for (const auto& a : all<ask_back>(effects)) holders.push_back(a.holder);
+  return holders;
+}
+const std::vector<holder_id> nobody;
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(room_is_free_grants_with_growing_tokens) {
+  auto a = machine({24});
+  auto first = all<lease_grant>(a.acquire(of(1, 10), t0));
+  auto second = all<lease_grant>(a.acquire(of(2, 14), t0));
+  BOOST_REQUIRE(first.size() == 1 && second.size() == 1);
+  BOOST_CHECK_EQUAL(first[0].rule, 1);
+  BOOST_CHECK_GT(second[0].token, first[0].token);
+  BOOST_CHECK_EQUAL(a.used_memory(0), 24u);
+}
+
+BOOST_AUTO_TEST_CASE(what_can_never_fit_is_refused_at_once) {
+  auto a = machine({24, 24});
+  auto refused = all<lease_refusal>(a.acquire(of(1, 25), t0));
+  BOOST_REQUIRE_EQUAL(refused.size(), 1u);
+  BOOST_CHECK(refused[0].why == refusal::does_not_fit);
+  BOOST_CHECK_EQUAL(a.pending(), 0u);
+  BOOST_CHECK_EQUAL(count<lease_refusal>(machine({}).acquire(of(1, 0), t0)), 1u);
+}
+
+BOOST_AUTO_TEST_CASE(the_tightest_fit_is_taken) {
+  auto a = machine({24, 12, 24});
+  BOOST_CHECK_EQUAL(all<lease_grant>(a.acquire(of(1, 10), t0))[0].gpu, 1u);
+  BOOST_CHECK_EQUAL(all<lease_grant>(a.acquire(of(2, 20), t0))[0].gpu, 0u);
+}
+
+BOOST_AUTO_TEST_CASE(one_request_or_lease_for_each_holder) {
+  auto a = machine({24});
+  hold(a, of(1, 20));
+  BOOST_CHECK(a.acquire(of(1, 2), t0).empty());
+  hold(a, of(2, 4));
+  a.acquire(of(3, 24), t0);
+  BOOST_CHECK(a.acquire(of(3, 24), t0).empty());
+  BOOST_CHECK_EQUAL(a.pending(), 1u);
+}
+
+BOOST_AUTO_TEST_CASE(memory_counts_until_it_is_released_under_the_current_token) {
+  auto a = machine({24});
+  auto token = hold(a, of(1, 20));
+  BOOST_CHECK((asked(a.acquire(of(2, 20), t0)) == std::vector<holder_id>{1}));
+  BOOST_CHECK(a.release(1, token + 1, t0).empty());
+  BOOST_CHECK(a.release(2, token, t0).empty());
+  BOOST_CHECK_EQUAL(a.used_memory(0), 20u);
+  auto grants = all<lease_grant>(a.release(1, token, t0));
+  BOOST_REQUIRE_EQUAL(grants.size(), 1u);
+  BOOST_CHECK_EQUAL(grants[0].holder, 2u);
+  BOOST_CHECK_EQUAL(grants[0].rule, 2);
+}
+
+BOOST_AUTO_TEST_CASE(the_cheapest_victims_are_asked) {
+  auto a = machine({24});
+  hold(a, of(1, 12), costing(60s, 0.1));
+  hold(a, of(2, 12), costing(10s, 0.1));
+  auto effects = a.acquire(of(3, 12), t0);
+  BOOST_CHECK((asked(effects) == std::vector<holder_id>{2}));
+  BOOST_CHECK_EQUAL(all<ask_back>(effects)[0].for_holder, 3u);
+  BOOST_CHECK(all<ask_back>(effects)[0].how == yield_how::drain);
+  BOOST_CHECK_EQUAL(all<ask_back>(effects)[0].rule, 2);
+}
+
+BOOST_AUTO_TEST_CASE(probability_of_need_weighs_the_reload) {
+  auto a = machine({24});
+  hold(a, of(1, 12), costing(60s, 0.0001));
+  hold(a, of(2, 12), costing(10s, 1));
+  BOOST_CHECK((asked(a.acquire(of(3, 12), t0)) == std::vector<holder_id>{1}));
+}
+
+BOOST_AUTO_TEST_CASE(two_cheap_ones_may_be_cheaper_than_one) {
+  auto a = machine({24});
+  hold(a, of(1, 12), costing(100s, 1));
+  hold(a, of(2, 6), costing(10s, 1));
+  hold(a, of(3, 6), costing(10s, 1));
+  BOOST_CHECK((asked(a.acquire(of(4, 12), t0)) == std::vector<holder_id>{2, 3}));
+}
+
+BOOST_AUTO_TEST_CASE(of_equals_the_least_recently_used_goes) {
+  auto a = machine({24});
+  hold(a, of(1, 12), {.last_active = t0});
+  hold(a, of(2, 12), {.last_active = t0 - 10s});
+  BOOST_CHECK((asked(a.acquire(of(3, 12), t0)) == std::vector<holder_id>{2}));
+}
+
+BOOST_AUTO_TEST_CASE(the_cheapest_gpu_is_emptied) {
+  auto a = machine({24, 24});
+  hold(a, of(1, 24), costing(60s, 1));
+  hold(a, of(2, 24), costing(10s, 1));
+  BOOST_CHECK((asked(a.acquire(of(3, 24), t0)) == std::vector<holder_id>{2}));
+}
+
+BOOST_AUTO_TEST_CASE(many_candidates_are_chosen_greedily_and_none_in_vain) {
+  auto a = machine({20});
+  for (holder_id h = 1; h <= 20; ++h) hold(a, of(h, 1), costing(std::chrono::seconds(h), 1));
+  BOOST_CHECK((asked(a.acquire(of(30, 3), t0)) == std::vector<holder_id>{1, 2, 3}));
+
+  auto b = machine({24});
+  for (holder_id h = 1; h <= 14; ++h) hold(b, of(h, 1), costing(1s, 1));
+  hold(b, of(15, 10), costing(11s, 1));  // dearer for each byte, but enough alone
+  BOOST_CHECK((asked(b.acquire(of(30, 24), t0)).size() == 15));
+  auto c = machine({23});
+  for (holder_id h = 1; h <= 13; ++h) hold(c, of(h, 1), costing(1s, 1));
+  hold(c, of(15, 10), costing(9s, 1));  // cheaper for each byte: taken first, and enough
+  BOOST_CHECK((asked(c.acquire(of(30, 10), t0)) == std::vector<holder_id>{15}));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_already_coming_back_is_not_asked_for_again) {
+  auto a = machine({24});
+  hold(a, of(1, 12));
+  hold(a, of(2, 12));
+  BOOST_CHECK_EQUAL(asked(a.acquire(of(3, 6), t0)).size(), 1u);
+  BOOST_CHECK(a.acquire(of(4, 6), t0).empty());
+  BOOST_CHECK(a.advance(t0 + 100s).empty());
+  BOOST_CHECK_EQUAL(asked(a.acquire(of(5, 6), t0)).size(), 1u);
+}
+
+BOOST_AUTO_TEST_CASE(idle_goes_before_busy_whatever_it_costs) {
+  auto a = machine({24});
+  hold(a, of(1, 12), costing(600s, 10));
+  auto d = busy(0, 1);
+  d.expected_load = 1s;
+  hold(a, of(2, 12), d);
+  BOOST_CHECK((asked(a.acquire(of(3, 12), t0 + 10s)) == std::vector<holder_id>{1}));
+}
+
+BOOST_AUTO_TEST_CASE(work_in_flight_is_safe_for_min_residency) {
+  auto a = machine({24});
+  hold(a, of(1, 24), busy(0, 1));
+  BOOST_CHECK((asked(a.acquire(of(2, 24), t0)) == nobody));
+  BOOST_CHECK(a.next_deadline() == t0 + 5s);
+  BOOST_CHECK((asked(a.advance(t0 + 5s - 1ns)) == nobody));
+  BOOST_CHECK((asked(a.advance(t0 + 5s)) == std::vector<holder_id>{1}));  // 2a
+  BOOST_CHECK(a.next_deadline() == t0 + 30s);
+}
+
+BOOST_AUTO_TEST_CASE(its_own_waiting_work_comes_first_until_the_other_waited_too_long) {
+  auto a = machine({24});
+  hold(a, of(1, 24), busy(3, 1));
+  a.demand(2, busy(1, 0, t0 - 10s), t0);  // its oldest ticket came before its request
+  a.acquire(of(2, 24), t0);
+  BOOST_CHECK((asked(a.advance(t0 + 5s)) == nobody));
+  BOOST_CHECK(a.next_deadline() == t0 + 20s);
+  auto later = a;
+  BOOST_CHECK((asked(later.advance(t0 + 20s)) == std::vector<holder_id>{1}));           // 2b
+  BOOST_CHECK((asked(a.demand(1, busy(0, 1), t0 + 6s)) == std::vector<holder_id>{1}));  // 2a
+}
+
+BOOST_AUTO_TEST_CASE(without_a_ticket_the_time_of_the_request_counts) {
+  auto a = machine({24});
+  hold(a, of(1, 24), busy(3, 1));
+  a.acquire(of(2, 24), t0 + 1s);
+  BOOST_CHECK((asked(a.advance(t0 + 31s - 1ns)) == nobody));
+  BOOST_CHECK((asked(a.advance(t0 + 31s)) == std::vector<holder_id>{1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_load_is_not_aborted_for_another_overdue_model) {
+  auto a = machine({24});
+  hold(a, of(1, 24), busy(3, 0));  // loading
+  a.demand(2, busy(1, 0, t0 - 1h), t0);
+  a.acquire(of(2, 24), t0);
+  BOOST_CHECK((asked(a.advance(t0 + 60s)) == nobody));
+  a.demand(1, busy(2, 1), t0 + 60s);  // it serves
+  BOOST_CHECK((asked(a.advance(t0 + 65s)) == std::vector<holder_id>{1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_holder_that_has_said_nothing_yet_is_not_taken_for_idle) {
+  auto a = machine({24});
+  a.acquire(of(1, 24), t0);
+  BOOST_CHECK((asked(a.acquire(of(2, 24), t0)) == nobody));
+  BOOST_CHECK(a.next_deadline() == t0 + 5s);
+  auto silent = a;
+  BOOST_CHECK((asked(silent.advance(t0 + 5s)) == std::vector<holder_id>{1}));
+  BOOST_CHECK((asked(a.demand(1, idle, t0 + 1s)) == std::vector<holder_id>{1}));
+}
+
+BOOST_AUTO_TEST_CASE(pinned_is_no_victim_and_evicts_like_others) {
+  auto a = machine({24});
+  hold(a, of(1, 24, policy::pinned));
+  BOOST_CHECK((asked(a.acquire(of(2, 24), t0)) == nobody));
+  BOOST_CHECK((asked(a.advance(t0 + 1000s)) == nobody));
+  auto b = machine({24});
+  hold(b, of(1, 24));
+  BOOST_CHECK((asked(b.acquire(of(2, 24, policy::pinned), t0)) == std::vector<holder_id>{1}));
+}
+
+BOOST_AUTO_TEST_CASE(who_only_waits_for_a_pinned_model_holds_up_nobody) {
+  auto a = machine({24});
+  hold(a, of(1, 12, policy::pinned));
+  a.acquire(of(2, 24), t0);
+  BOOST_CHECK_EQUAL(count<lease_grant>(a.acquire(of(3, 12), t0 + 1000s)), 1u);
+}
+
+BOOST_AUTO_TEST_CASE(exclusive_needs_an_empty_machine) {
+  auto a = machine({24, 24});
+  auto one = hold(a, of(1, 2));
+  auto two = hold(a, of(2, 24));
+  BOOST_CHECK((asked(a.acquire(of(3, 1, policy::exclusive), t0)) == std::vector<holder_id>{1, 2}));
+  BOOST_CHECK(a.release(1, one, t0).empty());
+  BOOST_CHECK_EQUAL(count<lease_grant>(a.release(2, two, t0)), 1u);
+}
+
+BOOST_AUTO_TEST_CASE(exclusive_asks_all_or_nobody) {
+  auto a = machine({24, 24});
+  hold(a, of(1, 2));
+  hold(a, of(2, 24), busy(1, 1));
+  BOOST_CHECK((asked(a.acquire(of(3, 1, policy::exclusive), t0)) == nobody));
+  auto b = machine({24});
+  hold(b, of(1, 2, policy::pinned));
+  hold(b, of(2, 2));
+  BOOST_CHECK((asked(b.acquire(of(3, 1, policy::exclusive), t0 + 1h)) == nobody));
+}
+
+BOOST_AUTO_TEST_CASE(nobody_is_granted_beside_an_exclusive_holder) {
+  auto a = machine({24, 24});
+  auto token = hold(a, of(1, 0, policy::exclusive), busy(1, 1));
+  BOOST_CHECK(a.acquire(of(2, 1), t0).empty());
+  BOOST_CHECK((asked(a.demand(1, idle, t0)) == std::vector<holder_id>{1}));
+  BOOST_CHECK(a.acquire(of(3, 24), t0).empty());  // already coming back, on the other GPU
+  BOOST_CHECK_EQUAL(count<lease_grant>(a.release(1, token, t0)), 2u);
+}
+
+BOOST_AUTO_TEST_CASE(served_by_class_then_by_who_waits_longest) {
+  auto a = machine({24});
+  auto token = hold(a, of(1, 24));
+  a.acquire(of(2, 24, policy::on_demand, work_class::batch), t0);
+  a.acquire(of(3, 24), t0 + 1s);
+  a.acquire(of(4, 24), t0 + 2s);
+  a.demand(4, busy(1, 0, t0 - 1s), t0 + 2s);
+  auto now = t0 + 3s;
+  for (holder_id expected : {4, 3, 2}) {
+    auto holder = a.leases().front().holder;
+    auto grants = all<lease_grant>(a.release(holder, token, now));
+    BOOST_REQUIRE_EQUAL(grants.size(), 1u);
+    BOOST_CHECK_EQUAL(grants[0].holder, expected);
+    token = grants[0].token;
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_being_freed_for_one_is_not_taken_by_a_later_one) {
+  auto a = machine({24});
+  auto one = hold(a, of(1, 10));
+  hold(a, of(2, 10));
+  a.acquire(of(3, 24), t0);                           // asks both
+  BOOST_CHECK(a.acquire(of(4, 4), t0 + 1s).empty());  // 4 are free, but they are needed
+  BOOST_CHECK(a.release(1, one, t0 + 2s).empty());
+  auto b = machine({24});
+  hold(b, of(1, 20));
+  b.acquire(of(2, 20), t0);
+  BOOST_CHECK_EQUAL(count<lease_grant>(b.acquire(of(3, 4), t0 + 1s)), 1u);  // left over
+}
+
+BOOST_AUTO_TEST_CASE(a_waiting_request_is_passed_by_only_until_it_is_overdue) {
+  auto a = machine({24});
+  hold(a, of(1, 12), busy(3, 0));  // loads, and cannot be asked
+  a.acquire(of(2, 24), t0);
+  auto token = all<lease_grant>(a.acquire(of(3, 12), t0 + 29s))[0].token;  // passes by
+  BOOST_CHECK(a.release(3, token, t0 + 30s).empty());
+  BOOST_CHECK(a.acquire(of(4, 12), t0 + 31s).empty());  // fits, but may not pass any more
+  BOOST_CHECK_EQUAL(count<lease_grant>(a.withdraw(2, t0 + 32s)), 1u);
+}
+
+BOOST_AUTO_TEST_CASE(withdrawn_waits_no_more_and_a_lease_cannot_be_withdrawn) {
+  auto a = machine({24});
+  auto token = hold(a, of(1, 24));
+  a.acquire(of(2, 24), t0);
+  a.withdraw(2, t0);
+  a.withdraw(1, t0);
+  BOOST_CHECK_EQUAL(a.leases().size(), 1u);
+  BOOST_CHECK(a.release(1, token, t0).empty());
+  BOOST_CHECK(a.next_deadline() == never);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_turn_left_behind_waits_behind_the_others) {
+  auto a = machine({24});
+  auto token = hold(a, of(1, 24), busy(9, 1, t0 - 1h));
+  a.acquire(of(2, 24), t0);
+  a.advance(t0 + 30s);
+  auto second = all<lease_grant>(a.release(1, token, t0 + 31s))[0].token;
+  a.acquire(of(1, 24), t0 + 31s);  // its oldest ticket is still the oldest of all
+  a.demand(2, busy(5, 1), t0 + 31s);
+  a.acquire(of(3, 24), t0 + 32s);
+  a.demand(3, busy(1, 0, t0 + 30s), t0 + 32s);
+  BOOST_CHECK((asked(a.advance(t0 + 59s)) == nobody));  // the second has its turn, too
+  BOOST_CHECK((asked(a.advance(t0 + 60s)) == std::vector<holder_id>{2}));
+  BOOST_CHECK_EQUAL(all<lease_grant>(a.release(2, second, t0 + 60s))[0].holder, 3u);
+}
+
+// Rule 5: a model that cannot load gives its lease back and asks again later; between its attempts
+// the other one is served.
+BOOST_AUTO_TEST_CASE(a_failing_model_blocks_nobody) {
+  auto a = machine({24});
+  auto token = hold(a, of(1, 24), busy(5, 0));
+  a.acquire(of(2, 24), t0);
+  auto grants = all<lease_grant>(a.release(1, token, t0 + 1s));
+  BOOST_REQUIRE_EQUAL(grants.size(), 1u);
+  BOOST_CHECK_EQUAL(grants[0].holder, 2u);
+}
+
+// One model at a time; requests A B A A C A B C, each served for a second after a load of two.
+BOOST_AUTO_TEST_CASE(requests_are_collated_into_few_swaps_and_nobody_waits_past_the_bound) {
+  auto a = machine({24});
+  struct one {
+    std::deque<time_point> waiting;
+    fencing_token token = 0;
+    time_point ready = never, done = never;
+    bool yields = false;
+  };
+  std::vector<one> models(3);
+  int swaps = 0, served = 0;
+  duration longest{};
+  auto carry_out = [&](const arbiter_effects& effects, time_point now) {
+    for (const auto& g : all<lease_grant>(effects)) {
+      models[g.holder].token = g.token;
+      models[g.holder].ready = now + 2s;
+      ++swaps;
+    }
+    for (const auto& b : all<ask_back>(effects)) models[b.holder].yields = true;
+  };
+  const std::string arrivals = "ABAACABC";
+  for (auto now = t0; now < t0 + 200s; now += 500ms) {
+    auto second = (now - t0) / 1s;
+    if (now == t0 + second * 1s && second < static_cast<long>(arrivals.size())) {
+      models[static_cast<std::size_t>(arrivals[static_cast<std::size_t>(second)] - 'A')]
+          .waiting.push_back(now);
+    }
+    for (holder_id h = 0; h < 3; ++h) {
+      auto& m = models[h];
+      if (m.done <= now) m.done = never;
+      if (m.token != 0 && m.ready <= now && m.done == never && !m.yields && !m.waiting.empty()) {
+        longest = std::max(longest, duration(now - m.waiting.front()));
+        m.waiting.pop_front();
+        m.done = now + 1s;
+        ++served;
+      }
+      holder_demand d{.waiting = static_cast<std::uint32_t>(m.waiting.size()),
+                      .in_use = m.done != never,
+                      .oldest_wait_since = m.waiting.empty() ? never : m.waiting.front(),
+                      .expected_load = 2s};
+      carry_out(a.demand(h, d, now), now);
+      if (m.token == 0 && !m.waiting.empty()) carry_out(a.acquire(of(h, 24), now), now);
+      if (m.yields && m.done == never) {
+        auto token = std::exchange(m.token, 0);
+        m = {.waiting = m.waiting};
+        carry_out(a.release(h, token, now), now);
+      }
+    }
+    carry_out(a.advance(now), now);
+  }
+  BOOST_CHECK_EQUAL(served, 8);
+  BOOST_CHECK_LE(swaps, 4);  // first come, first served would be seven
+  BOOST_CHECK(longest <= 30s + 5s + 2s + 1s);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

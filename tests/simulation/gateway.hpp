@@ -1,0 +1,153 @@
+// The three cores wired to one another as the actors do it, with simulated clients, shards and
+// runtimes around them. check() holds the rules that must be true after every step.
+//
+//   client → shard ⇄ queue (admission) ⇄ backend (model_lifecycle) ⇄ runtime
+//                          └── demand → arbiter (lease_arbiter) ⇄ ──┘
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "scheduling/admission.hpp"
+#include "scheduling/lease_arbiter.hpp"
+#include "scheduling/model_lifecycle.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace signalbox::simulation {
+
+namespace core = signalbox::scheduling;
+
+struct model_setup {
+  core::admission_limits limits;
+  core::lifecycle_options life;
+  core::lease_request lease;
+  double load_fails = 0, load_hangs = 0, crashes = 0;  // probabilities, each for one run
+  duration load_time{};
+};
+
+struct setup {
+  core::arbiter_options machine;
+  std::vector<model_setup> models;
+  std::uint32_t shards = 1;
+  duration longest_wait{};  // of a model with tickets, until one of them ends
+};
+
+class gateway {
+ public:
+  gateway(world& w, setup s);
+  gateway(const gateway&) = delete;
+
+  void start();
+  void client_arrives(std::size_t model);
+  void crash_something();
+  void check();
+  bool everything_ended() const;
+  std::string describe() const;  // for a failure message
+  void stop_all();
+  void check_all_released();
+
+  std::size_t models() const { return models_.size(); }
+  std::size_t granted() const { return granted_; }
+  std::size_t refused() const { return refused_; }
+  std::size_t loads() const { return loads_; }
+
+ private:
+  struct request {
+    std::size_t model;
+    time_point since;
+    std::uint64_t incarnation;
+  };
+  struct batch {
+    std::uint32_t returned = 0, ended = 0;
+    duration service{};
+    std::vector<ticket_id> cancelled;
+    std::vector<core::ticket> tickets;
+    bool empty() const {
+      return returned == 0 && ended == 0 && cancelled.empty() && tickets.empty();
+    }
+  };
+  // One shard's side of one queue.
+  struct counter {
+    std::uint32_t credits = 0;
+    bool stocked = false;
+    batch next;
+    bool flush_due = false;
+    std::uint32_t units_to_queue = 0, units_to_shard = 0;  // inside messages
+    std::set<ticket_id> waiting;
+    std::map<std::uint64_t, request> in_use;
+  };
+  struct run {
+    std::uint64_t incarnation;
+    std::uint32_t gpu;
+    bool is_ready = false, has_exited = false, is_stopping = false;
+  };
+  struct waiting_ticket {
+    time_point since, deadline;
+  };
+  struct served_model {
+    model_setup setup;
+    core::admission queue;
+    core::model_lifecycle life;
+    std::vector<counter> counters;
+    std::map<ticket_id, waiting_ticket> waiting{};
+    time_point hungry_since{};            // the last ticket that ended, or the first to wait
+    std::uint64_t queue_incarnation = 0;  // the endpoint that the queue hands out
+    time_point refusing_until{};
+    refusal refusing_why{};
+    bool told_waiting = false;
+    std::uint32_t told_demand_waiting = 0, told_demand_in_use = 0;
+    time_point queue_timer = never, life_timer = never;
+    std::optional<run> live{};
+  };
+
+  actor_id queue_of(std::size_t m) const { return static_cast<int>(m); }
+  actor_id backend_of(std::size_t m) const { return 100 + static_cast<int>(m); }
+  actor_id runtime_of(std::size_t m) const { return 200 + static_cast<int>(m); }
+  actor_id shard_of(std::size_t s) const { return 300 + static_cast<int>(s); }
+  static constexpr actor_id arbiter = 400;
+
+  // shard
+  void flush_later(std::size_t s, std::size_t m);
+  void flush(std::size_t s, std::size_t m);
+  void begin_request(std::size_t s, std::size_t m, std::uint64_t incarnation);
+  void end_request(std::size_t s, std::size_t m, std::uint64_t id);
+  void permit_arrives(std::size_t s, std::size_t m, ticket_id id, std::uint64_t incarnation);
+  // queue
+  void batch_arrives(std::size_t s, std::size_t m, const batch& b, std::uint32_t in_use);
+  void carry_out(std::size_t m, const core::admission_effects& effects);
+  void after_queue_event(std::size_t m);
+  void close_queue(std::size_t m, bool only_if_idle);
+  void refuse_waiting(std::size_t m, const core::refuse_waiting& r);
+  void end_ticket(std::size_t m, ticket_id id, bool is_served);
+  void report_demand(std::size_t m);
+  // backend
+  void carry_out(std::size_t m, const core::lifecycle_effects& effects);
+  void to_backend(actor_id from, std::size_t m,
+                  std::function<core::lifecycle_effects(core::model_lifecycle&)> event);
+  void arm_backend(std::size_t m);
+  // arbiter
+  void carry_out(const core::arbiter_effects& effects);
+  void arm_arbiter();
+  // runtime
+  void start_runtime(std::size_t m, const core::start_runtime& s);
+  void stop_runtime(std::size_t m, duration grace, std::uint64_t incarnation);
+  void runtime_exits(std::size_t m, std::uint64_t incarnation, core::exit_reason why);
+
+  void check_units(std::size_t m);
+  void check_waiting(std::size_t m);
+  void check_machine();
+
+  world& w_;
+  setup setup_;
+  core::lease_arbiter arbiter_;
+  time_point arbiter_timer_ = never;
+  std::vector<served_model> models_;
+  fencing_token last_token_ = 0;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t submitted_ = 0, ended_ = 0;
+  std::size_t granted_ = 0, refused_ = 0, loads_ = 0;
+};
+
+}  // namespace signalbox::simulation

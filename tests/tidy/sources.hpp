@@ -1,0 +1,28 @@
+// The files of the source tree, and C++ text without what is not code.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace signalbox::tidy {
+
+struct source {
+  std::string path;  // from the root, with /
+  std::string text;
+};
+
+// What git knows or would add; without git, everything but what .gitignore names. Texts only.
+std::vector<source> read_tree(const std::filesystem::path& root);
+std::vector<source> read_tree_by_walking(const std::filesystem::path& root);
+
+// Comments and the contents of literals become blanks; every newline stays where it is.
+std::string only_code(std::string_view cpp);
+
+std::vector<std::string_view> lines_of(std::string_view text);
+
+bool is_cpp(std::string_view path);   // .cpp, .hpp
+bool is_code(std::string_view path);  // C++, CMake, SQL, JavaScript
+
+}  // namespace signalbox::tidy
