@@ -27,9 +27,11 @@ permit& permit::operator=(permit&& other) noexcept {
 }
 
 void permit::settle(outcome how) {
-  if (auto* gate = std::exchange(gate_, nullptr)) {
-    gate->ended(model_, how, gate->now_() - granted_at_);
-  }
+  if (gate_) settle(how, gate_->now_());
+}
+
+void permit::settle(outcome how, time_point now) {
+  if (auto* gate = std::exchange(gate_, nullptr)) gate->ended(model_, how, now - granted_at_);
 }
 
 admission_gate::admission_gate(shard_id shard, std::size_t models, send_batch send,
@@ -42,13 +44,13 @@ admission_gate::admission_gate(shard_id shard, std::size_t models, send_batch se
   for (auto& side : models_) side.batch.shard = shard;
 }
 
-std::optional<permit> admission_gate::take(model_index model) {
+std::optional<permit> admission_gate::take(model_index model, time_point now) {
   auto& side = models_[model];
   if (side.credits == 0 || !side.waiting.empty()) return std::nullopt;
   --side.credits;
   ++side.in_use;
   side.dirty = true;
-  return permit(*this, model, side.endpoint, now_());
+  return permit(*this, model, side.endpoint, now);
 }
 
 ticket_id admission_gate::wait(model_index model, work_class work, priority level,

@@ -32,7 +32,8 @@ class permit {
 
   explicit operator bool() const { return gate_ != nullptr; }
   const endpoint_ptr& endpoint() const { return endpoint_; }
-  void settle(outcome how);
+  void settle(outcome how);  // now
+  void settle(outcome how, time_point now);
 
  private:
   friend class admission_gate;
@@ -65,7 +66,7 @@ class admission_gate {
                  std::function<void()> schedule_flush, clock now);
 
   // A permit by credit, when there is one and nobody of this shard waits; else none.
-  std::optional<permit> take(model_index model);
+  std::optional<permit> take(model_index model, time_point now);
   // Waits in the queue. `holder` must outlive the ticket or leave().
   ticket_id wait(model_index model, work_class work, priority level, time_point deadline,
                  ticket_holder& holder);

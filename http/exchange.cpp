@@ -53,7 +53,9 @@ const config::model_options& exchange::options() const {
 
 void exchange::start() {
   home_.gateway().meters().in_flight(request_.model, 1);
-  if (auto taken = home_.gate().take(request_.model)) return ticket_granted(std::move(*taken));
+  if (auto taken = home_.gate().take(request_.model, arrived_at_)) {
+    return begin_sending(std::move(*taken), arrived_at_);
+  }
   double patience_s = options().queue_timeout_s;
   if (request_.max_wait_s) patience_s = std::min(patience_s, *request_.max_wait_s);
   const auto give_up_at = arrived_at_ + seconds(patience_s);
@@ -63,11 +65,15 @@ void exchange::start() {
 
 void exchange::ticket_granted(permit p) {
   ticket_ = 0;
+  begin_sending(std::move(p), now());
+}
+
+void exchange::begin_sending(permit p, time_point at) {
   permit_ = std::move(p);
-  permitted_at_ = now();
+  permitted_at_ = at;
   home_.gateway().meters().queue_waited(request_.model, permitted_at_ - arrived_at_);
   phase_ = phase::sending;
-  send_upstream(false);
+  send_upstream(false, at);
 }
 
 void exchange::ticket_refused(const signalbox::ticket_refused& why) {
@@ -102,16 +108,16 @@ void exchange::ticket_placed(std::uint32_t position, double eta_s) {
                " eta_s=" + std::to_string(std::lround(std::ceil(eta_s))) + "\n\n");
 }
 
-void exchange::send_upstream(bool fresh) {
+void exchange::send_upstream(bool fresh, time_point at) {
   ++attempts_;
   if (upstream_head_.empty()) build_upstream_head();
-  const auto at = now();
   deadline_ = std::min(permitted_at_ + seconds(options().request_timeout_s),
                        at + seconds(options().first_byte_timeout_s));
-  auto pieces = apply_edits(request_.client->body(), edits_);
-  pieces.insert(pieces.begin(), upstream_head_);
+  const auto body = apply_edits(request_.client->body(), edits_);
+  gathered_pieces pieces{upstream_head_};
+  std::copy(body.begin(), body.end(), pieces.begin() + 1);
   upstream_ = home_.pool().take(request_.model, permit_.endpoint(), fresh);
-  upstream_->send(std::move(pieces), *this);
+  upstream_->send(pieces, *this);
 }
 
 void exchange::build_upstream_head() {
@@ -179,7 +185,8 @@ void exchange::upstream_ended(upstream_end how) {
   upstream_ = nullptr;
   if (how == upstream_end::complete) return complete();
   // A kept-alive connection that the runtime closed meanwhile: nothing was answered, send it again.
-  if (how == upstream_end::closed_unused && reused && attempts_ < 3) return send_upstream(true);
+  if (how == upstream_end::closed_unused && reused && attempts_ < 3)
+    return send_upstream(true, now());
   fail(error_code::upstream_failed,
        how == upstream_end::not_http ? "The runtime's answer was not HTTP."
        : how == upstream_end::connect_failed
@@ -203,19 +210,21 @@ void exchange::complete() {
     stream_->done();
     return finish(how, head_.status);
   }
+  answer_collected(how);
+}
+
+void exchange::answer_collected(outcome how) {
   if (head_.status == 200) {
     home_.gateway().meters().first_token(request_.model, now() - arrived_at_);
+    events_.set_usage(read_usage(body_));
   }
   auto headers = own_headers();
-  for (auto& [name, value] : head_.headers) {
-    if (is_forwarded_to_client(name)) headers.emplace_back(std::move(name), std::move(value));
+  headers.reserve(headers.size() + head_.headers.size());
+  for (auto& field : head_.headers) {
+    if (is_forwarded_to_client(field.first)) headers.push_back(std::move(field));
   }
-  const int status = head_.status;
-  const auto client = request_.client;
-  auto body = std::move(body_);
-  if (status == 200) events_.set_usage(read_usage(body));
-  finish(how, status);
-  answer(client, status, {}, std::move(body), headers);
+  answer(request_.client, head_.status, {}, std::move(body_), std::move(headers));
+  finish(how, head_.status);
 }
 
 extra_headers exchange::own_headers() const {

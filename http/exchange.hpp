@@ -61,12 +61,14 @@ class exchange final : public ticket_holder,
   void upstream_body(std::string_view bytes) override;
   void upstream_ended(upstream_end how) override;
 
-  void send_upstream(bool fresh);
+  void begin_sending(permit p, time_point at);
+  void send_upstream(bool fresh, time_point at);
   void build_upstream_head();
   void start_stream(int status, const header_list& headers);
   void write_stream(std::string bytes);
   void stream_written(std::size_t bytes, bool failed);
   void complete();
+  void answer_collected(outcome how);
   void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
   void finish(outcome how, int status);
   void count_usage(outcome how, int status);

@@ -2,7 +2,8 @@
 
 #include <sodium.h>
 
-#include <cstdio>
+#include <array>
+#include <charconv>
 
 namespace signalbox::http {
 
@@ -23,11 +24,12 @@ std::optional<model_index> gateway_state::find_model(std::string_view name) cons
 }
 
 std::string gateway_state::make_request_id() {
-  char text[40];
-  const auto n = std::snprintf(text, sizeof text, "req-%016llx-%llx",
-                               static_cast<unsigned long long>(process_tag_),
-                               static_cast<unsigned long long>(next_request_.fetch_add(1)));
-  return {text, static_cast<std::size_t>(n)};
+  std::array<char, 40> text{'r', 'e', 'q', '-'};
+  auto* at = text.data() + 4;
+  at = std::to_chars(at, text.data() + text.size(), process_tag_, 16).ptr;
+  *at++ = '-';
+  at = std::to_chars(at, text.data() + text.size(), next_request_.fetch_add(1), 16).ptr;
+  return {text.data(), at};
 }
 
 }  // namespace signalbox::http

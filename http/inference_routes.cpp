@@ -71,8 +71,7 @@ void infer(shard& home, routed_request request, metric_route route) {
   out.client = request.client;
   out.connection = request.connection;
   out.route = route;
-  out.who = request.who;
-  out.request_id = request.request_id;
+  out.who = std::move(request.who);
   auto wrong = prepare(home, request, out);
   if (!wrong && home.gateway().draining()) {
     wrong = problem{error_code::shutting_down, "The gateway is shutting down.", ""};
@@ -85,6 +84,7 @@ void infer(shard& home, routed_request request, metric_route route) {
     });
     return;
   }
+  out.request_id = std::move(request.request_id);
   out.forwarded_headers = std::move(request.headers.forwarded);
   if (request.headers.content_type.data() == nullptr) {
     out.forwarded_headers += "Content-Type: application/json\r\n";

@@ -3,12 +3,14 @@
 namespace signalbox::http {
 
 void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
-            std::string body, const extra_headers& headers) {
+            std::string body, extra_headers headers) {
   auto response = request->create_response(
       restinio::http_status_line_t{restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
                                    std::string(reason_phrase(status))});
-  if (!content_type.empty()) response.append_header("Content-Type", std::string(content_type));
-  for (const auto& [name, value] : headers) response.append_header(name, value);
+  if (!content_type.empty()) {
+    response.append_header(restinio::http_field_t::content_type, std::string(content_type));
+  }
+  for (auto& [name, value] : headers) response.append_header(std::move(name), std::move(value));
   if (!request->header().should_keep_alive()) response.connection_close();
   response.set_body(std::move(body)).done();
 }
@@ -18,7 +20,7 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
   const int status = words(code).status;
   if (status == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
   answer(request, status, "application/json",
-         error_body(code, message, param, is_openai_path(path_of(request))), headers);
+         error_body(code, message, param, is_openai_path(path_of(request))), std::move(headers));
 }
 
 bool is_openai_path(std::string_view path) {

@@ -16,7 +16,7 @@ using extra_headers = std::vector<std::pair<std::string, std::string>>;
 
 // Sends now; for callers that are not inside a request handler.
 void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
-            std::string body, const extra_headers& headers = {});
+            std::string body, extra_headers headers = {});
 
 // {"error": …} or {"detail": …}, by the request's path; adds WWW-Authenticate to a 401.
 void answer_error(const restinio::request_handle_t& request, error_code code,

@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <cassert>
 #include <nlohmann/json.hpp>
 
 namespace signalbox::http {
@@ -147,18 +148,18 @@ std::variant<request_facts, body_problem> read_request_body(const std::string& b
   return body_reader(body).read();
 }
 
-std::vector<std::string_view> apply_edits(const std::string& body,
-                                          const std::vector<body_edit>& edits) {
-  std::vector<std::string_view> pieces;
-  pieces.reserve(edits.size() * 2 + 1);
+body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& edits) {
+  assert(edits.size() <= 2);
+  body_pieces pieces;
+  auto next = pieces.begin();
   const std::string_view all = body;
   std::size_t from = 0;
   for (const auto& edit : edits) {
-    if (edit.offset > from) pieces.push_back(all.substr(from, edit.offset - from));
-    pieces.push_back(edit.text);
+    *next++ = all.substr(from, edit.offset - from);
+    *next++ = edit.text;
     from = edit.offset + edit.length;
   }
-  if (from < all.size()) pieces.push_back(all.substr(from));
+  *next = all.substr(from);
   return pieces;
 }
 

@@ -2,6 +2,7 @@
 // scanner (simdjson), and the edits to it. Every byte that we do not edit goes on as it came.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -36,9 +37,10 @@ struct body_problem {
 std::variant<request_facts, body_problem> read_request_body(const std::string& body);
 
 // The pieces of `body` with the edits applied, for a gathered write: views into `body` and into the
-// edits, both of which must outlive them. `edits` sorted by offset.
-std::vector<std::string_view> apply_edits(const std::string& body,
-                                          const std::vector<body_edit>& edits);
+// edits, both of which must outlive them. `edits` sorted by offset, at most two; what is not needed
+// of the five pieces stays empty.
+using body_pieces = std::array<std::string_view, 5>;
+body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& edits);
 
 // `text` as a JSON string token, quotes included.
 std::string json_quoted(std::string_view text);

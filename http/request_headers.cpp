@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <iterator>
 
 namespace signalbox::http {
 
@@ -11,41 +13,83 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-template <std::size_t N>
-bool any_of(const std::array<std::string_view, N>& names, std::string_view name) {
-  return std::any_of(names.begin(), names.end(),
-                     [&](auto n) { return equals_ignoring_case(n, name); });
+enum class field : std::uint8_t {
+  other,
+  hop_by_hop,         // RFC 9110 7.6.1, and framing
+  connection,         // hop-by-hop, and names others that are
+  transfer_encoding,  // hop-by-hop
+  host,
+  authorization,
+  api_key,
+  content_type,
+  priority_word,
+  max_wait,
+  request_id,
+  private_to_us,  // more credentials; and the answer must come unencoded: we read its usage
+  ours_to_say,    // of an answer
+};
+
+struct known_field {
+  std::string_view name;
+  field kind;
+};
+
+constexpr known_field known_fields[] = {
+    {"te", field::hop_by_hop},
+    {"host", field::host},
+    {"date", field::ours_to_say},
+    {"cookie", field::private_to_us},
+    {"server", field::ours_to_say},
+    {"expect", field::hop_by_hop},
+    {"trailer", field::hop_by_hop},
+    {"upgrade", field::hop_by_hop},
+    {"x-api-key", field::api_key},
+    {"connection", field::connection},
+    {"keep-alive", field::hop_by_hop},
+    {"x-priority", field::priority_word},
+    {"set-cookie", field::ours_to_say},
+    {"content-type", field::content_type},
+    {"x-request-id", field::request_id},
+    {"authorization", field::authorization},
+    {"x-admin-token", field::private_to_us},
+    {"content-length", field::hop_by_hop},
+    {"accept-encoding", field::private_to_us},
+    {"proxy-connection", field::hop_by_hop},
+    {"transfer-encoding", field::transfer_encoding},
+    {"proxy-authenticate", field::hop_by_hop},
+    {"x-max-wait-seconds", field::max_wait},
+    {"proxy-authorization", field::hop_by_hop},
+};
+
+constexpr std::size_t longest_known = 19;
+
+// Where the names of each length begin in known_fields, which is sorted by length: every field of
+// every request comes by here.
+constexpr auto first_of_length = [] {
+  std::array<std::uint8_t, longest_known + 2> first{};
+  for (std::size_t length = 0; length < first.size(); ++length) {
+    while (first[length] < std::size(known_fields) &&
+           known_fields[first[length]].name.size() < length) {
+      ++first[length];
+    }
+  }
+  return first;
+}();
+static_assert(std::is_sorted(std::begin(known_fields), std::end(known_fields),
+                             [](const auto& a, const auto& b) {
+                               return a.name.size() < b.name.size();
+                             }));
+
+field kind_of(std::string_view name) {
+  if (name.size() > longest_known) return field::other;
+  for (auto i = first_of_length[name.size()]; i < first_of_length[name.size() + 1]; ++i) {
+    if (equals_ignoring_case(known_fields[i].name, name)) return known_fields[i].kind;
+  }
+  return field::other;
 }
-
-constexpr std::array<std::string_view, 11> hop_by_hop{"connection",
-                                                      "keep-alive",
-                                                      "transfer-encoding",
-                                                      "content-length",
-                                                      "te",
-                                                      "trailer",
-                                                      "proxy-connection",
-                                                      "upgrade",
-                                                      "proxy-authenticate",
-                                                      "expect",
-                                                      "proxy-authorization"};
-
-// Credentials stay here; the answer must come unencoded, since we read its usage.
-constexpr std::array<std::string_view, 9> ours{
-    "host",         "authorization", "x-api-key",          "x-admin-token",  "cookie",
-    "x-request-id", "x-priority",    "x-max-wait-seconds", "accept-encoding"};
-
-constexpr std::array<std::string_view, 4> ours_to_say{"date", "server", "x-request-id",
-                                                      "set-cookie"};
 
 std::string_view view(const std::string& s) {
   return s;
-}
-
-// Remembers the value of a field that must not come twice; true when it did.
-bool again(std::string_view& slot, std::string_view value) {
-  if (slot.data() != nullptr) return true;
-  slot = value;
-  return false;
 }
 
 header_problem bad(std::string message) {
@@ -64,55 +108,70 @@ bool nominated(std::string_view connection, std::string_view name) {
   return false;
 }
 
-struct field_reader {
-  explicit field_reader(request_headers& o) : out(o) {}
+class field_reader {
+ public:
+  explicit field_reader(request_headers& out) : out_(out) {}
 
-  request_headers& out;
-  int hosts = 0;
-  std::string_view connection;
-
-  std::optional<header_problem> read(std::string_view name, std::string_view value) {
-    switch (name.size()) {
-      case 4:
-        if (equals_ignoring_case(name, "host")) ++hosts;
+  std::optional<header_problem> read(field kind, std::string_view name, std::string_view value) {
+    switch (kind) {
+      case field::host:
+        ++hosts;
         break;
-      case 9:
-        if (equals_ignoring_case(name, "x-api-key")) return once(out.api_key, value, name);
+      case field::connection:
+        connection = value;
         break;
-      case 10:
-        if (equals_ignoring_case(name, "x-priority")) out.priority_word = value;
-        if (equals_ignoring_case(name, "connection")) connection = value;
+      case field::api_key:
+        return once(out_.api_key, value, name);
+      case field::content_type:
+        return once(out_.content_type, value, name);
+      case field::authorization:
+        return once(out_.authorization, value, name);
+      case field::priority_word:
+        out_.priority_word = value;
         break;
-      case 12:
-        if (equals_ignoring_case(name, "content-type")) return once(out.content_type, value, name);
-        if (equals_ignoring_case(name, "x-request-id")) out.request_id = value;
+      case field::request_id:
+        out_.request_id = value;
         break;
-      case 13:
-        if (equals_ignoring_case(name, "authorization")) {
-          return once(out.authorization, value, name);
-        }
+      case field::max_wait:
+        out_.max_wait = value;
         break;
-      case 17:
-        if (equals_ignoring_case(name, "transfer-encoding") &&
-            !equals_ignoring_case(value, "chunked")) {
-          return bad("Only the transfer encoding 'chunked' is understood.");
-        }
-        break;
-      case 18:
-        if (equals_ignoring_case(name, "x-max-wait-seconds")) out.max_wait = value;
-        break;
+      case field::transfer_encoding:
+        if (equals_ignoring_case(value, "chunked")) break;
+        return bad("Only the transfer encoding 'chunked' is understood.");
       default:
         break;
     }
     return std::nullopt;
   }
 
+  int hosts = 0;
+  std::string_view connection;
+
+ private:
   static std::optional<header_problem> once(std::string_view& slot, std::string_view value,
                                             std::string_view name) {
-    if (again(slot, value)) return bad("The header " + std::string(name) + " came twice.");
+    if (slot.data() != nullptr) return bad("The header " + std::string(name) + " came twice.");
+    slot = value;
     return std::nullopt;
   }
+
+  request_headers& out_;
 };
+
+void append_line(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+bool goes_to_runtime(field kind) {
+  return kind == field::other || kind == field::content_type || kind == field::ours_to_say;
+}
+
+// A value that still holds a line break was folded (RFC 9112 5.2): the parser unfolds nothing.
+bool has_control_characters(std::string_view value) {
+  return std::any_of(value.begin(), value.end(), [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+  });
+}
 
 }  // namespace
 
@@ -129,7 +188,8 @@ bool is_sane_request_id(std::string_view id) {
 }
 
 bool is_forwarded_to_client(std::string_view name) {
-  return !any_of(hop_by_hop, name) && !any_of(ours_to_say, name);
+  const auto kind = kind_of(name);
+  return kind == field::other || kind == field::content_type;
 }
 
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,
@@ -138,33 +198,36 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
   field_reader reader(out);
   std::optional<header_problem> problem;
   std::size_t count = 0;
-  header.for_each_field([&](const restinio::http_header_field_t& field) {
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
     if (problem) return;
-    const auto name = view(field.name()), value = view(field.value());
+    const auto name = view(f.name()), value = view(f.value());
     if (++count > limits.count || name.size() + value.size() > limits.field_bytes) {
       problem = {error_code::header_too_large, "Too many header fields, or one is too large."};
       return;
     }
-    // The parser unfolds nothing (RFC 9112 5.2): what still holds a line break is refused.
-    if (std::any_of(value.begin(), value.end(), [](char c) {
-          return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
-        })) {
+    if (has_control_characters(value)) {
       problem = bad("A header value holds control characters.");
       return;
     }
-    problem = reader.read(name, value);
+    const auto kind = kind_of(name);
+    problem = reader.read(kind, name, value);
+    if (forward && goes_to_runtime(kind)) append_line(out.forwarded, name, value);
   });
   if (!problem && reader.hosts != 1 && header.http_minor() >= 1) {
     problem = bad("A request has exactly one Host header.");
   }
-  if (problem || !forward) return problem;
-  header.for_each_field([&](const restinio::http_header_field_t& field) {
-    const auto name = view(field.name()), value = view(field.value());
-    if (any_of(hop_by_hop, name) || any_of(ours, name) || nominated(reader.connection, name))
-      return;
-    out.forwarded.append(name).append(": ").append(value).append("\r\n");
+  const bool usual = reader.connection.empty() ||
+                     equals_ignoring_case(reader.connection, "keep-alive") ||
+                     equals_ignoring_case(reader.connection, "close");
+  if (problem || !forward || usual) return problem;
+  out.forwarded.clear();  // once more, without what Connection names
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
+    const auto name = view(f.name());
+    if (goes_to_runtime(kind_of(name)) && !nominated(reader.connection, name)) {
+      append_line(out.forwarded, name, view(f.value()));
+    }
   });
-  return problem;
+  return std::nullopt;
 }
 
 }  // namespace signalbox::http

@@ -142,7 +142,7 @@ void shard::ended(connection_key client, const exchange& request) {
 }
 
 void shard::account(const principal_ptr& who, model_index model, const usage_row& counts) {
-  auto& pending = usage_[{who.get(), model, today()}];
+  auto& pending = usage_[{who.get(), model, today_}];
   auto& row = pending.row;
   pending.who = who;
   row.requests += counts.requests;
@@ -159,6 +159,7 @@ void shard::tick() {
   timer_.async_wait([this](const boost::system::error_code& e) {
     if (!e) tick();
   });
+  today_ = today();
   const auto now = std::chrono::steady_clock::now();
   std::vector<std::shared_ptr<exchange>> all;  // a request that ends changes what we walk over
   for (const auto& [client, requests] : clients_)

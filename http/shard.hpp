@@ -87,6 +87,7 @@ class shard {
   std::mutex active_mutex_;
   std::condition_variable idle_;
   std::size_t active_ = 0;  // requests; under active_mutex_
+  std::int32_t today_ = 0;  // days since 1970-01-01 UTC; as of the last tick
   std::thread thread_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/write.hpp>
+#include <tuple>
 
 namespace signalbox::http {
 
@@ -23,10 +24,10 @@ upstream_connection::upstream_connection(upstream_pool& pool, model_index model,
                                          endpoint_ptr endpoint)
     : pool_(pool), model_(model), endpoint_(std::move(endpoint)), socket_(pool.io_) {}
 
-void upstream_connection::send(std::vector<std::string_view> pieces, upstream_sink& sink) {
+void upstream_connection::send(const gathered_pieces& pieces, upstream_sink& sink) {
   sink_ = &sink;
   ++exchanges_;
-  pieces_ = std::move(pieces);
+  pieces_ = pieces;
   head_ = {};
   head_bytes_ = 0;
   message_complete_ = answer_began_ = value_began_ = paused_ = false;
@@ -53,19 +54,35 @@ void upstream_connection::connect() {
                           if (e) return me->end(upstream_end::connect_failed, false);
                           boost::system::error_code ignored;
                           me->socket_.set_option(tcp::no_delay(true), ignored);
+                          me->socket_.non_blocking(true, ignored);
                           me->write();
                         });
 }
 
 void upstream_connection::write() {
-  std::vector<asio::const_buffer> buffers;
-  buffers.reserve(pieces_.size());
-  for (auto piece : pieces_) buffers.emplace_back(piece.data(), piece.size());
-  writing_ = true;
-  // A failed write shows as a failed read, after what the runtime may still say (an early 413).
-  asio::async_write(
-      socket_, buffers,
-      [me = shared_from_this()](boost::system::error_code, std::size_t) { me->writing_ = false; });
+  std::array<asio::const_buffer, std::tuple_size_v<gathered_pieces>> buffers;
+  std::transform(pieces_.begin(), pieces_.end(), buffers.begin(), [](std::string_view piece) {
+    return asio::const_buffer(piece.data(), piece.size());
+  });
+  // Nearly every request fits the socket's buffer: written at once, without an operation to wait
+  // for.
+  boost::system::error_code error;
+  auto sent = socket_.write_some(buffers, error);
+  if (!error && sent < asio::buffer_size(buffers)) {
+    for (auto& buffer : buffers) {
+      const auto skip = std::min(sent, buffer.size());
+      buffer += skip;
+      sent -= skip;
+    }
+  }
+  if ((!error && asio::buffer_size(buffers) > sent) || error == asio::error::would_block) {
+    writing_ = true;
+    // A failed write shows as a failed read, after what the runtime may still say (an early 413).
+    asio::async_write(socket_, buffers,
+                      [me = shared_from_this()](boost::system::error_code, std::size_t) {
+                        me->writing_ = false;
+                      });
+  }
   read();
 }
 
@@ -112,7 +129,6 @@ void upstream_connection::end(upstream_end how, bool keep) {
   const auto me = shared_from_this();
   auto* sink = std::exchange(sink_, nullptr);
   if (!sink) return;
-  pieces_.clear();
   // An answer that came before the request was all sent: the pieces are not ours any longer.
   if (keep && !writing_) {
     read();  // so that a close by the runtime is seen while idle

@@ -47,12 +47,16 @@ class upstream_sink {
 
 class upstream_pool;
 
+// A request as it goes out: its head, and the body around our edits. The rest stays empty.
+using gathered_pieces = std::array<std::string_view, 6>;
+
 class upstream_connection : public std::enable_shared_from_this<upstream_connection> {
  public:
   upstream_connection(upstream_pool& pool, model_index model, endpoint_ptr endpoint);
 
-  // `pieces` and `sink` must outlive the exchange (until upstream_ended or abandon()).
-  void send(std::vector<std::string_view> pieces, upstream_sink& sink);
+  // What `pieces` refer to, and `sink`, must outlive the exchange (until upstream_ended or
+  // abandon()).
+  void send(const gathered_pieces& pieces, upstream_sink& sink);
   // No further call to the sink; the connection is closed, which tells the runtime to stop.
   void abandon();
   // Back-pressure: no reads until resume().
@@ -80,7 +84,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   boost::asio::ip::tcp::socket socket_;
   http_parser parser_{};
   upstream_sink* sink_ = nullptr;
-  std::vector<std::string_view> pieces_;
+  gathered_pieces pieces_;
   upstream_head head_;
   std::size_t head_bytes_ = 0;
   std::uint32_t exchanges_ = 0;

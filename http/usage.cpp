@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <cstring>
 #include <string>
 
 namespace signalbox::http {
@@ -18,6 +19,11 @@ bool parse(std::string_view text, od::document& document) {
   copy.assign(text);
   const simdjson::padded_string_view input(copy.data(), copy.size(), copy.capacity());
   return parser.iterate(input).get(document) == simdjson::SUCCESS;
+}
+
+// Faster than std::string_view::find, which stops at every quote.
+bool contains(std::string_view text, std::string_view word) {
+  return ::memmem(text.data(), text.size(), word.data(), word.size()) != nullptr;
 }
 
 std::uint64_t count(od::object& usage, std::string_view key) {
@@ -39,8 +45,6 @@ std::optional<token_usage> read_counts(od::value value) {
 }  // namespace
 
 std::optional<token_usage> read_usage(std::string_view body) {
-  // The prefilter is safe: a runtime that escapes its own key is read as one that reports none.
-  if (body.find("\"usage\"") == std::string_view::npos) return std::nullopt;
   od::document document;
   od::value value;
   if (!parse(body, document)) return std::nullopt;
@@ -50,8 +54,10 @@ std::optional<token_usage> read_usage(std::string_view body) {
 
 chunk_facts read_chunk(std::string_view payload) {
   chunk_facts facts;
-  if (payload.find("\"usage\"") == std::string_view::npos) {
-    facts.has_choices = payload.find("\"choices\"") != std::string_view::npos;
+  // Nearly every chunk is one without usage, and is not parsed: a runtime that escapes its own key
+  // is read as one that reports none.
+  if (!contains(payload, "\"usage\"")) {
+    facts.has_choices = contains(payload, "\"choices\"");
     return facts;
   }
   od::document document;

@@ -99,19 +99,19 @@ BOOST_AUTO_TEST_SUITE(gate)
 BOOST_AUTO_TEST_CASE(credits_serve_without_the_queue_until_they_are_used_up) {
   rig r(1, {2, 10});
   r.deliver_to(0);
-  auto a = r.gates[0]->take(0), b = r.gates[0]->take(0);
+  auto a = r.gates[0]->take(0, r.now), b = r.gates[0]->take(0, r.now);
   BOOST_TEST(a.has_value());
   BOOST_TEST(b.has_value());
-  BOOST_TEST(!r.gates[0]->take(0).has_value());
+  BOOST_TEST(!r.gates[0]->take(0, r.now).has_value());
   a->settle(outcome::completed);
-  BOOST_TEST(r.gates[0]->take(0).has_value());
+  BOOST_TEST(r.gates[0]->take(0, r.now).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
   rig r(1, {1, 10});
   r.deliver_to(0);
   {
-    auto a = r.gates[0]->take(0);
+    auto a = r.gates[0]->take(0, r.now);
     permit moved = std::move(*a);
     BOOST_TEST(r.gates[0]->in_use(0) == 1u);
   }
@@ -125,11 +125,11 @@ BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
 BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
   rig r(1, {1, 10});
   r.deliver_to(0);
-  auto running = r.gates[0]->take(0);
+  auto running = r.gates[0]->take(0, r.now);
   holder waiting;
   r.gates[0]->wait(0, work_class::realtime, priority::normal, never, waiting);
   running->settle(outcome::completed);
-  BOOST_TEST(!r.gates[0]->take(0).has_value());
+  BOOST_TEST(!r.gates[0]->take(0, r.now).has_value());
   r.settle_everything();
   BOOST_TEST(waiting.ends == 1);
   BOOST_TEST(static_cast<bool>(waiting.held));
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
 BOOST_AUTO_TEST_CASE(a_grant_for_a_ticket_that_left_goes_back) {
   rig r(1, {1, 10});
   r.deliver_to(0);
-  auto running = r.gates[0]->take(0);
+  auto running = r.gates[0]->take(0, r.now);
   holder waiting;
   const auto id = r.gates[0]->wait(0, work_class::realtime, priority::normal, never, waiting);
   r.flush();
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_grant_for_a_ticket_that_left_goes_back) {
   r.settle_everything();
   BOOST_TEST(waiting.ends == 0);
   BOOST_TEST(r.gates[0]->in_use(0) == 0u);
-  BOOST_TEST(r.gates[0]->take(0).has_value());
+  BOOST_TEST(r.gates[0]->take(0, r.now).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(random_traffic_conserves_units_and_ends_every_ticket_once) {
@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(random_traffic_conserves_units_and_ends_every_ticket_once) 
             r.deliver_to(s);
             break;
           case 3:
-            if (auto p = r.gates[s]->take(0)) {
+            if (auto p = r.gates[s]->take(0, r.now)) {
               running.emplace(next++, std::move(*p));
             } else {
               auto& h = *holders.emplace_back(std::make_unique<holder>());

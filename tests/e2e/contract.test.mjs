@@ -1,0 +1,259 @@
+// What the API promises beside the answers themselves: headers, errors, scopes, and that a request
+// reaches the runtime as the client wrote it, without the client's credentials.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import http from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
+import { Upstream } from './harness/upstream.mjs';
+
+const scopes = ['realtime', 'batch', 'eval', 'upload', 'monitor'];
+const keyOf = (scope) => `sk-test-key-only-${scope}`;
+const inference = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'];
+
+describe('the contract', () => {
+  let gateway, upstream;
+
+  before(async () => {
+    upstream = await Upstream.start();
+    gateway = await startGateway({
+      config: {
+        server: { header_limit: '2KiB', header_count_limit: 20, body_limit: '1MiB' },
+        keys: [
+          { id: 'administrator', token: adminKey, scopes: ['admin'] },
+          ...scopes.map((scope) => ({ id: scope, token: keyOf(scope), scopes: [scope] })),
+        ],
+        models: [
+          upstream.model('plain', { aliases: ['other/name'], upstream_model: 'real "name"' }),
+          upstream.model('same', { aliases: ['caf\u00e9'] }),
+          simModel('sim'),
+        ],
+      },
+    });
+  });
+  after(async () => {
+    await gateway.stop();
+    upstream.stop();
+  });
+
+  test('the answer names the request, the model and the wait', async () => {
+    const { status, headers } = await gateway.chat('other/name', {},
+      { headers: { 'x-request-id': 'my-own.id_1' } });
+    assert.equal(status, 200);
+    assert.equal(headers['x-request-id'], 'my-own.id_1');
+    assert.equal(headers['x-selected-model'], 'plain');
+    assert.match(headers['x-queue-wait-ms'], /^\d+$/);
+    assert.match(upstream.last.head, /^x-request-id: my-own\.id_1\r$/im);
+  });
+
+  for (const id of [undefined, 'two words', 'x'.repeat(129), 'a<script>']) {
+    test(`an id is made when none that is sane came: ${id}`, async () => {
+      const headers = id === undefined ? {} : { 'x-request-id': id };
+      const answers = [await gateway.chat('plain', {}, { headers }),
+        await gateway.chat('plain', {}, { headers })];
+      const ids = answers.map((answer) => answer.headers['x-request-id']);
+      assert.match(ids[0], /^[A-Za-z0-9._-]{1,128}$/);
+      assert.notEqual(ids[0], id);
+      assert.notEqual(ids[0], ids[1]);
+    });
+  }
+
+  test('every answer has an id, also that of an error', async () => {
+    const headers = { 'x-request-id': 'told-id' };
+    for (const answer of [
+      await gateway.send('GET', '/health', { headers }),
+      await gateway.send('GET', '/metrics', { headers }),
+      await gateway.send('GET', '/nowhere', { headers }),
+      await gateway.send('DELETE', '/v1/models', { headers }),
+      await gateway.send('GET', '/v1/models', { headers, key: 'sk-wrong-key' }),
+      await gateway.send('GET', '/v1/models', { headers, key: keyOf('batch') }),
+      await gateway.chat('nobody', {}, { headers }),
+    ]) {
+      assert.equal(answer.headers['x-request-id'], 'told-id', `${answer.status} ${answer.text}`);
+    }
+  });
+
+  test('what we do not know reaches the runtime byte for byte', async () => {
+    const body = '{ "seed" : 1.50e+2,\t"model":"same", "big":123456789012345678901234567890,\n' +
+      '"x-vendor":{"a":[1.0,-0,1E400],"model":"inner"}, "text":"\\u00e9\\/\\ud83d\\ude00 \u00e9"}';
+    const { status } = await gateway.send('POST', '/v1/chat/completions', {
+      headers: { 'content-type': 'application/json; charset=utf-8' }, body: Buffer.from(body),
+    });
+    assert.equal(status, 200);
+    assert.equal(upstream.last.body, Buffer.from(body).toString('latin1'));
+    assert.match(upstream.last.head, /^content-type: application\/json; charset=utf-8\r$/im);
+  });
+
+  test('an alias is replaced in place by the name that the runtime knows', async () => {
+    const around = (model) => `{"n": 1.0, "model" :${model} ,"stop":["model"],"z":{"model":"m"}}`;
+    for (const name of ['"plain"', '"other/name"', '"other\\/name"', '"\\u0070lain"']) {
+      const { status } = await gateway.post('/v1/completions', around(name));
+      assert.equal(status, 200, name);
+      assert.equal(upstream.last.body, around('"real \\"name\\""'));
+      assert.match(upstream.last.head, /^POST \/v1\/completions HTTP\/1\.1\r$/m);
+    }
+    assert.equal((await gateway.post('/v1/completions', around('"caf\\u00e9"'))).status, 200);
+    assert.equal(upstream.last.body, around('"same"'));
+  });
+
+  test('a stream asks the runtime for usage, whatever else it asks for', async () => {
+    const cases = ['{"model":"same","stream":true}',
+      '{"model":"same","stream":true,"stream_options":null}',
+      '{"model":"same","stream":true,"stream_options":{}}',
+      '{"model":"same","stream":true,"stream_options":{"include_usage":false,"vendor":1.0}}',
+      '{"stream_options":{"vendor":1.0},"stream":true,"model":"same"}'];
+    for (const body of cases) {
+      await gateway.post('/v1/chat/completions', body);
+      const sent = JSON.parse(upstream.last.body);
+      assert.equal(sent.stream_options.include_usage, true, body);
+      assert.equal(upstream.last.body.includes('"vendor":1.0'), body.includes('vendor'));
+    }
+  });
+
+  test('credentials, cookies and what concerns one connection stay here', async () => {
+    const { status } = await gateway.chat('plain', {}, {
+      key: null,
+      headers: {
+        'x-api-key': adminKey, cookie: 'session=1', 'x-admin-token': 'secret', te: 'trailers',
+        connection: 'keep-alive, x-nominated', 'x-nominated': 'gone', 'keep-alive': 'timeout=5',
+        'proxy-authorization': 'Basic eA==', 'accept-encoding': 'gzip', upgrade: 'h2c',
+        'x-vendor': 'stays', traceparent: '00-1-2-03', 'user-agent': 'me/1.0',
+      },
+    });
+    assert.equal(status, 200);
+    const names = upstream.last.head.split('\r\n').slice(1).filter(Boolean)
+      .map((line) => line.slice(0, line.indexOf(':')).toLowerCase());
+    for (const name of ['authorization', 'x-api-key', 'cookie', 'x-admin-token', 'te', 'upgrade',
+      'x-nominated', 'keep-alive', 'proxy-authorization', 'accept-encoding', 'transfer-encoding']) {
+      assert.ok(!names.includes(name), name);
+    }
+    for (const name of ['x-vendor', 'traceparent', 'user-agent']) {
+      assert.ok(names.includes(name), name);
+    }
+    assert.equal(names.filter((name) => name === 'content-length').length, 1);
+    assert.equal(names.filter((name) => name === 'host').length, 1);
+    assert.ok(!upstream.last.head.includes(adminKey));
+    await gateway.chat('plain', {}, { key: adminKey });
+    assert.ok(!upstream.last.head.includes(adminKey));
+  });
+
+  test('a chunked body arrives with its length', async () => {
+    const raw = await gateway.connect();
+    raw.write(`POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${adminKey}\r\n` +
+      'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n' +
+      '9\r\n{"model":\r\n7\r\n"same"}\r\n0\r\n\r\n');
+    assert.match(await raw.untilClosed(), /^HTTP\/1\.1 200 /);
+    assert.equal(upstream.last.body, '{"model":"same"}');
+    assert.match(upstream.last.head, /^content-length: 16\r$/im);
+  });
+
+  test('errors have OpenAI\'s envelope below /v1, and a detail elsewhere', async () => {
+    for (const [method, route, status] of [
+      ['GET', '/v1/nowhere', 404], ['DELETE', '/v1/models', 405], ['GET', '/v1/models/no', 404],
+    ]) {
+      const answer = await gateway.send(method, route);
+      assert.equal(answer.status, status);
+      assert.deepEqual(Object.keys(answer.json), ['error']);
+      assert.deepEqual(Object.keys(answer.json.error).sort(), ['code', 'message', 'param', 'type']);
+      assert.match(answer.headers['content-type'], /^application\/json/);
+    }
+    for (const [method, route, status] of [
+      ['GET', '/nowhere', 404], ['POST', '/health', 405], ['GET', '/admin/queue/no', 404],
+      ['GET', '/admin/crashes?limit=0', 400], ['GET', '/admin/crashes?limit=x', 400],
+    ]) {
+      const answer = await gateway.send(method, route);
+      assert.equal(answer.status, status, route);
+      assert.deepEqual(Object.keys(answer.json), ['detail']);
+    }
+  });
+
+  test('405 tells what is allowed', async () => {
+    for (const method of ['GET', 'PUT', 'DELETE', 'PATCH']) {
+      const answer = await gateway.send(method, '/v1/chat/completions');
+      assert.equal(answer.status, 405, method);
+      assert.equal(answer.headers.allow, 'POST');
+    }
+    assert.equal((await gateway.send('POST', '/v1/models')).headers.allow, 'GET');
+  });
+
+  test('bad bodies are refused before any runtime hears of them', async () => {
+    const heard = upstream.requests.length;
+    const cases = ['', '{', '[]', '"x"', 'null', '{"model":"same"', '{"model":"same"} x',
+      '{"model":null}', '{"model":["same"]}', '{"model":""}', '{}', '{"model":"same","a":1,}',
+      '{"model":"same","stream":"yes"}', '{"model":"same","stream":true,"stream_options":[]}',
+      '{"model":"same","model":"plain"}', '{"model":"same","m\\u006fdel":"plain"}',
+      '{"model":"same","stream":true,"str\\u0065am":false}', '{"model":"same","a":[}',
+      '{"model":"same" "a":1}', '{"model":"sa\\x"}'];
+    for (const body of cases) {
+      const answer = await gateway.post('/v1/chat/completions', body);
+      assert.equal(answer.status, 400, body.slice(0, 60));
+      assert.equal(answer.json.error.type, 'invalid_request_error');
+    }
+    assert.equal(upstream.requests.length, heard);
+  });
+
+  test('wrong values in our own headers are refused', async () => {
+    for (const headers of [{ 'x-priority': 'urgent' }, { 'x-priority': '' },
+      { 'x-max-wait-seconds': 'soon' }, { 'x-max-wait-seconds': '-1' },
+      { 'x-max-wait-seconds': 'nan' }, { 'x-max-wait-seconds': '1e9' }]) {
+      const answer = await gateway.chat('plain', {}, { headers });
+      assert.equal(answer.status, 400, JSON.stringify(headers));
+    }
+    const right = { 'x-priority': 'low', 'x-max-wait-seconds': '2.5' };
+    assert.equal((await gateway.chat('plain', {}, { headers: right })).status, 200);
+  });
+
+  test('every route of the contract asks for a credential and its scope', async () => {
+    const { json: contract, headers } = await gateway.send('GET', '/openapi.json', { key: null });
+    assert.match(headers['content-type'], /^application\/json/);
+    assert.match(contract.openapi, /^3\.1/);
+    let guarded = 0;
+    for (const [pattern, operations] of Object.entries(contract.paths)) {
+      const route = pattern.replace(/\{.*\}/, 'sim');
+      const needed = inference.includes(route) || route.startsWith('/v1/') ? 'realtime' : 'monitor';
+      for (const [method, operation] of Object.entries(operations)) {
+        const as = (key) => (method === 'post'
+          ? gateway.post(route, '{"model":"same"}', { key })
+          : gateway.send(method.toUpperCase(), route, { key }));
+        if (operation.security?.length === 0) {
+          assert.equal((await as(null)).status, 200, route);
+          continue;
+        }
+        ++guarded;
+        for (const answer of [await as(null), await as('sk-nobody-has-this')]) {
+          assert.equal(answer.status, 401, route);
+          assert.equal(answer.headers['www-authenticate'], 'Bearer');
+        }
+        for (const scope of scopes) {
+          const answer = await as(keyOf(scope));
+          assert.equal(answer.status, scope === needed ? 200 : 403, `${scope} at ${route}`);
+          if (scope !== needed) assert.ok(answer.text.includes(needed));
+        }
+      }
+    }
+    assert.ok(guarded >= 8);
+  });
+
+  test('promtool likes the metrics', async () => {
+    await gateway.chat('sim');
+    const { text, headers } = await gateway.send('GET', '/metrics');
+    assert.match(headers['content-type'], /^text\/plain; version=0\.0\.4/);
+    execFileSync('promtool', ['check', 'metrics'], { input: text, timeout: 20_000 });
+  });
+
+  test('model names in requests make no series', async () => {
+    const series = async () => (await gateway.send('GET', '/metrics')).text.split('\n')
+      .filter((line) => !line.startsWith('#')).length;
+    await gateway.chat('nobody');
+    const before = await series();
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
+    const total = 5_000;
+    const statuses = await Promise.all(Array.from({ length: total },
+      async (_, i) => (await gateway.chat(`model-${i}`, {}, { agent })).status));
+    agent.destroy();
+    assert.ok(statuses.every((status) => status === 404));
+    assert.equal(await series(), before);
+    assert.ok(await gateway.metric('signalbox_requests_total',
+      { model: 'none', route: 'chat_completions', status_class: '4xx' }) >= total);
+  });
+});
