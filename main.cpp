@@ -25,6 +25,9 @@ namespace fs = std::filesystem;
 
 constexpr auto database_patience = std::chrono::seconds(30);
 
+// What the runtimes get to stop in, however long the last requests took.
+constexpr auto least_stop_time = std::chrono::seconds(1);
+
 struct arguments {
   std::optional<fs::path> config;
   std::string data;
@@ -111,6 +114,7 @@ int serve(const arguments& args) {
   const auto signals = block_signals();
   set_up_log(settings);
   fs::create_directories(settings.data_dir);
+  http::require_free_addresses(settings);
 
   storage store(settings);
   migrate_patiently(*store.db);
@@ -135,8 +139,10 @@ int serve(const arguments& args) {
                settings.server.shutdown_grace_s);
   const auto grace = std::chrono::duration_cast<duration>(
       std::chrono::duration<double>(settings.server.shutdown_grace_s));
+  const auto deadline = std::chrono::steady_clock::now() + grace;
   gateway.drain(grace);
-  control.shutdown(grace);
+  control.shutdown(
+      std::max<duration>(deadline - std::chrono::steady_clock::now(), least_stop_time));
   gateway.stop();
   spdlog::info("stopped");
   return fatal ? 1 : 0;

@@ -190,7 +190,8 @@ void show_queue(shard& home, routed_request request) {
       [post, request](const std::string& error) {
         spdlog::error("queue statistics: {}", error);
         post([request] {
-          answer_error(request.client, error_code::internal, "The queue does not answer.");
+          answer_error(request.client, error_code::internal, "The queue does not answer.", {},
+                       {{"x-request-id", request.request_id}});
         });
       });
 }
@@ -225,7 +226,8 @@ void list_crash_records(shard& home, routed_request request) {
         spdlog::warn("crash list: {}", error);
         post([request] {
           answer_error(request.client, error_code::database_unavailable,
-                       "The database is away, please try again later.", {}, {{"Retry-After", "5"}});
+                       "The database is away, please try again later.", {},
+                       {{"Retry-After", "5"}, {"x-request-id", request.request_id}});
         });
       });
 }

@@ -17,6 +17,9 @@ namespace {
 // second has not yet gone to the client's socket.
 constexpr std::size_t pause_above = 256 * 1024, resume_below = 64 * 1024;
 
+// After that many refused connections in a row the runtime is not coming back soon enough.
+constexpr int max_retries = 3;
+
 // The queue refuses at a ticket's deadline; the shard does so itself this much later.
 constexpr auto queue_answer_slack = std::chrono::seconds(2);
 
@@ -56,6 +59,11 @@ void exchange::start() {
   if (auto taken = home_.gate().take(request_.model, arrived_at_)) {
     return begin_sending(std::move(*taken), arrived_at_);
   }
+  wait_for_permit();
+}
+
+void exchange::wait_for_permit() {
+  phase_ = phase::waiting;
   double patience_s = options().queue_timeout_s;
   if (request_.max_wait_s) patience_s = std::min(patience_s, *request_.max_wait_s);
   const auto give_up_at = arrived_at_ + seconds(patience_s);
@@ -187,6 +195,14 @@ void exchange::upstream_ended(upstream_end how) {
   // A kept-alive connection that the runtime closed meanwhile: nothing was answered, send it again.
   if (how == upstream_end::closed_unused && reused && attempts_ < 3)
     return send_upstream(true, now());
+  // The runtime died and its queue does not know yet: nothing was sent, so the request waits again.
+  if (how == upstream_end::connect_failed && retries_ < max_retries && !stream_) {
+    ++retries_;
+    permit_.settle(outcome::failed);
+    phase_ = phase::parked;
+    deadline_ = never;
+    return;
+  }
   fail(error_code::upstream_failed,
        how == upstream_end::not_http ? "The runtime's answer was not HTTP."
        : how == upstream_end::connect_failed
@@ -300,6 +316,10 @@ void exchange::client_gone() {
   finish(outcome::cancelled, client_closed_request);
 }
 
+void exchange::cut_off() {
+  fail(error_code::shutting_down, "The gateway is shutting down.", outcome::cancelled);
+}
+
 void exchange::drop_upstream() {
   if (auto connection = std::exchange(upstream_, nullptr)) connection->abandon();
   if (ticket_ != 0) home_.gate().leave(request_.model, std::exchange(ticket_, 0));
@@ -307,6 +327,7 @@ void exchange::drop_upstream() {
 
 void exchange::tick(time_point at) {
   if (phase_ == phase::done) return;
+  if (phase_ == phase::parked) return wait_for_permit();
   if (at >= deadline_) {
     if (phase_ == phase::waiting) {
       return fail(error_code::queue_timeout, "The queue did not answer in time.",

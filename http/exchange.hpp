@@ -50,9 +50,11 @@ class exchange final : public ticket_holder,
   void start();
   void tick(time_point now);  // deadlines and comments; a few times a second
   void client_gone();
+  void cut_off();  // the gateway ends and its grace is over
 
  private:
-  enum class phase : std::uint8_t { waiting, sending, collecting, relaying, done };
+  // parked: waits for the next tick, to wait for a permit again.
+  enum class phase : std::uint8_t { waiting, sending, collecting, relaying, parked, done };
 
   void ticket_granted(permit p) override;
   void ticket_refused(const signalbox::ticket_refused& why) override;
@@ -61,6 +63,7 @@ class exchange final : public ticket_holder,
   void upstream_body(std::string_view bytes) override;
   void upstream_ended(upstream_end how) override;
 
+  void wait_for_permit();
   void begin_sending(permit p, time_point at);
   void send_upstream(bool fresh, time_point at);
   void build_upstream_head();
@@ -90,7 +93,7 @@ class exchange final : public ticket_holder,
   sse_filter events_;
   std::optional<restinio::response_builder_t<restinio::chunked_output_t>> stream_;
   std::size_t unwritten_bytes_ = 0;  // of the stream, given to RESTinio and not yet to the kernel
-  std::uint8_t attempts_ = 0;
+  std::uint8_t attempts_ = 0, retries_ = 0;
   bool first_byte_seen_ = false;
 };
 

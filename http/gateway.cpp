@@ -53,7 +53,7 @@ std::uint32_t shard_count(const config::settings& settings) {
 gateway::gateway(const config::settings& settings, key_table_ptr keys, control_plane& control,
                  metrics& m)
     : state_(std::make_unique<state>(settings, std::move(keys), control, m)) {
-  for (const auto& listen : settings.server.listen) require_free(listen);
+  require_free_addresses(settings);
   auto listen = settings.server.listen;
   for (std::uint32_t i = 0; i < shard_count(settings); ++i) {
     auto& home = *state_->shards.emplace_back(
@@ -85,6 +85,11 @@ void gateway::drain(duration grace) {
     state_->shards[i]->poster()([one = state_->servers[i].get()] { one->stop_accepting(); });
   }
   for (auto& one : state_->shards) one->wait_idle(deadline);
+  for (auto& one : state_->shards) one->finish();
+}
+
+void require_free_addresses(const config::settings& settings) {
+  for (const auto& listen : settings.server.listen) require_free(listen);
 }
 
 void gateway::stop() {

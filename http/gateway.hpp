@@ -20,6 +20,10 @@ namespace signalbox::http {
 // two cores beats two at p99: SO_REUSEPORT spreads connections unevenly).
 std::uint32_t shard_count(const config::settings& settings);
 
+// Throws std::runtime_error that names a listen address which cannot be had. The gateway checks it
+// too; this is for finding out before anything is started.
+void require_free_addresses(const config::settings& settings);
+
 class gateway {
  public:
   // Binds; throws std::runtime_error that names an address which cannot be had (another process
@@ -30,9 +34,10 @@ class gateway {
   void run();                                     // serves from here on
   const std::vector<std::string>& bound() const;  // ADDR:PORT
 
-  // Accepts no more, refuses new requests, and waits until what runs is done or `grace` is over.
+  // Accepts no more, refuses new requests, waits until what runs is done or `grace` is over, and
+  // cuts off the rest; then hands everything that was counted to the control plane.
   void drain(duration grace);
-  void stop();  // ends the shards; what still runs is cut off
+  void stop();  // ends the shards
 
  private:
   struct state;

@@ -166,7 +166,16 @@ bool goes_to_runtime(field kind) {
   return kind == field::other || kind == field::content_type || kind == field::ours_to_say;
 }
 
-// A value that still holds a line break was folded (RFC 9112 5.2): the parser unfolds nothing.
+// RFC 9110 5.6.2. The parser lets a space before the colon pass (RFC 9112 5.1 forbids it): such a
+// name would match none of ours here, and perhaps one of the runtime's there.
+bool is_token(std::string_view name) {
+  constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') ||
+           marks.find(c) != marks.npos;
+  });
+}
+
 bool has_control_characters(std::string_view value) {
   return std::any_of(value.begin(), value.end(), [](char c) {
     return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
@@ -205,14 +214,17 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
       problem = {error_code::header_too_large, "Too many header fields, or one is too large."};
       return;
     }
-    if (has_control_characters(value)) {
-      problem = bad("A header value holds control characters.");
+    if (!is_token(name) || has_control_characters(value)) {
+      problem = bad("A header holds a character that does not belong there.");
       return;
     }
     const auto kind = kind_of(name);
     problem = reader.read(kind, name, value);
     if (forward && goes_to_runtime(kind)) append_line(out.forwarded, name, value);
   });
+  if (!problem && header.http_major() != 1) {
+    problem = {error_code::version_not_supported, "Only HTTP/1.0 and HTTP/1.1 are spoken here."};
+  }
   if (!problem && reader.hosts != 1 && header.http_minor() >= 1) {
     problem = bad("A request has exactly one Host header.");
   }

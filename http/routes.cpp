@@ -42,26 +42,29 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   return path.substr(brace);
 }
 
-void refuse(shard& home, restinio::request_handle_t client, error_code code, std::string message,
-            extra_headers headers = {}) {
+void refuse(shard& home, restinio::request_handle_t client, const std::string& request_id,
+            error_code code, std::string message, extra_headers headers = {}) {
   home.gateway().meters().request_ended(no_model, metric_route::other, words(code).status);
+  headers.emplace_back("x-request-id", request_id);
   boost::asio::post(home.io(), [client = std::move(client), code, message = std::move(message),
                                 headers = std::move(headers)] {
     answer_error(client, code, message, {}, headers);
   });
 }
 
-void refuse_unknown(shard& home, restinio::request_handle_t client, std::string_view path) {
+// No route has this path and method: 404, or 405 with the methods that it has.
+void refuse_unrouted(shard& home, const routed_request& request) {
   std::string allowed;
   for (const auto& r : table) {
-    if (!match(r.path, path)) continue;
+    if (!match(r.path, path_of(request.client))) continue;
     if (!allowed.empty()) allowed += ", ";
     allowed += r.method;
   }
   if (allowed.empty()) {
-    return refuse(home, std::move(client), error_code::not_found, "There is no such route.");
+    return refuse(home, request.client, request.request_id, error_code::not_found,
+                  "There is no such route.");
   }
-  refuse(home, std::move(client), error_code::method_not_allowed,
+  refuse(home, request.client, request.request_id, error_code::method_not_allowed,
          "This route does not take that method.", {{"Allow", allowed}});
 }
 
@@ -74,14 +77,14 @@ bool authorize(shard& home, const route& found, routed_request& request) {
   if (!token.empty()) request.who = home.gateway().keys()->find(token);
   if (open) return true;
   if (!request.who) {
-    refuse(home, request.client,
+    refuse(home, request.client, request.request_id,
            token.empty() ? error_code::missing_credential : error_code::invalid_credential,
            token.empty() ? "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
                          : "The API key is not valid.");
     return false;
   }
   if (request.who->may(found.needed)) return true;
-  refuse(home, request.client, error_code::missing_scope,
+  refuse(home, request.client, request.request_id, error_code::missing_scope,
          "This key lacks the scope '" + std::string(to_string(found.needed)) + "'.");
   return false;
 }
@@ -97,36 +100,32 @@ std::span<const route> routes() {
   return table;
 }
 
-void dispatch(shard& home, connection_key connection, restinio::request_handle_t request) {
-  const auto path = path_of(request), method = method_of(request);
-  const route* found = nullptr;
-  std::string_view parameter;
-  for (const auto& r : table) {
-    const auto rest = match(r.path, path);
-    if (!rest || r.method != method) continue;
-    found = &r;
-    parameter = *rest;
-    break;
-  }
-  if (!found) return refuse_unknown(home, std::move(request), path);
-
+void dispatch(shard& home, connection_key connection, restinio::request_handle_t client) {
+  const auto path = path_of(client), method = method_of(client);
+  const auto found = std::find_if(table.begin(), table.end(), [&](const route& r) {
+    return r.method == method && match(r.path, path).has_value();
+  });
   const auto& server = home.gateway().settings().server;
-  routed_request routed{std::move(request), connection, {}, nullptr, parameter, {}};
-  const auto& client = routed.client;
-  if (auto problem =
-          read_headers(client->header(), {server.header_limit, server.header_count_limit},
-                       method == "POST", routed.headers)) {
-    return refuse(home, client, problem->code, problem->message);
+  routed_request request;
+  request.client = client;
+  request.connection = connection;
+  const auto problem =
+      read_headers(client->header(), {server.header_limit, server.header_count_limit},
+                   method == "POST", request.headers);
+  request.request_id = is_sane_request_id(request.headers.request_id)
+                           ? std::string(request.headers.request_id)
+                           : home.gateway().make_request_id();
+  if (problem) {
+    return refuse(home, client, request.request_id, problem->code, problem->message);
   }
-  routed.request_id = is_sane_request_id(routed.headers.request_id)
-                          ? std::string(routed.headers.request_id)
-                          : home.gateway().make_request_id();
-  if (!authorize(home, *found, routed)) return;
+  if (found == table.end()) return refuse_unrouted(home, request);
+  request.parameter = *match(found->path, path);
+  if (!authorize(home, *found, request)) return;
   if (client->body().size() > server.body_limit) {
-    return refuse(home, client, error_code::body_too_large,
+    return refuse(home, client, request.request_id, error_code::body_too_large,
                   "The body is over the limit of " + std::to_string(server.body_limit) + " bytes.");
   }
-  found->handler(home, std::move(routed));
+  found->handler(home, std::move(request));
 }
 
 }  // namespace signalbox::http

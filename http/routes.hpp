@@ -15,7 +15,7 @@ namespace signalbox::http {
 // A request that passed framing checks, authentication and its route's scope.
 struct routed_request {
   restinio::request_handle_t client;
-  connection_key connection;
+  connection_key connection = 0;
   request_headers headers;
   principal_ptr who;           // null on an open route without a credential
   std::string_view parameter;  // the path's {…}, still percent-encoded; views into the request
@@ -34,6 +34,6 @@ struct route {
 std::span<const route> routes();
 
 // The entry for every request: finds the route and runs its handler, or answers 4xx.
-void dispatch(shard& home, connection_key connection, restinio::request_handle_t request);
+void dispatch(shard& home, connection_key connection, restinio::request_handle_t client);
 
 }  // namespace signalbox::http

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <future>
 #include <mutex>
 
 #include "actors/control_plane.hpp"
@@ -119,6 +120,25 @@ void shard::left(std::size_t requests) {
   if (active_ == 0) idle_.notify_all();
 }
 
+void shard::finish() {
+  auto done = std::make_shared<std::promise<void>>();
+  poster()([this, done] {
+    for (const auto& request : all_requests()) request->cut_off();
+    gate_.flush_reports();
+    flush_usage();
+    done->set_value();
+  });
+  done->get_future().wait_for(std::chrono::seconds(5));
+}
+
+std::vector<std::shared_ptr<exchange>> shard::all_requests() const {
+  std::vector<std::shared_ptr<exchange>> all;
+  for (const auto& [client, requests] : clients_) {
+    all.insert(all.end(), requests.begin(), requests.end());
+  }
+  return all;
+}
+
 void shard::wait_idle(time_point deadline) {
   std::unique_lock lock(active_mutex_);
   idle_.wait_until(lock, deadline, [this] { return active_ == 0; });
@@ -161,10 +181,8 @@ void shard::tick() {
   });
   today_ = today();
   const auto now = std::chrono::steady_clock::now();
-  std::vector<std::shared_ptr<exchange>> all;  // a request that ends changes what we walk over
-  for (const auto& [client, requests] : clients_)
-    all.insert(all.end(), requests.begin(), requests.end());
-  for (const auto& request : all) request->tick(now);
+  // A copy: a request that ends changes what we would walk over.
+  for (const auto& request : all_requests()) request->tick(now);
   gate_.flush_reports();
   flush_usage();
 }

@@ -58,6 +58,9 @@ class shard {
   void ended(connection_key client, const exchange& request);
   // Waits until no request is active, at most until `deadline`. From any other thread.
   void wait_idle(time_point deadline);
+  // Cuts off what still runs, and sends what was counted to its owners; returns when that is done.
+  // From any other thread, once.
+  void finish();
 
   // One ended request for the ledger.
   void account(const principal_ptr& who, model_index model, const usage_row& counts);
@@ -70,6 +73,7 @@ class shard {
   };
 
   void tick();
+  std::vector<std::shared_ptr<exchange>> all_requests() const;
   void send(model_index model, shard_batch batch);
   void receive(const std::vector<shard_event>& events);
   void flush_usage();
