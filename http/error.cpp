@@ -29,7 +29,6 @@ const error_words& words(error_code code) {
       {503, "Service Unavailable", server, "shutting_down"},
       {503, "Service Unavailable", server, "database_unavailable"},
       {504, "Gateway Timeout", server, "upstream_timeout"},
-      {505, "HTTP Version Not Supported", invalid, "http_version_not_supported"},
   };
   return table[static_cast<std::size_t>(code)];
 }

@@ -32,7 +32,6 @@ enum class error_code : std::uint8_t {
   shutting_down,           // 503
   database_unavailable,    // 503
   upstream_timeout,        // 504
-  version_not_supported,   // 505 neither HTTP/1.0 nor HTTP/1.1
 };
 
 struct error_words {

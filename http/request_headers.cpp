@@ -222,10 +222,7 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
     problem = reader.read(kind, name, value);
     if (forward && goes_to_runtime(kind)) append_line(out.forwarded, name, value);
   });
-  if (!problem && header.http_major() != 1) {
-    problem = {error_code::version_not_supported, "Only HTTP/1.0 and HTTP/1.1 are spoken here."};
-  }
-  if (!problem && reader.hosts != 1 && header.http_minor() >= 1) {
+  if (!problem && reader.hosts != 1) {
     problem = bad("A request has exactly one Host header.");
   }
   const bool usual = reader.connection.empty() ||

@@ -11,8 +11,6 @@ using fields = std::vector<std::pair<std::string, std::string>>;
 
 restinio::http_request_header_t header_with(const fields& list) {
   restinio::http_request_header_t header(restinio::http_method_post(), "/v1/chat/completions");
-  header.http_major(1);
-  header.http_minor(1);
   for (const auto& [name, value] : list) {
     header.add_field(restinio::http_header_field_t(name, value));
   }
