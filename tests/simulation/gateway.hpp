@@ -5,9 +5,11 @@
 //                          └── demand → arbiter (lease_arbiter) ⇄ ──┘
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <variant>
 #include <vector>
 
 #include "scheduling/admission.hpp"
@@ -18,6 +20,14 @@
 namespace signalbox::simulation {
 
 namespace core = signalbox::scheduling;
+
+// Lambdas as one visitor.
+template <class... F>
+struct overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+overloaded(F...) -> overloaded<F...>;
 
 struct model_setup {
   core::admission_limits limits;
@@ -108,13 +118,13 @@ class gateway {
   actor_id shard_of(std::size_t s) const { return 300 + static_cast<int>(s); }
   static constexpr actor_id arbiter = 400;
 
-  // shard
+  // gateway_shard.cpp
   void flush_later(std::size_t s, std::size_t m);
   void flush(std::size_t s, std::size_t m);
   void begin_request(std::size_t s, std::size_t m, std::uint64_t incarnation);
   void end_request(std::size_t s, std::size_t m, std::uint64_t id);
   void permit_arrives(std::size_t s, std::size_t m, ticket_id id, std::uint64_t incarnation);
-  // queue
+  // gateway_queue.cpp
   void batch_arrives(std::size_t s, std::size_t m, const batch& b, std::uint32_t in_use);
   void carry_out(std::size_t m, const core::admission_effects& effects);
   void after_queue_event(std::size_t m);
@@ -122,19 +132,18 @@ class gateway {
   void refuse_waiting(std::size_t m, const core::refuse_waiting& r);
   void end_ticket(std::size_t m, ticket_id id, bool is_served);
   void report_demand(std::size_t m);
-  // backend
+  // gateway_backend.cpp
   void carry_out(std::size_t m, const core::lifecycle_effects& effects);
   void to_backend(actor_id from, std::size_t m,
                   std::function<core::lifecycle_effects(core::model_lifecycle&)> event);
   void arm_backend(std::size_t m);
-  // arbiter
   void carry_out(const core::arbiter_effects& effects);
   void arm_arbiter();
-  // runtime
+  // gateway_runtime.cpp
   void start_runtime(std::size_t m, const core::start_runtime& s);
   void stop_runtime(std::size_t m, duration grace, std::uint64_t incarnation);
   void runtime_exits(std::size_t m, std::uint64_t incarnation, core::exit_reason why);
-
+  // gateway_rules.cpp
   void check_units(std::size_t m);
   void check_waiting(std::size_t m);
   void check_machine();

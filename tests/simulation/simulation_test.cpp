@@ -2,10 +2,10 @@
 // SIGNALBOX_SIM_FIRST_SEED make it longer, or repeat one failure:
 //   SIGNALBOX_SIM_FIRST_SEED=17 SIGNALBOX_SIM_SEEDS=1 test_simulation
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
 #include <functional>
 #include <string>
 
+#include "config/load.hpp"
 #include "tests/simulation/gateway.hpp"
 
 using namespace signalbox;
@@ -17,8 +17,8 @@ namespace {
 constexpr std::uint64_t gib = 1ull << 30;
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::stoull(text);
+  auto text = config::process_environment()(name);
+  return text ? std::stoull(*text) : otherwise;
 }
 
 // A machine and models that can all be served: what is pinned leaves room for everybody else.

@@ -19,7 +19,7 @@ const std::vector<include_row>& include_table() {
       {"actors/messages.hpp", {"scheduling/", "config/"}, {}},
       {"persistence/",
        {"persistence/", "actors/messages.hpp", "config/", "scheduling/"},
-       {"pqxx/", "sodium.h", "fmt/", "spdlog/"}},
+       {"pqxx/", "sodium.h", "boost/algorithm/string", "boost/locale/utf.hpp", "fmt/", "spdlog/"}},
       // Programs of their own, which stand in for a runtime or watch over one.
       {"runtimes/sim/",
        {"runtimes/"},
@@ -27,7 +27,8 @@ const std::vector<include_row>& include_table() {
         "CLI/", "fmt/"}},
       {"runtimes/",
        {"runtimes/", "actors/messages.hpp", "config/", "scheduling/"},
-       {"boost/asio", "boost/beast", "boost/system", "fmt/", "spdlog/"}},
+       {"boost/asio", "boost/beast", "boost/system", "boost/algorithm/string",
+        "boost/locale/utf.hpp", "fmt/", "spdlog/"}},
       {"actors/",
        {"actors/", "runtimes/", "persistence/", "config/", "scheduling/"},
        {"caf/", "prometheus/", "fmt/", "spdlog/"}},

@@ -122,6 +122,8 @@ BOOST_AUTO_TEST_CASE(finds_wrong_includes) {
   BOOST_TEST(bad("persistence/a.cpp", "\"actors/actors.hpp\""));
   BOOST_TEST(!bad("persistence/a.cpp", "<pqxx/pqxx>"));
   BOOST_TEST(bad("runtimes/a.cpp", "<pqxx/pqxx>"));
+  BOOST_TEST(!bad("runtimes/a.cpp", "<boost/locale/utf.hpp>"));
+  BOOST_TEST(bad("runtimes/a.cpp", "<boost/locale.hpp>"));
   BOOST_TEST(bad("runtimes/sim/a.cpp", "\"config/settings.hpp\""));
   BOOST_TEST(bad("http/a.cpp", "  \"actors/model_queue_actor.hpp\""));
   BOOST_TEST(bad("http/a.cpp", "<boost/beast.hpp>"));

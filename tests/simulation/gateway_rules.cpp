@@ -1,0 +1,82 @@
+// What must be true after every step, and in the end.
+#include "tests/simulation/gateway.hpp"
+
+#include <algorithm>
+
+namespace signalbox::simulation {
+
+void gateway::check() {
+  for (std::size_t m = 0; m < models_.size(); ++m) {
+    check_units(m);
+    check_waiting(m);
+  }
+  check_machine();
+}
+
+void gateway::check_units(std::size_t m) {
+  const auto& model = models_[m];
+  std::uint32_t out = 0, in_use = 0;
+  std::map<std::uint64_t, std::uint32_t> in_flight;
+  bool is_quiet = true;
+  for (std::size_t s = 0; s < setup_.shards; ++s) {
+    const auto& c = model.counters[s];
+    out += c.credits + c.next.returned + c.units_to_queue + c.units_to_shard;
+    in_use += static_cast<std::uint32_t>(c.in_use.size());
+    for (const auto& [id, r] : c.in_use) ++in_flight[r.incarnation];
+    is_quiet =
+        is_quiet && c.next.empty() && !c.flush_due && w_.in_transit(shard_of(s), queue_of(m)) == 0;
+  }
+  auto most = model.setup.limits.max_concurrent;
+  w_.require(model.queue.held() == out + in_use, "units are conserved", model.queue.held(),
+             out + in_use);
+  w_.require(model.queue.held() <= most, "never more units than there are", m);
+  for (const auto& [incarnation, count] : in_flight) {
+    w_.require(count <= most, "never more in flight than max_concurrent", m, count);
+  }
+  w_.require(!is_quiet || !model.queue.is_open() || model.queue.waiting() == 0 || in_use == most,
+             "nobody waits while units are idle", m, in_use);
+}
+
+void gateway::check_waiting(std::size_t m) {
+  const auto& model = models_[m];
+  w_.require(model.queue.waiting() == model.waiting.size(), "the queue forgets no ticket", m);
+  auto first = never;
+  for (const auto& [id, t] : model.waiting) {
+    first = std::min(first, t.deadline);
+    w_.require(t.deadline > w_.now() || model.queue_timer <= w_.now(),
+               "nothing waits past its deadline", m);
+  }
+  w_.require(model.waiting.empty() || w_.now() - model.hungry_since <= setup_.longest_wait,
+             "no model starves", m);
+  w_.require(model.queue.next_deadline() <= first, "a deadline is never announced late", m);
+}
+
+void gateway::check_machine() {
+  std::vector<std::uint64_t> used(setup_.machine.gpu_memory.size());
+  std::size_t holders = 0, alone = 0;
+  for (const auto& model : models_) {
+    if (!model.live || !model.setup.life.needs_lease) continue;
+    used[model.live->gpu] += model.setup.lease.memory;
+    ++holders;
+    alone += model.setup.lease.policy == core::residency_policy::exclusive;
+  }
+  for (std::size_t gpu = 0; gpu < used.size(); ++gpu) {
+    w_.require(used[gpu] <= setup_.machine.gpu_memory[gpu], "memory is not oversubscribed", gpu);
+    w_.require(
+        arbiter_.used_memory(static_cast<std::uint32_t>(gpu)) <= setup_.machine.gpu_memory[gpu],
+        "leases are not oversubscribed", gpu);
+  }
+  w_.require(alone == 0 || holders == 1, "an exclusive model is alone", holders);
+}
+
+void gateway::check_all_released() {
+  w_.require(submitted_ == ended_, "every ticket ended", submitted_, ended_);
+  w_.require(arbiter_.leases().empty() && arbiter_.pending() == 0, "no lease is left");
+  for (const auto& m : models_) {
+    w_.require(m.life.state() == core::lifecycle_state::stopped, "stopped in the end",
+               static_cast<long>(m.life.state()));
+    w_.require(!m.live && m.queue.held() == 0 && m.queue.waiting() == 0, "nothing is left");
+  }
+}
+
+}  // namespace signalbox::simulation

@@ -1,0 +1,92 @@
+// A shard of the gateway, with its clients.
+#include "tests/simulation/gateway.hpp"
+
+#include <utility>
+
+namespace signalbox::simulation {
+
+using namespace std::chrono_literals;
+
+void gateway::client_arrives(std::size_t m) {
+  auto s = w_.below(setup_.shards);
+  auto& c = models_[m].counters[s];
+  if (c.credits > 0) {
+    --c.credits;
+    begin_request(s, m, models_[m].queue_incarnation);
+    return;
+  }
+  core::ticket t{.id = (ticket_id{s} << 48) | next_id_++,
+                 .shard = static_cast<shard_id>(s),
+                 .work = w_.chance(0.9) ? work_class::realtime : work_class::batch,
+                 .level = static_cast<priority>(w_.below(priority_count))};
+  if (w_.chance(0.3)) t.deadline = w_.now() + w_.between(0ms, 20s);
+  ++submitted_;
+  c.waiting.insert(t.id);
+  c.next.tickets.push_back(t);
+  flush_later(s, m);
+  if (!w_.chance(0.15)) return;
+  w_.at(w_.now() + w_.between(0ms, 10s), [this, s, m, id = t.id] {
+    auto& there = models_[m].counters[s];
+    if (there.waiting.erase(id) == 0) return;
+    w_.note("client leaves: model, ticket", m, id & 0xffffffff);
+    there.next.cancelled.push_back(id);
+    flush_later(s, m);
+  });
+}
+
+void gateway::flush_later(std::size_t s, std::size_t m) {
+  auto& c = models_[m].counters[s];
+  if (std::exchange(c.flush_due, true)) return;
+  w_.at(w_.now() + w_.between(0us, 200us), [this, s, m] { flush(s, m); });
+}
+
+void gateway::flush(std::size_t s, std::size_t m) {
+  auto& c = models_[m].counters[s];
+  c.flush_due = false;
+  if (c.next.empty()) return;
+  auto b = std::exchange(c.next, {});
+  c.units_to_queue += b.returned;
+  auto in_use = static_cast<std::uint32_t>(c.in_use.size());
+  w_.send(shard_of(s), queue_of(m), [this, s, m, in_use, b = std::move(b)] {
+    models_[m].counters[s].units_to_queue -= b.returned;
+    batch_arrives(s, m, b, in_use);
+  });
+}
+
+void gateway::begin_request(std::size_t s, std::size_t m, std::uint64_t incarnation) {
+  auto id = next_id_++;
+  models_[m].counters[s].in_use.emplace(id, request{m, w_.now(), incarnation});
+  const auto& live = models_[m].live;
+  bool reachable = live && live->incarnation == incarnation && !live->has_exited;
+  auto takes = reachable ? w_.between(20ms, 2s) : w_.between(0ms, 5ms);
+  w_.at(w_.now() + takes, [this, s, m, id] { end_request(s, m, id); });
+}
+
+void gateway::end_request(std::size_t s, std::size_t m, std::uint64_t id) {
+  auto& c = models_[m].counters[s];
+  auto found = c.in_use.find(id);
+  if (found == c.in_use.end()) return;  // its runtime died
+  ++c.next.ended;
+  c.next.service += w_.now() - found->second.since;
+  c.in_use.erase(found);
+  if (c.stocked) {
+    ++c.credits;
+  } else {
+    ++c.next.returned;
+  }
+  flush_later(s, m);
+}
+
+void gateway::permit_arrives(std::size_t s, std::size_t m, ticket_id id,
+                             std::uint64_t incarnation) {
+  auto& c = models_[m].counters[s];
+  --c.units_to_shard;
+  if (c.waiting.erase(id) > 0) {
+    begin_request(s, m, incarnation);
+  } else {
+    ++c.next.returned;  // the client left while the grant was on its way
+    flush_later(s, m);
+  }
+}
+
+}  // namespace signalbox::simulation
