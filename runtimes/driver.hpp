@@ -43,11 +43,13 @@ class runtime_driver {
 };
 
 struct driver_options {
-  std::string data_dir;     // absolute
+  std::string data_dir;     // absolute; exists
   std::string program_dir;  // where our own binaries stand: searched before PATH
 };
 
-// Owns one I/O thread for all runs of all models. Serves driver_kind::process and ::external.
+// Owns one I/O thread for all runs of all models. Serves driver_kind::process and ::external. First
+// ends what a gateway on the same data folder left running when it was killed; takes some seconds
+// at most. Throws std::system_error when there is no such folder.
 std::unique_ptr<runtime_driver> make_runtime_driver(driver_options options);
 
 }  // namespace signalbox::runtimes

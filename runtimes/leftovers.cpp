@@ -1,59 +1,94 @@
 #include "runtimes/leftovers.hpp"
 
-#include <dirent.h>
-#include <signal.h>
-#include <sys/syscall.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <set>
 #include <sstream>
+#include <system_error>
+#include <thread>
 
 #include "runtimes/launch.hpp"
+#include "runtimes/process_table.hpp"
 
 namespace signalbox::runtimes {
 namespace {
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+using namespace std::chrono_literals;
+
+constexpr const char* guard_name = "signalbox-guard";  // just not too long for /proc/PID/stat
+constexpr auto guard_patience = 2s;
+constexpr auto kill_patience = 8s;
+constexpr auto look_gap = 10ms;
+
+template <typename Condition>
+bool wait_until(std::chrono::nanoseconds limit, Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(look_gap);
+  }
+  return true;
 }
 
-bool belongs(const std::string& pid, const std::string& marker, pid_t session) {
-  const auto stat = read_file("/proc/" + pid + "/stat");
-  const auto name_end = stat.rfind(')');  // the command before it may hold anything
-  if (name_end == std::string::npos) return false;
-  char state = 0;
-  pid_t parent = 0, group = 0, in_session = 0;
-  std::istringstream fields(stat.substr(name_end + 1));
-  fields >> state >> parent >> group >> in_session;
-  if (state == 'Z' || state == 'X') return false;  // dead; its parent has only not noticed
-  if (in_session == session) return true;
-  const auto environment = '\0' + read_file("/proc/" + pid + "/environ");
-  return environment.find(marker) != std::string::npos;
+std::string run_of(const process& p) {
+  return environment_value(p.pid, run_marker);
 }
 
 }  // namespace
 
-std::size_t kill_leftovers(const std::string& run_id, pid_t guard_session) {
-  const auto marker = '\0' + std::string(run_marker) + '=' + run_id + '\0';
-  std::size_t found = 0;
-  DIR* proc = opendir("/proc");
-  if (!proc) return 0;
-  while (const dirent* entry = readdir(proc)) {
-    const std::string pid = entry->d_name;
-    const auto number = static_cast<pid_t>(std::strtol(pid.c_str(), nullptr, 10));
-    if (number <= 0 || number == getpid() || !belongs(pid, marker, guard_session)) continue;
-    ++found;
-    // Looked at again behind the pidfd: the pid may have become another process meanwhile.
-    const unique_fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, number, 0)));
-    if (pidfd.get() >= 0 && belongs(pid, marker, guard_session)) {
-      syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-    }
+run_names::run_names(const std::string& data_dir) {
+  struct stat info {};
+  if (stat(data_dir.c_str(), &info) != 0) {
+    throw std::system_error(errno, std::generic_category(), "the data folder " + data_dir);
   }
-  closedir(proc);
-  return found;
+  folder_ = fmt::format("{:x}.{:x}", info.st_dev, info.st_ino);
+  const auto self = look_at(getpid());
+  gateway_ = fmt::format("{}.{}", getpid(), self ? self->start_ticks : 0);
+}
+
+std::string run_names::next() const {
+  static std::atomic<std::uint64_t> count{0};
+  return fmt::format("{}-{}-{}", folder_, gateway_, ++count);
+}
+
+bool run_names::is_orphan(const std::string& run_id) const {
+  const auto mine = folder_ + "-";
+  if (!run_id.starts_with(mine)) return false;
+  std::istringstream rest(run_id.substr(mine.size()));
+  pid_t pid = 0;
+  char dot = 0;
+  std::uint64_t start_ticks = 0;
+  if (!(rest >> pid >> dot >> start_ticks)) return false;
+  const auto gateway = look_at(pid);
+  return !gateway || gateway->start_ticks != start_ticks;
+}
+
+std::size_t kill_leftovers(const std::string& run_id, pid_t guard_session) {
+  return kill_processes(
+             [&](const process& p) { return p.session == guard_session || run_of(p) == run_id; })
+      .size();
+}
+
+void end_orphans(const run_names& names) {
+  const auto is_orphan = [&](const process& p) { return names.is_orphan(run_of(p)); };
+  const auto is_guard = [&](const process& p) { return p.name == guard_name && is_orphan(p); };
+  // A living guard has noticed that its gateway is gone and knows its tree better than we do.
+  wait_until(guard_patience, [&] { return find_processes(is_guard).empty(); });
+  std::set<std::string> ended;
+  const bool gone = wait_until(kill_patience, [&] {
+    const auto found = kill_processes(is_orphan);
+    for (const auto& p : found) ended.insert(fmt::format("{} ({})", p.name, p.pid));
+    return found.empty();
+  });
+  if (ended.empty()) return;
+  spdlog::warn("killed what an earlier gateway left running: {}", fmt::join(ended, ", "));
+  if (!gone) spdlog::error("not all of it ended: GPU memory may still be taken");
 }
 
 }  // namespace signalbox::runtimes

@@ -7,10 +7,8 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstring>
 #include <limits>
-#include <random>
 
 #include "config/load.hpp"
 #include "runtimes/exit_report.hpp"
@@ -29,12 +27,6 @@ constexpr duration probe_timeout = 2s;
 constexpr duration clean_up_gap = 10ms;
 constexpr std::size_t output_turn = 256 * 1024;  // bytes read before others have their turn
 
-std::string make_run_id() {
-  static const unsigned salt = std::random_device{}();
-  static std::atomic<std::uint64_t> count{0};
-  return fmt::format("{}-{:08x}-{}", getpid(), salt, ++count);
-}
-
 time_point now() {
   return std::chrono::steady_clock::now();
 }
@@ -42,13 +34,13 @@ time_point now() {
 }  // namespace
 
 process_run::process_run(asio::io_context& io, port_pool& ports, const driver_options& options,
-                         const config::model_options& model, run_request request,
-                         event_callback on_event)
+                         std::string run_id, const config::model_options& model,
+                         run_request request, event_callback on_event)
     : run(io, model, request, std::move(on_event)),
       ports_(ports),
       options_(options),
       log_([name = model.name](const std::string& line) { spdlog::debug("[{}] {}", name, line); }),
-      run_id_(make_run_id()),
+      run_id_(std::move(run_id)),
       guard_(io),
       control_(io),
       output_(io),

@@ -17,7 +17,8 @@ namespace signalbox::runtimes {
 class process_run : public run {
  public:
   process_run(boost::asio::io_context& io, port_pool& ports, const driver_options& options,
-              const config::model_options& model, run_request request, event_callback on_event);
+              std::string run_id, const config::model_options& model, run_request request,
+              event_callback on_event);
 
   void begin() override;
   void stop(duration grace) override;
@@ -47,7 +48,7 @@ class process_run : public run {
   port_pool& ports_;
   const driver_options& options_;
   log_tail log_;
-  std::string run_id_;
+  const std::string run_id_;  // leftovers.hpp
   std::uint16_t port_ = 0;
   pid_t guard_pid_ = -1;
   boost::asio::posix::stream_descriptor guard_;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "runtimes/external_driver.hpp"
+#include "runtimes/leftovers.hpp"
 #include "runtimes/process_driver.hpp"
 
 namespace signalbox::runtimes {
@@ -43,7 +44,10 @@ class handle : public runtime_handle {
 class driver : public runtime_driver {
  public:
   explicit driver(driver_options options)
-      : options_(std::move(options)), thread_([this] { io_->run(); }) {}
+      : options_(std::move(options)), names_(options_.data_dir) {
+    end_orphans(names_);
+    thread_ = std::thread([this] { io_->run(); });
+  }
 
   // Whatever still runs is killed, although its handle still exists.
   ~driver() override {
@@ -72,7 +76,7 @@ class driver : public runtime_driver {
     if (model.driver == config::driver_kind::external) {
       r = std::make_shared<external_run>(*io_, model, request, std::move(on_event));
     } else {
-      r = std::make_shared<process_run>(*io_, ports_, options_, model, request,
+      r = std::make_shared<process_run>(*io_, ports_, options_, names_.next(), model, request,
                                         std::move(on_event));
     }
     asio::post(*io_, [this, r] {
@@ -85,6 +89,7 @@ class driver : public runtime_driver {
 
  private:
   const driver_options options_;
+  const run_names names_;
   io_ptr io_ = std::make_shared<asio::io_context>(1);
   asio::executor_work_guard<asio::io_context::executor_type> keep_running_{io_->get_executor()};
   port_pool ports_;

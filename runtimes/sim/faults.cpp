@@ -75,8 +75,8 @@ fault_set fault_set::with(const fault_set& request) const {
 
 std::string fault_help() {
   std::string text =
-      "Faults (--fault NAME[=ARG], repeatable; those marked * also for one request,"
-      " in the header x-sim-fault):\n";
+      "Faults (--fault NAME[=ARG], repeatable; those marked * also for one request, in"
+      " the header x-sim-fault, with --request-faults):\n";
   for (const auto& entry : table) {
     text += fmt::format("  {}{:<18}{}\n", entry.for_requests ? '*' : ' ', entry.name, entry.help);
   }

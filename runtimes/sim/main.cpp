@@ -64,6 +64,8 @@ void declare(CLI::App& app, sim_options& o, std::vector<std::string>& faults) {
   app.add_option("--fault", faults, "misbehave on purpose; see below")
       ->allow_extra_args(false)
       ->default_str("");
+  app.add_flag("--request-faults", o.request_faults,
+               "heed the header x-sim-fault: then every client can make it fail");
 }
 
 }  // namespace

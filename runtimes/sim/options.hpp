@@ -38,6 +38,7 @@ struct sim_options {
   std::uint64_t body_limit = 32u << 20;
   usage_mode usage = usage_mode::asked;
   fault_set faults;
+  bool request_faults = false;  // heed x-sim-fault: whoever may ask may then kill it
 };
 
 }  // namespace signalbox::sim

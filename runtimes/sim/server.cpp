@@ -223,7 +223,8 @@ void server::infer(const request_handle_t& request, route which) {
     return refuse(request, {413, "the body is too large", "body_too_large"});
   }
   fault_set asked;
-  if (const auto header = request->header().opt_value_of("x-sim-fault")) {
+  const auto header = request->header().opt_value_of("x-sim-fault");
+  if (header && options_.request_faults) {
     if (const auto problem = asked.add(*header, true)) {
       return refuse(request, {400, *problem, "invalid_fault"});
     }

@@ -16,6 +16,7 @@ const usage = 'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens
 
 describe('runtimes that misbehave', () => {
   let gateway, upstream;
+  const heeding = { 'request-faults': true };
   const fault = (text) => ({ headers: { 'x-sim-fault': text } });
   const idle = (model) => waitFor(`${model} is idle`,
     async () => (await gateway.queue(model)).processing === 0, 2_000);
@@ -27,9 +28,9 @@ describe('runtimes that misbehave', () => {
         server: { response_limit: '64KiB' },
         scheduling: { load_backoff_s: 0.05, load_backoff_max_s: 0.1, load_attempts: 100 },
         models: [
-          simModel('demo'),
-          simModel('timed', {}, { first_byte_timeout_s: 0.5, max_concurrent: 1 }),
-          simModel('fragile', {}, { max_concurrent: 1 }),
+          simModel('demo', heeding),
+          simModel('timed', heeding, { first_byte_timeout_s: 0.5, max_concurrent: 1 }),
+          simModel('fragile', heeding, { max_concurrent: 1 }),
           upstream.model('scripted', { stream_idle_timeout_s: 0.5, max_concurrent: 1 }),
         ],
       },

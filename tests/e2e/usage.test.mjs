@@ -25,7 +25,7 @@ describe('usage', () => {
         simModel('exact', {}, { aliases: ['other-name'] }),
         simModel('silent', { usage: 'never' }),
         simModel('slow', { 'decode-tps': 50 }, { max_concurrent: 1 }),
-        simModel('fragile'),
+        simModel('fragile', { 'request-faults': true }),
       ],
     },
   });

@@ -22,7 +22,7 @@ struct sim {
   std::unique_ptr<runtime_handle> handle;
   std::uint16_t port;
 
-  explicit sim(std::vector<std::string> arguments = {"--decode-tps", "0"}) {
+  explicit sim(std::vector<std::string> arguments = {"--decode-tps", "0", "--request-faults"}) {
     handle =
         driver->start(sim_model(programs, std::move(arguments)), request_of(1), events.callback());
     port = events.wait_for<runtime_ready>().port;
@@ -269,6 +269,13 @@ BOOST_AUTO_TEST_CASE(faults_of_single_answers) {
   BOOST_TEST(s.chat({}, "slow_first_byte=0.05").status() == 200u);
   for (const char* bad : {"nonsense", "status=99", "status=x", "fail_start"}) {
     BOOST_TEST(s.chat({}, bad).status() == 400u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(requests_ask_for_faults_in_vain_unless_it_was_told_to_heed_them) {
+  const sim s({"--decode-tps", "0"});
+  for (const char* fault : {"segfault", "status=429", "nonsense"}) {
+    BOOST_TEST(s.chat({}, fault).status() == 200u);
   }
 }
 

@@ -5,8 +5,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -76,8 +79,21 @@ std::string event_log::order() const {
   return result;
 }
 
-std::unique_ptr<runtime_driver> make_driver(const std::string& program_dir) {
-  return make_runtime_driver({.data_dir = "/nonexistent", .program_dir = program_dir});
+const std::string& own_folder() {
+  struct folder {
+    std::string path = (std::filesystem::temp_directory_path() / "signalbox-XXXXXX").string();
+    folder() {
+      if (!mkdtemp(path.data())) throw std::runtime_error("cannot make " + path);
+    }
+    ~folder() { std::filesystem::remove_all(path); }
+  };
+  static const folder own;
+  return own.path;
+}
+
+std::unique_ptr<runtime_driver> make_driver(const std::string& program_dir,
+                                            const std::string& data_dir) {
+  return make_runtime_driver({.data_dir = data_dir, .program_dir = program_dir});
 }
 
 config::model_options sim_model(const std::string& program_dir,
@@ -116,18 +132,19 @@ pid_t parent_of(pid_t pid) {
   return found ? found->second : -1;
 }
 
-std::vector<pid_t> marked_processes(const std::string& beginning) {
+std::vector<pid_t> marked_processes(const std::string& part) {
   std::vector<pid_t> result;
-  const auto marker = '\0' + std::string("SIGNALBOX_RUN=") + beginning;
   each_entry("/proc", [&](const std::string& pid) {
     if (pid.find_first_not_of("0123456789") != std::string::npos) return;
     const auto state = look_at(pid);
     if (!state || state->first == 'Z' || state->first == 'X') return;
-    const auto environment = '\0' + read_file("/proc/" + pid + "/environ");
-    if (environment.find(marker) != std::string::npos) {
+    std::istringstream environment(read_file("/proc/" + pid + "/environ"));
+    for (std::string entry; std::getline(environment, entry, '\0');) {
+      if (!entry.starts_with("SIGNALBOX_RUN=") || entry.find(part) == std::string::npos) continue;
       result.push_back(static_cast<pid_t>(std::stol(pid)));
     }
   });
+  std::sort(result.begin(), result.end());
   return result;
 }
 

@@ -54,7 +54,9 @@ class event_log {
   std::shared_ptr<state> state_ = std::make_shared<state>();
 };
 
-std::unique_ptr<runtime_driver> make_driver(const std::string& program_dir);
+const std::string& own_folder();  // of this process; goes with it
+std::unique_ptr<runtime_driver> make_driver(const std::string& program_dir,
+                                            const std::string& data_dir = own_folder());
 config::model_options sim_model(const std::string& program_dir,
                                 std::vector<std::string> more_arguments = {});
 run_request request_of(std::uint64_t incarnation, duration start_timeout = patience);
@@ -72,8 +74,8 @@ class watched_process {
 };
 
 pid_t parent_of(pid_t pid);
-// Living processes whose environment holds SIGNALBOX_RUN=<beginning>…
-std::vector<pid_t> marked_processes(const std::string& beginning);
+// Living processes whose environment holds SIGNALBOX_RUN=…<part>…, in ascending order.
+std::vector<pid_t> marked_processes(const std::string& part);
 std::size_t open_files();
 
 struct reply {
@@ -87,7 +89,7 @@ struct reply {
 struct call {
   std::string target = "/v1/chat/completions";
   std::string body{};   // empty: GET, otherwise POST
-  std::string fault{};  // the x-sim-fault header
+  std::string fault{};  // the x-sim-fault header; needs --request-faults
   std::chrono::milliseconds timeout = patience;
 };
 

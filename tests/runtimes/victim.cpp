@@ -1,5 +1,5 @@
-// runtimes_victim PROGRAM_DIR: runs one runtime that leaves a child and ignores SIGTERM, says
-// "ready" on stdout, and waits to be killed (or for the end of its input).
+// runtimes_victim PROGRAM_DIR DATA_DIR: runs one runtime that leaves a child and ignores SIGTERM,
+// says "ready" on stdout, and waits to be killed (or for the end of its input).
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,8 +8,8 @@
 
 int main(int argc, char** argv) {
   using namespace signalbox::runtimes;
-  if (argc != 2) return 2;
-  const auto driver = testing::make_driver(argv[1]);
+  if (argc != 3) return 2;
+  const auto driver = testing::make_driver(argv[1], argv[2]);
   testing::event_log events;
   const auto model =
       testing::sim_model(argv[1], {"--fault", "leave_child", "--fault", "ignore_term"});

@@ -45,7 +45,8 @@ export function simModel(name, args = {}, options = {}) {
     name,
     driver: 'process',
     command: ['signalbox-sim-runtime', '--port', '{port}', '--model', '{model}',
-      ...all.flatMap(([option, value]) => [`--${option}`, String(value)])],
+      ...all.flatMap(([option, value]) =>
+        (value === true ? [`--${option}`] : [`--${option}`, String(value)]))],
     ...options,
   };
 }
