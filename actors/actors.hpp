@@ -94,7 +94,7 @@ using model_backend_actor = lease_holder_actor::extend<
     caf::reacts_to<ensure_ready>,
     // When something was last in use, and whether anything waits; for the idle unload.
     caf::reacts_to<queue_activity>,
-    // The queue is closed and nothing is in flight.
+    // The queue is closed and nothing is in flight (answer to close_queue, some time).
     caf::reacts_to<queue_drained>,
     // The queue has work and stayed open (answer to close_queue{only_if_idle}).
     caf::reacts_to<queue_not_idle>,

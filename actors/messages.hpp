@@ -111,12 +111,19 @@ struct queue_activity {
   time_point last_active;
   bool waiting;
 };  // on change, at most 2 a second
-struct queue_drained {};
-struct queue_not_idle {};
+struct queue_drained {
+  std::uint64_t closing;
+};
+struct queue_not_idle {
+  std::uint64_t closing;
+};
 struct open_queue {
   endpoint_ptr endpoint;
 };
+// Numbered by its backend, from 1; the answer carries the number, so that an answer that comes late
+// is not taken for that to a later closing.
 struct close_queue {
+  std::uint64_t closing;
   bool only_if_idle;
 };
 struct refuse_waiting {

@@ -94,8 +94,8 @@ class model_backend : public model_backend_actor::base {
         [this](const crash_log_actor& crashes) { crashes_ = crashes; },
         [this](const ensure_ready&) { on_ensure_ready(); },
         [this](const queue_activity& m) { on_activity(m); },
-        [this](const queue_drained&) { on_drained(); },
-        [this](const queue_not_idle&) { on_not_idle(); },
+        [this](const queue_drained& m) { on_drained(m); },
+        [this](const queue_not_idle& m) { on_not_idle(m); },
         [this](const runtime_event& m) { on_runtime_event(m); },
         [this](const get_backend_state&) { return status(); },
         [this](const stop_all&) { on_stop(); },
@@ -128,7 +128,7 @@ class model_backend : public model_backend_actor::base {
     queue_ = queue;
     send(queue_, load_estimated{core_.load_estimate()});
     if (core_.state() == lifecycle_state::ready && endpoint_) send(queue_, open_queue{endpoint_});
-    if (core_.state() == lifecycle_state::draining) send(queue_, close_queue{false});
+    if (core_.state() == lifecycle_state::draining) close(false);
   }
 
   void on_ensure_ready() {
@@ -144,13 +144,15 @@ class model_backend : public model_backend_actor::base {
     finish();
   }
 
-  void on_drained() {
+  void on_drained(const queue_drained& m) {
+    if (m.closing != closing_) return;
     const auto now = clock().now();
     apply(core_.queue_drained(now), now);
     finish();
   }
 
-  void on_not_idle() {
+  void on_not_idle(const queue_not_idle& m) {
+    if (m.closing != closing_) return;
     const auto now = clock().now();
     apply(core_.queue_not_idle(now), now);
     finish();
@@ -247,11 +249,11 @@ class model_backend : public model_backend_actor::base {
 
   void carry_out(const scheduling::open_queue&, time_point) { send(queue_, open_queue{endpoint_}); }
 
-  void carry_out(const scheduling::close_queue&, time_point) { send(queue_, close_queue{false}); }
+  void carry_out(const scheduling::close_queue&, time_point) { close(false); }
 
-  void carry_out(const scheduling::close_queue_if_idle&, time_point) {
-    send(queue_, close_queue{true});
-  }
+  void carry_out(const scheduling::close_queue_if_idle&, time_point) { close(true); }
+
+  void close(bool only_if_idle) { send(queue_, close_queue{++closing_, only_if_idle}); }
 
   void carry_out(const scheduling::refuse_waiting& e, time_point) {
     send(queue_, refuse_waiting{e.why, to_seconds(e.retry_after), refusal_text(e.why)});
@@ -326,7 +328,8 @@ class model_backend : public model_backend_actor::base {
 
   scheduling::model_lifecycle core_;
   std::unique_ptr<runtimes::runtime_handle> handle_;
-  endpoint_ptr endpoint_;  // of the current run
+  endpoint_ptr endpoint_;      // of the current run
+  std::uint64_t closing_ = 0;  // number of the last close_queue: older ones' answers are void
   std::uint32_t gpu_ = 0;
   runtime_exited last_exit_{};  // while it is handled
   scheduling::exit_reason last_failure_ = scheduling::exit_reason::crashed;

@@ -42,7 +42,8 @@ std::string text_of(refusal why, const scheduling::admission_limits& limits) {
 //
 // While something waits and the queue is closed: ensure_ready ──▶ backend, once a second.
 //   backend ── open_queue ──▶ permits and credits flow
-//   backend ── close_queue ──▶ credits recalled ── … last unit back ──▶ queue_drained ──▶ backend
+//   backend ── close_queue ──▶ credits recalled ── … last unit back, and all shards of an earlier
+//                              life of ours heard ──▶ queue_drained ──▶ backend
 //   backend ── refuse_waiting ──▶ all that wait are refused, and what comes, for that time; then
 //                                 the next ticket is the probe (ensure_ready again)
 class model_queue : public model_queue_actor::base {
@@ -52,6 +53,7 @@ class model_queue : public model_queue_actor::base {
         model_(options.model),
         name_(options.settings->models.at(model_).name),
         recorder_(*options.recorder),
+        shards_expected_(options.shards),
         core_(limits_of(*options.settings, options.settings->models[model_])),
         load_estimate_(from_seconds(options.settings->models[model_].expected_load_s)),
         reports_demand_(needs_lease(options.settings->models[model_])) {
@@ -95,6 +97,7 @@ class model_queue : public model_queue_actor::base {
     // A backend started anew has no runtime yet: nothing more may go to the old one's.
     if (backend_ && backend_ != backend) apply(core_.close(now));
     backend_ = backend;
+    closing_.reset();
     next_ensure_ready_ = {};
     finish(now);
   }
@@ -151,6 +154,7 @@ class model_queue : public model_queue_actor::base {
       apply(core_.close(now));
     }
     endpoint_ = m.endpoint;
+    closing_.reset();
     if (!stopping_) refusing_.reset();
     apply(core_.open(now));
     finish(now);
@@ -158,12 +162,12 @@ class model_queue : public model_queue_actor::base {
 
   void on_close(const close_queue& m) {
     const auto now = clock().now();
-    if (m.only_if_idle && (core_.waiting() > 0 || core_.in_use() > 0)) {
-      send(backend_, queue_not_idle{});
-    } else if (!core_.is_open() && core_.held() == 0) {
-      send(backend_, queue_drained{});  // closed before: the core does not say it again
+    const bool idle = core_.waiting() == 0 && core_.in_use() == 0 && knows_all_shards();
+    if (m.only_if_idle && !idle) {
+      send(backend_, queue_not_idle{m.closing});
     } else {
       apply(core_.close(now));
+      closing_ = m.closing;
     }
     finish(now);
   }
@@ -214,6 +218,7 @@ class model_queue : public model_queue_actor::base {
   }
 
   void carry_out(const scheduling::refuse_ticket& e) {
+    if (e.why == refusal::deadline_passed) ++settled_.timed_out;
     const bool told_why = refusing_ && refusing_->why == e.why;
     const auto detail = told_why ? refusing_->detail : text_of(e.why, core_.limits());
     outbox_[e.shard].emplace_back(
@@ -228,7 +233,9 @@ class model_queue : public model_queue_actor::base {
     outbox_[e.shard].emplace_back(credits_recalled{model_});
   }
 
-  void carry_out(const scheduling::drained&) { send(backend_, queue_drained{}); }
+  void carry_out(const scheduling::drained&) {}  // tell_drained() knows more than the core
+
+  bool knows_all_shards() const { return shards_.size() >= shards_expected_; }
 
   // What every handled message ends with.
   void finish(time_point now) {
@@ -238,10 +245,19 @@ class model_queue : public model_queue_actor::base {
     }
     outbox_.clear();
     recorder_.queue_depth(model_, core_.waiting());
+    tell_drained();
     ask_for_backend(now);
     tell_activity(now);
     tell_demand(now);
     timer_.arm(this, core_.next_deadline());
+  }
+
+  // Once for each closing. What a shard has in flight from an earlier life of ours is known when it
+  // has attached; the backend bounds the wait.
+  void tell_drained() {
+    if (!closing_ || core_.held() > 0 || !knows_all_shards()) return;
+    send(backend_, queue_drained{*closing_});
+    closing_.reset();
   }
 
   void ask_for_backend(time_point now) {
@@ -302,6 +318,7 @@ class model_queue : public model_queue_actor::base {
   const model_index model_;
   const std::string name_;
   metrics& recorder_;
+  const std::size_t shards_expected_;
   scheduling::admission core_;
   duration load_estimate_;
   const bool reports_demand_;
@@ -309,7 +326,8 @@ class model_queue : public model_queue_actor::base {
   model_backend_actor backend_;
   gpu_lease_actor leases_;
   std::map<shard_id, shard_inbox_ptr> shards_;
-  endpoint_ptr endpoint_;  // of the run that is, or was last, open
+  std::optional<std::uint64_t> closing_;  // the close_queue that is not answered yet
+  endpoint_ptr endpoint_;                 // of the run that is, or was last, open
   std::map<shard_id, std::vector<shard_event>> outbox_;
 
   std::optional<refusal_in_force> refusing_;

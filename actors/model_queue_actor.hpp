@@ -11,6 +11,7 @@ struct model_queue_options {
   model_index model = 0;
   const config::settings* settings = nullptr;  // outlives the actor, as do the metrics
   metrics* recorder = nullptr;
+  std::size_t shards = 0;  // that must attach before it can know that nothing is in flight
 };
 
 // It starts closed, knowing neither its backend nor the lease pool nor any shard: they are sent.

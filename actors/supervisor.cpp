@@ -137,7 +137,8 @@ class supervisor : public supervisor_actor::base {
 
   void start_queue(child& c) {
     auto& queue = handles_.queues[c.model];
-    queue = spawn_model_queue(system(), {c.model, options_.settings, options_.recorder});
+    queue = spawn_model_queue(system(),
+                              {c.model, options_.settings, options_.recorder, inboxes_.size()});
     watch(c, queue);
     send(queue, handles_.leases);
     const auto& backend = handles_.backends[c.model];

@@ -88,7 +88,7 @@ BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is
   const auto run = driver.runs[0];
   run->tell(runtime_exited{1, exit_reason::segfault, "signal 11 (SIGSEGV)", {"one", "two"}});
   system.run();
-  BOOST_TEST(heard("close"));
+  BOOST_TEST(heard("close 1"));
   BOOST_REQUIRE_EQUAL(records.size(), 1u);
   BOOST_TEST(records[0].model == "red");
   BOOST_TEST(records[0].reason == "segfault");
@@ -106,11 +106,11 @@ BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is
 BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the_stop, fixture) {
   become_ready();
   send(yield_lease{10, scheduling::yield_how::drain});  // an older token
-  BOOST_TEST(!heard("close"));
+  BOOST_TEST(!heard("close 1"));
   send(yield_lease{11, scheduling::yield_how::drain});
-  BOOST_TEST(heard("close"));
+  BOOST_TEST(heard("close 1"));
   BOOST_TEST(driver.runs[0]->stops.empty());
-  send(queue_drained{});
+  send(queue_drained{1});
   BOOST_TEST(driver.runs[0]->stops.size() == 1u);
   BOOST_TEST(!heard("release 11"));
   tell_gone(*driver.runs[0], exit_reason::asked);
@@ -123,14 +123,33 @@ BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the
 BOOST_FIXTURE_TEST_CASE(an_idle_model_is_unloaded_only_when_its_queue_agrees, fixture) {
   become_ready();
   system.advance(61s, 100ms);
-  BOOST_TEST(heard("close if idle"));
+  BOOST_TEST(heard("close if idle 1"));
   log.clear();
-  send(queue_not_idle{});
+  send(queue_not_idle{1});
   BOOST_TEST(driver.runs[0]->stops.empty());
   system.advance(61s, 100ms);
-  BOOST_TEST(heard("close if idle"));
-  send(queue_drained{});
+  BOOST_TEST(heard("close if idle 2"));
+  send(queue_drained{2});
   BOOST_TEST(driver.runs[0]->stops.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, fixture) {
+  become_ready();
+  tell_gone(*driver.runs[0], exit_reason::crashed);
+  system.run();
+  BOOST_TEST(heard("close 1"));
+  system.advance(2s);  // the backoff
+  send(ensure_ready{});
+  send(lease_granted{12, 0});
+  BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);
+  driver.runs[1]->tell(runtime_ready{2, "127.0.0.1", 18000});
+  system.run();
+  send(yield_lease{12, scheduling::yield_how::drain});
+  BOOST_TEST(heard("close 2"));
+  send(queue_drained{1});
+  BOOST_TEST(driver.runs[1]->stops.empty());
+  send(queue_drained{2});
+  BOOST_TEST(driver.runs[1]->stops.size() == 1u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_crash_loop_refuses_what_waits_and_tells_clients_no_details, fixture) {
@@ -159,9 +178,9 @@ BOOST_FIXTURE_TEST_CASE(a_refused_lease_refuses_what_waits, fixture) {
 BOOST_FIXTURE_TEST_CASE(an_orderly_stop_drains_then_stops_then_ends, fixture) {
   become_ready();
   send(stop_all{});
-  BOOST_TEST(heard("close"));
+  BOOST_TEST(heard("close 1"));
   send(ensure_ready{});  // too late
-  send(queue_drained{});
+  send(queue_drained{1});
   BOOST_TEST(driver.runs[0]->stops.size() == 1u);
   BOOST_TEST(!driver.runs[0]->destroyed);
   tell_gone(*driver.runs[0], exit_reason::asked);
@@ -190,7 +209,7 @@ BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_told_how_things_stand, fixture) 
   send(yield_lease{11, scheduling::yield_how::drain});
   journal third_log;
   send(fake_queue(*system, third_log));
-  BOOST_TEST(std::count(third_log.begin(), third_log.end(), "close") == 1);
+  BOOST_TEST(std::count(third_log.begin(), third_log.end(), "close 2") == 1);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_pinned_model_is_loaded_at_once_and_again_after_a_crash, pinned_fixture) {
@@ -199,7 +218,7 @@ BOOST_FIXTURE_TEST_CASE(a_pinned_model_is_loaded_at_once_and_again_after_a_crash
   tell_ready(*driver.runs[0]);
   system.run();
   system.advance(120s, 100ms);
-  BOOST_TEST(!heard("close if idle"));
+  BOOST_TEST(!heard("close if idle 1"));
   log.clear();
   tell_gone(*driver.runs[0], exit_reason::crashed);
   system.run();

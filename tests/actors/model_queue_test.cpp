@@ -52,13 +52,31 @@ struct fixture {
     system.run();
   }
 
-  void close(bool only_if_idle) {
-    caf::anon_send(queue, close_queue{only_if_idle});
+  void close(std::uint64_t closing, bool only_if_idle = false) {
+    caf::anon_send(queue, close_queue{closing, only_if_idle});
+    system.run();
+  }
+
+  // As the supervisor does it, for so many shards.
+  void restart_queue(std::size_t shards) {
+    caf::anon_send_exit(queue, caf::exit_reason::kill);
+    queue = spawn_model_queue(*system, {0, &settings, &recorder, shards});
+    caf::anon_send(queue, backend);
     system.run();
   }
 
   std::size_t heard(const std::string& line) {
     return static_cast<std::size_t>(std::count(log.begin(), log.end(), line));
+  }
+
+  queue_stats stats() {
+    queue_stats result{};
+    caf::scoped_actor self{*system};
+    auto request = self->request(queue, 1s, get_queue_stats{});
+    system.run();
+    request.receive([&result](const queue_stats& s) { result = s; },
+                    [](const caf::error& e) { BOOST_ERROR(caf::to_string(e)); });
+    return result;
   }
 
   simulated_system system;
@@ -119,28 +137,64 @@ BOOST_FIXTURE_TEST_CASE(an_uncontended_queue_gives_credits_and_takes_them_back, 
 
 BOOST_FIXTURE_TEST_CASE(an_idle_close_is_refused_while_something_waits, fixture) {
   submit({1});
-  close(true);
-  BOOST_TEST(heard("not_idle") == 1u);
-  BOOST_TEST(heard("drained") == 0u);
+  close(1, true);
+  BOOST_TEST(heard("not_idle 1") == 1u);
+  BOOST_TEST(heard("drained 1") == 0u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_closing_queue_drains_when_the_last_unit_is_back, fixture) {
   submit({1, 2});
   open();
   inbox->take();
-  close(false);
-  BOOST_TEST(heard("drained") == 0u);
+  close(1);
   give_back(1, 1);
-  BOOST_TEST(heard("drained") == 0u);
+  BOOST_TEST(heard("drained 1") == 0u);
   give_back(1, 0);
-  BOOST_TEST(heard("drained") == 1u);
-  close(false);  // said again to whoever asks again
-  BOOST_TEST(heard("drained") == 2u);
+  BOOST_TEST(heard("drained 1") == 1u);
+  close(2);  // said again to whoever asks again
+  BOOST_TEST(heard("drained 2") == 1u);
+  BOOST_TEST(heard("drained 1") == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(only_the_last_closing_is_answered, fixture) {
+  submit({1, 2});
+  open();
+  close(1);
+  open(2);
+  close(2);
+  close(3);
+  give_back(2, 0);
+  BOOST_TEST(heard("drained 1") == 0u);
+  BOOST_TEST(heard("drained 2") == 0u);
+  BOOST_TEST(heard("drained 3") == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_not_drained_before_it_knows_what_runs, fixture) {
+  restart_queue(2);
+  close(7);
+  close(8, true);
+  BOOST_TEST(heard("not_idle 8") == 1u);
+  caf::anon_send(queue, shard_attached{0, inbox, 1});
+  system.run();
+  caf::anon_send(queue, shard_attached{1, std::make_shared<recording_inbox>(), 0});
+  system.run();
+  BOOST_TEST(heard("drained 7") == 0u);
+  give_back(1, 0);
+  BOOST_TEST(heard("drained 7") == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_with_nothing_in_flight_drains, fixture) {
+  restart_queue(1);
+  close(7);
+  BOOST_TEST(heard("drained 7") == 0u);
+  caf::anon_send(queue, shard_attached{0, inbox, 0});
+  system.run();
+  BOOST_TEST(heard("drained 7") == 1u);
 }
 
 BOOST_FIXTURE_TEST_CASE(tickets_that_come_after_the_close_bring_the_backend_back, fixture) {
   open();
-  close(false);
+  close(1);
   submit({1});
   BOOST_TEST(heard("ensure_ready") == 1u);
   open(2);
@@ -182,6 +236,16 @@ BOOST_FIXTURE_TEST_CASE(a_deadline_is_kept_without_any_message, fixture) {
   const auto refused = only<ticket_refused>(inbox->take());
   BOOST_REQUIRE_EQUAL(refused.size(), 1u);
   BOOST_TEST((refused[0].why == refusal::deadline_passed));
+  BOOST_TEST(stats().total_timeout == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(only_a_ticket_that_waited_too_long_counts_as_timed_out, fixture) {
+  submit({1, 2, 3, 4}, 5s);
+  open();
+  caf::anon_send(queue, refuse_waiting{refusal::model_failed, 4.0, "it does not start"});
+  system.advance(6s);
+  BOOST_TEST(only<ticket_refused>(inbox->take()).size() == 2u);
+  BOOST_TEST(stats().total_timeout == 0u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_shutdown_refuses_what_waits_and_what_comes, fixture) {
@@ -273,19 +337,13 @@ BOOST_FIXTURE_TEST_CASE(stats_add_up, fixture) {
   batch.in_use = 2;
   batch.settled.failed = 1;
   send(batch);
-  caf::scoped_actor self{*system};
-  auto request = self->request(queue, 1s, get_queue_stats{});
-  system.run();
-  request.receive(
-      [](const queue_stats& s) {
-        BOOST_TEST(s.model == "red");
-        BOOST_TEST(s.processing == 2u);
-        BOOST_TEST(s.waiting == 0u);
-        BOOST_TEST(s.max_concurrent == 2u);
-        BOOST_TEST(s.max_waiting == 4u);
-        BOOST_TEST(s.total_failed == 1u);
-      },
-      [](const caf::error& e) { BOOST_ERROR(caf::to_string(e)); });
+  const auto s = stats();
+  BOOST_TEST(s.model == "red");
+  BOOST_TEST(s.processing == 2u);
+  BOOST_TEST(s.waiting == 0u);
+  BOOST_TEST(s.max_concurrent == 2u);
+  BOOST_TEST(s.max_waiting == 4u);
+  BOOST_TEST(s.total_failed == 1u);
 }
 
 }  // namespace signalbox::test

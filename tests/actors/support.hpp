@@ -160,8 +160,8 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
         [&log](const queue_activity& m) {
           log.push_back(m.waiting ? "activity waiting" : "activity");
         },
-        [&log](const queue_drained&) { log.push_back("drained"); },
-        [&log](const queue_not_idle&) { log.push_back("not_idle"); },
+        [&log](const queue_drained& m) { log.push_back(fmt::format("drained {}", m.closing)); },
+        [&log](const queue_not_idle& m) { log.push_back(fmt::format("not_idle {}", m.closing)); },
         [](const runtime_event&) {},
         [](const get_backend_state&) { return backend_status{}; },
         [](const stop_all&) {},
@@ -177,7 +177,9 @@ inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
           log.push_back(fmt::format("open {}:{} {} run {}", m.endpoint->host, m.endpoint->port,
                                     m.endpoint->upstream_model, m.endpoint->incarnation));
         },
-        [&log](const close_queue& m) { log.push_back(m.only_if_idle ? "close if idle" : "close"); },
+        [&log](const close_queue& m) {
+          log.push_back(fmt::format("close{} {}", m.only_if_idle ? " if idle" : "", m.closing));
+        },
         [&log](const refuse_waiting& m) {
           log.push_back(fmt::format("refuse {} ({})", to_string(m.why), m.detail));
         },
