@@ -116,7 +116,23 @@ void exchange::ticket_placed(std::uint32_t position, double eta_s) {
                " eta_s=" + std::to_string(std::lround(std::ceil(eta_s))) + "\n\n");
 }
 
+// The runtime died, it seems, and its queue does not know yet. Nothing of this request was sent, so
+// it waits for a permit again at the next tick.
+void exchange::park(outcome how) {
+  ++retries_;
+  permit_.settle(how);
+  phase_ = phase::parked;
+  deadline_ = never;
+}
+
+bool exchange::may_park() const {
+  return retries_ < max_retries && !stream_;
+}
+
 void exchange::send_upstream(bool fresh, time_point at) {
+  if (home_.pool().is_suspect(request_.model, permit_.endpoint(), at) && may_park()) {
+    return park(outcome::cancelled);
+  }
   ++attempts_;
   if (upstream_head_.empty()) build_upstream_head();
   deadline_ = std::min(permitted_at_ + seconds(options().request_timeout_s),
@@ -195,14 +211,8 @@ void exchange::upstream_ended(upstream_end how) {
   // A kept-alive connection that the runtime closed meanwhile: nothing was answered, send it again.
   if (how == upstream_end::closed_unused && reused && attempts_ < 3)
     return send_upstream(true, now());
-  // The runtime died and its queue does not know yet: nothing was sent, so the request waits again.
-  if (how == upstream_end::connect_failed && retries_ < max_retries && !stream_) {
-    ++retries_;
-    permit_.settle(outcome::failed);
-    phase_ = phase::parked;
-    deadline_ = never;
-    return;
-  }
+  home_.pool().suspect(request_.model, permit_.endpoint(), now());
+  if (how == upstream_end::connect_failed && may_park()) return park(outcome::failed);
   fail(error_code::upstream_failed,
        how == upstream_end::not_http ? "The runtime's answer was not HTTP."
        : how == upstream_end::connect_failed

@@ -66,6 +66,8 @@ class exchange final : public ticket_holder,
   void wait_for_permit();
   void begin_sending(permit p, time_point at);
   void send_upstream(bool fresh, time_point at);
+  void park(outcome how);
+  bool may_park() const;
   void build_upstream_head();
   void start_stream(int status, const header_list& headers);
   void write_stream(std::string bytes);

@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::size_t max_head_bytes = 64 * 1024;
 
+// Longer than it takes from a runtime's death until its queue has called the credits back.
+constexpr auto suspicion = std::chrono::milliseconds(100);
+
 upstream_connection& self(http_parser* parser) {
   return *static_cast<upstream_connection*>(parser->data);
 }
@@ -217,6 +220,18 @@ upstream_connection_ptr upstream_pool::take(model_index model, const endpoint_pt
   slot.idle.pop_back();
   connection->pooled_ = false;
   return connection;
+}
+
+void upstream_pool::suspect(model_index model, const endpoint_ptr& endpoint, time_point now) {
+  auto& slot = slots_[model];
+  slot.suspect = endpoint->incarnation;
+  slot.suspect_until = now + suspicion;
+}
+
+bool upstream_pool::is_suspect(model_index model, const endpoint_ptr& endpoint,
+                               time_point now) const {
+  const auto& slot = slots_[model];
+  return slot.suspect == endpoint->incarnation && now < slot.suspect_until;
 }
 
 void upstream_pool::put_back(upstream_connection_ptr connection) {

@@ -102,6 +102,10 @@ class upstream_pool {
 
   // An idle connection to this run of the backend, or a new one. `fresh`: never an idle one.
   upstream_connection_ptr take(model_index model, const endpoint_ptr& endpoint, bool fresh);
+  // A connection to this run of the backend failed: it may be dying, its listener still open for
+  // some milliseconds. For a moment nothing more should be sent there.
+  void suspect(model_index model, const endpoint_ptr& endpoint, time_point now);
+  bool is_suspect(model_index model, const endpoint_ptr& endpoint, time_point now) const;
   void close_all();
 
  private:
@@ -110,6 +114,8 @@ class upstream_pool {
 
   struct idle_of_model {
     std::uint64_t incarnation = 0;
+    std::uint64_t suspect = 0;  // an incarnation, until:
+    time_point suspect_until{};
     std::vector<upstream_connection_ptr> idle;
   };
   void put_back(upstream_connection_ptr connection);
