@@ -116,8 +116,8 @@ void exchange::ticket_placed(std::uint32_t position, double eta_s) {
                " eta_s=" + std::to_string(std::lround(std::ceil(eta_s))) + "\n\n");
 }
 
-// The runtime died, it seems, and its queue does not know yet. Nothing of this request was sent, so
-// it waits for a permit again at the next tick.
+// The runtime died, it seems, and its queue does not know yet. Nothing of this request was ever
+// sent (it could be what kills runtimes), so it waits for a permit again at the next tick.
 void exchange::park(outcome how) {
   ++retries_;
   permit_.settle(how);
@@ -126,7 +126,7 @@ void exchange::park(outcome how) {
 }
 
 bool exchange::may_park() const {
-  return retries_ < max_retries && !stream_;
+  return retries_ < max_retries && !delivered_ && !stream_;
 }
 
 void exchange::send_upstream(bool fresh, time_point at) {
@@ -207,6 +207,7 @@ void exchange::upstream_body(std::string_view bytes) {
 void exchange::upstream_ended(upstream_end how) {
   const bool reused = upstream_ && upstream_->was_reused();
   upstream_ = nullptr;
+  delivered_ = delivered_ || how != upstream_end::connect_failed;
   if (how == upstream_end::complete) return complete();
   // A kept-alive connection that the runtime closed meanwhile: nothing was answered, send it again.
   if (how == upstream_end::closed_unused && reused && attempts_ < 3)

@@ -96,6 +96,7 @@ class exchange final : public ticket_holder,
   std::optional<restinio::response_builder_t<restinio::chunked_output_t>> stream_;
   std::size_t unwritten_bytes_ = 0;  // of the stream, given to RESTinio and not yet to the kernel
   std::uint8_t attempts_ = 0, retries_ = 0;
+  bool delivered_ = false;  // a runtime may have seen it
   bool first_byte_seen_ = false;
 };
 
