@@ -121,6 +121,7 @@ void exchange::ticket_placed(std::uint32_t position, double eta_s) {
 void exchange::park(outcome how) {
   ++retries_;
   permit_.settle(how);
+  upstream_head_.clear();  // names the endpoint; the next run has another
   phase_ = phase::parked;
   deadline_ = never;
 }
