@@ -56,7 +56,8 @@ int run(const bench_options& options) {
     result["options"] = {{"rounds", options.rounds},
                          {"seconds", options.seconds},
                          {"stream_rounds", options.stream_rounds},
-                         {"stream_tokens", options.stream_tokens}};
+                         {"stream_tokens", options.stream_tokens},
+                         {"apart", options.apart}};
     std::ofstream file(options.json_file);
     file << result.dump(2) << '\n';
     if (!file.flush()) throw std::runtime_error("cannot write " + options.json_file);
@@ -80,6 +81,8 @@ int main(int argc, char** argv) {
   app.add_option("--streams", options.streams)->check(CLI::Range(1, 4000));
   app.add_option("--stream-tokens", options.stream_tokens, "events of each stream, 50 a second")
       ->check(CLI::Range(150, 20000));
+  app.add_flag("!--together", options.apart,
+               "in streams, leave it to the kernel who runs on which core");
   app.add_option("--only", options.only, "chat, streams, admission")
       ->check(CLI::IsMember({"chat", "streams", "admission"}));
   app.add_flag("--keep", options.keep, "keep the temporary folder with all logs");

@@ -6,7 +6,9 @@
 #include <sys/utsname.h>
 
 #include <ctime>
+#include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
 namespace signalbox::bench {
@@ -28,6 +30,23 @@ int usable_cores() {
 }
 
 }  // namespace
+
+void keep_on(core which, pid_t pid) {
+  cpu_set_t all, one;
+  CPU_ZERO(&all);
+  CPU_ZERO(&one);
+  sched_getaffinity(0, sizeof(all), &all);
+  if (CPU_COUNT(&all) < 2) throw std::runtime_error("streams are measured on two cores or more");
+  int chosen = -1;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &all) && (chosen < 0 || which == core::last)) chosen = cpu;
+  }
+  CPU_SET(chosen, &one);
+  const auto tasks = "/proc/" + std::to_string(pid) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+    sched_setaffinity(std::stoi(task.path().filename()), sizeof(one), &one);
+  }
+}
 
 double load_average() {
   double value = 0;

@@ -11,6 +11,7 @@ struct bench_options {
   int rounds = 5, seconds = 3;  // of wrk
   int stream_rounds = 3, streams = 1000;
   int tokens_per_s = 50, stream_tokens = 500;  // of each stream
+  bool apart = true;                           // streams: the contender has a core for itself
   std::vector<std::string> only;               // empty: all parts
   std::string json_file;
   bool keep = false;

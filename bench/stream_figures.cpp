@@ -7,6 +7,7 @@
 #include <map>
 
 #include "bench/figures.hpp"
+#include "bench/machine.hpp"
 #include "bench/statistics.hpp"
 
 namespace signalbox::bench {
@@ -22,7 +23,7 @@ struct stream_result {
 };
 
 stream_result run_streams(const workbench& bench, const contender& way, int streams, int tokens,
-                          double ramp_s, double resident_before, double limit_s) {
+                          double ramp_s, double resident_before, double limit_s, bool apart) {
   static int runs = 0;
   const auto file = bench.folder() / fmt::format("streams-{}.json", ++runs);
   const double cpu_before = way.process ? cpu_seconds(way.process->pid()) : 0;
@@ -31,6 +32,7 @@ stream_result run_streams(const workbench& bench, const contender& way, int stre
        "sim", "--streams", std::to_string(streams), "--tokens", std::to_string(tokens), "--ramp",
        std::to_string(ramp_s), "--timeout", std::to_string(limit_s), "--json", file},
       bench.folder() / fmt::format("streams-{}.log", runs));
+  if (apart) keep_on(core::first, load.pid());
   std::uint64_t resident = 0;
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(limit_s + 10);
   while (!load.wait(100ms)) {
@@ -97,8 +99,9 @@ void add_figures(const stream_rounds& all, const std::string& name, report& out)
   out.note(name + ": added p50, gateway", added("gateway", &stream_result::p50_ms), "ms");
   out.note(name + ": added p50, HAProxy", added("haproxy", &stream_result::p50_ms), "ms");
   const auto memory = [&](const std::string& way) {
-    const auto rounds = each(all.at(way), [](auto& r, auto) { return r.bytes_per_stream / 1024; });
-    return std::vector<double>{*std::max_element(rounds.begin(), rounds.end())};
+    const auto each_round =
+        each(all.at(way), [](auto& r, auto) { return r.bytes_per_stream / 1024; });
+    return std::vector<double>{*std::max_element(each_round.begin(), each_round.end())};
   };
   out.figure(name + ": memory of a stream, gateway (most)", memory("gateway"), "KiB",
              bound::at_most, 64);
@@ -132,11 +135,19 @@ void measure_streams(const workbench& bench, const bench_options& options, repor
       {"direct", simulation.url(), nullptr},
       {"haproxy", "http://127.0.0.1:" + std::to_string(proxy.ports[0]), proxy.process.get()},
       {"gateway", gateway.url(), gateway.process.get()}};
+  // Three busy threads on two cores wait for one another, and who of them waits is chance: the
+  // contender has the last core for itself, the runtime and the load generator share the first.
+  if (options.apart) {
+    keep_on(core::first, simulation.process->pid());
+    keep_on(core::last, proxy.process->pid());
+    keep_on(core::last, gateway.process->pid());
+  }
 
   const double stream_s = static_cast<double>(options.stream_tokens) / options.tokens_per_s;
   std::map<std::string, double> resident;
   for (const auto& way : ways) {
-    run_streams(bench, way, 1, options.tokens_per_s, 0, 0, 30);  // everything is in place
+    // Everything is in place after a first stream.
+    run_streams(bench, way, 1, options.tokens_per_s, 0, 0, 30, options.apart);
     if (way.process) resident[way.name] = static_cast<double>(resident_bytes(way.process->pid()));
   }
   stream_rounds all;
@@ -144,7 +155,7 @@ void measure_streams(const workbench& bench, const bench_options& options, repor
     for (std::size_t i = 0; i < ways.size(); ++i) {
       const auto& way = ways[(i + static_cast<std::size_t>(round)) % ways.size()];
       all[way.name].push_back(run_streams(bench, way, options.streams, options.stream_tokens, 2,
-                                          resident[way.name], stream_s * 3 + 30));
+                                          resident[way.name], stream_s * 3 + 30, options.apart));
     }
   }
   check(all, options.streams, options.stream_tokens);
