@@ -1,12 +1,17 @@
 // The command line: serve, migrate, check-config, version.
+#include <poll.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
+#include <functional>
 #include <iostream>
-#include <thread>
+#include <system_error>
 
 #include "actors/control_plane.hpp"
 #include "actors/metrics.hpp"
@@ -17,6 +22,7 @@
 #include "persistence/migrator.hpp"
 #include "persistence/private_cluster.hpp"
 #include "runtimes/driver.hpp"
+#include "runtimes/unique_fd.hpp"
 
 namespace {
 
@@ -53,18 +59,41 @@ void set_up_log(const config::settings& settings) {
 }
 
 // Signals are taken by one thread that waits for them; every thread made later inherits the mask.
-sigset_t block_signals() {
-  std::signal(SIGPIPE, SIG_IGN);
-  sigset_t set;
-  sigemptyset(&set);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&set, signal);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  return set;
-}
+class signal_waiter {
+ public:
+  signal_waiter() {
+    std::signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set_);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (int signal : {SIGINT, SIGTERM}) sigaddset(&ends, signal);
+    end_ = runtimes::unique_fd(signalfd(-1, &ends, SFD_CLOEXEC));
+    if (end_.get() < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+  }
+
+  int wait() const {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    return signal;
+  }
+
+  // Whether there is an order to end that wait() has not taken, or comes within `limit`: during the
+  // start the first one, afterwards a second one.
+  bool asked_to_end(std::chrono::milliseconds limit = std::chrono::milliseconds(0)) const {
+    pollfd look{end_.get(), POLLIN, 0};
+    return poll(&look, 1, static_cast<int>(limit.count())) > 0;
+  }
+
+ private:
+  sigset_t set_{};
+  runtimes::unique_fd end_;  // readable while such an order is pending
+};
 
 // A database that comes up a little later than we do is waited for; the schema must be right before
 // the first row is written.
-void migrate_patiently(persistence::database& db) {
+void migrate_patiently(persistence::database& db, const signal_waiter& signals) {
   const auto deadline = std::chrono::steady_clock::now() + database_patience;
   for (auto pause = std::chrono::milliseconds(200);; pause *= 2) {
     try {
@@ -74,16 +103,19 @@ void migrate_patiently(persistence::database& db) {
     } catch (const persistence::database_unavailable& e) {
       if (std::chrono::steady_clock::now() + pause > deadline) throw;
       spdlog::warn("database: not there yet ({})", e.what());
-      std::this_thread::sleep_for(pause);
+      if (signals.asked_to_end(pause)) {
+        throw persistence::start_interrupted("stopped while the database was awaited");
+      }
     }
   }
 }
 
 // The database of the settings, or our own cluster in the data folder.
 struct storage {
-  explicit storage(const config::settings& settings) {
+  explicit storage(const config::settings& settings, std::function<bool()> interrupted = {}) {
     if (settings.database.url.empty()) {
-      cluster = std::make_unique<persistence::private_cluster>(settings.data_dir);
+      cluster =
+          std::make_unique<persistence::private_cluster>(settings.data_dir, std::move(interrupted));
     }
     db = std::make_unique<persistence::database>(cluster ? cluster->url() : settings.database.url);
   }
@@ -109,15 +141,11 @@ std::string program_dir() {
   return fs::read_symlink("/proc/self/exe").parent_path().string();
 }
 
-int serve(const arguments& args) {
-  const auto settings = load_settings(args);
-  const auto signals = block_signals();
-  set_up_log(settings);
-  fs::create_directories(settings.data_dir);
-  http::require_free_addresses(settings);
-
-  storage store(settings);
-  migrate_patiently(*store.db);
+// Until SIGINT or SIGTERM, or until the control plane gives up. A second signal ends the grace.
+int serve_until_asked(const config::settings& settings, const signal_waiter& signals) {
+  const auto asked_to_end = [&signals] { return signals.asked_to_end(); };
+  storage store(settings, asked_to_end);
+  migrate_patiently(*store.db, signals);
   metrics meters(settings, http::shard_count(settings));
   auto driver = runtimes::make_runtime_driver({settings.data_dir, program_dir()});
   std::atomic<bool> fatal{false};
@@ -133,19 +161,38 @@ int serve(const arguments& args) {
 
   int signal = 0;
   do {
-    sigwait(&signals, &signal);
+    signal = signals.wait();
   } while (signal == SIGHUP || (signal == SIGUSR1 && !fatal));
-  spdlog::info("{}: shutting down, up to {} s for what runs", fatal ? "fatal error" : "signal",
-               settings.server.shutdown_grace_s);
+  spdlog::info("{}: shutting down, up to {} s for what runs",
+               fatal ? "fatal error" : strsignal(signal), settings.server.shutdown_grace_s);
   const auto grace = std::chrono::duration_cast<duration>(
       std::chrono::duration<double>(settings.server.shutdown_grace_s));
   const auto deadline = std::chrono::steady_clock::now() + grace;
-  gateway.drain(grace);
-  control.shutdown(
-      std::max<duration>(deadline - std::chrono::steady_clock::now(), least_stop_time));
+  gateway.drain(grace, asked_to_end);
+  if (asked_to_end()) {
+    spdlog::info("second signal: not waiting any longer");
+    control.shutdown(least_stop_time);
+  } else {
+    const duration rest = deadline - std::chrono::steady_clock::now();
+    control.shutdown(std::max<duration>(rest, least_stop_time), asked_to_end);
+  }
   gateway.stop();
   spdlog::info("stopped");
   return fatal ? 1 : 0;
+}
+
+int serve(const arguments& args) {
+  const auto settings = load_settings(args);
+  const signal_waiter signals;
+  set_up_log(settings);
+  fs::create_directories(settings.data_dir);
+  http::require_free_addresses(settings);
+  try {
+    return serve_until_asked(settings, signals);
+  } catch (const persistence::start_interrupted& e) {
+    spdlog::info("signal: {}", e.what());
+    return 0;
+  }
 }
 
 int migrate(const arguments& args) {
@@ -173,6 +220,7 @@ int check_config(const arguments& args) {
 int run(int argc, char** argv) {
   CLI::App app{"Signalbox: the runtime in front of the GPUs you own.", "signalbox"};
   app.require_subcommand(1);
+  app.set_version_flag("--version", "signalbox " SIGNALBOX_VERSION);
   arguments args;
   auto add_config = [&args](CLI::App* command) {
     command->add_option("--config", args.config, "Configuration file (YAML); default: the demo");

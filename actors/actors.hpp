@@ -33,8 +33,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::usage_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::flush_usage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::get_queue_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_stats)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::get_backend_state)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_all)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
@@ -46,7 +44,7 @@ using lease_holder_actor = caf::typed_actor<
     caf::reacts_to<lease_granted>,
     // It will never fit.
     caf::reacts_to<lease_refused>,
-    // Give it back: drain first, or at once.
+    // Give it back, after a drain.
     caf::reacts_to<yield_lease>>;
 
 // One for the machine: which model holds which GPU memory (core: lease_arbiter).
@@ -100,8 +98,6 @@ using model_backend_actor = lease_holder_actor::extend<
     caf::reacts_to<queue_not_idle>,
     // From the driver.
     caf::reacts_to<runtime_event>,
-    // For /v1/models?detail=true, /health.
-    caf::replies_to<get_backend_state>::with<backend_status>,
     // Drain, stop the runtime, quit.
     caf::reacts_to<stop_all>,
     // Deadlines of the core.

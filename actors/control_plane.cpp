@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <semaphore>
 
@@ -15,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr duration kill_limit = 10s;   // for backends to end once their runtimes are killed
 constexpr duration store_limit = 10s;  // for a store to write what it has
+constexpr duration hurry_look_gap = 50ms;
 constexpr duration answer_limit = 5s;  // for the supervisor, which does nothing slow
 
 caf::actor_system_config make_config() {
@@ -25,10 +27,12 @@ caf::actor_system_config make_config() {
   return cfg;
 }
 
-// Waits until `count` monitored actors ended or `deadline` has passed; returns how many are left.
-std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point deadline) {
-  while (count > 0) {
-    const auto rest = deadline - std::chrono::steady_clock::now();
+// Waits until `count` monitored actors ended, `deadline` has passed or there is a hurry; returns
+// how many are left.
+std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point deadline,
+                       const std::function<bool()>& hurry = {}) {
+  while (count > 0 && !(hurry && hurry())) {
+    const auto rest = std::min(deadline - std::chrono::steady_clock::now(), hurry_look_gap);
     if (rest <= duration::zero()) break;
     self->receive([&count](const caf::down_msg&) { --count; }, caf::after(rest) >> [] {});
   }
@@ -89,7 +93,7 @@ void control_plane::attach_shard(shard_id shard, shard_inbox_ptr inbox) {
                [](const caf::error&) { throw std::runtime_error("the supervisor is gone"); });
 }
 
-void control_plane::shutdown(duration grace) {
+void control_plane::shutdown(duration grace, const std::function<bool()>& hurry) {
   if (std::exchange(state_->stopped, true)) return;
   caf::scoped_actor self{state_->system};
   const auto ignore_error = [](const caf::error&) {};
@@ -101,7 +105,8 @@ void control_plane::shutdown(duration grace) {
     self->monitor(backend);
     self->send(backend, stop_all{});
   }
-  auto left = await_ends(self, all->backends.size(), std::chrono::steady_clock::now() + grace);
+  auto left =
+      await_ends(self, all->backends.size(), std::chrono::steady_clock::now() + grace, hurry);
   if (left > 0) {
     for (const auto& backend : all->backends) {
       self->send_exit(backend, caf::exit_reason::kill);

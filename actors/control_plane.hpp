@@ -10,8 +10,13 @@
 #include "actors/actors.hpp"
 #include "actors/metrics.hpp"
 #include "config/settings.hpp"
-#include "persistence/database.hpp"
-#include "runtimes/driver.hpp"
+
+namespace signalbox::persistence {
+class database;
+}
+namespace signalbox::runtimes {
+class runtime_driver;
+}
 
 namespace signalbox {
 
@@ -40,8 +45,9 @@ class control_plane {
   void attach_shard(shard_id shard, shard_inbox_ptr inbox);
 
   // In order: queues refuse what waits, backends drain and stop their runtimes (all bounded by
-  // `grace`, then killed), the ledger and the crash log write what they have, actors end. Blocking.
-  void shutdown(duration grace);
+  // `grace`, or by `hurry` being true, then killed), the ledger and the crash log write what they
+  // have, actors end. Blocking.
+  void shutdown(duration grace, const std::function<bool()>& hurry = {});
 
   // Sends `message` to `target` and calls exactly one of the callbacks, from an actor's thread,
   // within `timeout`; on_error gets a text for the log.

@@ -117,13 +117,13 @@ class gpu_lease : public gpu_lease_actor::base {
     const auto& own = demands_[e.holder];
     const auto& other = demands_[e.for_holder];
     spdlog::info(
-        "lease {} of model {} asked back ({}) for model {} (rule {}): {} in flight and {} "
+        "lease {} of model {} asked back for model {} (rule {}): {} in flight and {} "
         "waiting against {} waiting",
-        e.token, name_of(e.holder), e.how == scheduling::yield_how::drain ? "drain" : "kill",
-        name_of(e.for_holder), e.rule, own.in_use, own.waiting, other.waiting);
+        e.token, name_of(e.holder), name_of(e.for_holder), e.rule, own.in_use, own.waiting,
+        other.waiting);
     recorder_.swapped();
     const auto holder = holders_.find(e.holder);
-    if (holder != holders_.end()) send(holder->second, yield_lease{e.token, e.how});
+    if (holder != holders_.end()) send(holder->second, yield_lease{e.token});
   }
 
   // What every handled message ends with.

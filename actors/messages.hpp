@@ -23,7 +23,8 @@ using model_index = std::uint16_t;
 
 // Where permits of one run of a backend are spent. Immutable; shared by shards.
 struct backend_endpoint {
-  std::string host;
+  std::string host;     // for the Host header, as the configuration names it; IPv6 in brackets
+  std::string address;  // the IP to connect to, in text, without brackets
   std::uint16_t port = 0;
   std::string upstream_model;     // what the runtime calls the model
   std::uint64_t incarnation = 0;  // of the backend's run; a new run has a greater one
@@ -93,13 +94,14 @@ struct settled_counts {
   std::uint32_t total() const { return completed + failed + cancelled + timed_out; }
 };
 
-// What one turn of a shard's loop has to say to one queue, in this order.
+// What one turn of a shard's loop has to say to one queue. In this order, whatever came first: see
+// apply_batch.hpp.
 struct shard_batch {
   shard_id shard = 0;
+  std::vector<ticket_id> cancelled;  // may be among `tickets`
   std::uint32_t units_returned = 0;
   std::uint32_t in_use = 0;
   settled_counts settled;
-  std::vector<ticket_id> cancelled;
   std::vector<scheduling::ticket> tickets;
   std::vector<ticket_id> place_queries;
 };
@@ -131,9 +133,11 @@ struct refuse_waiting {
   double retry_after_s;
   std::string detail;
 };
+// On change, for demand, ETA and Retry-After.
 struct load_estimated {
   duration expected_load;
-};  // fresh estimate, for demand and ETA
+  time_point ready_at = never;  // of the load that runs or is due; never: it begins when it may
+};
 
 // model_backend ↔ gpu_lease, model_queue → gpu_lease
 
@@ -156,7 +160,6 @@ struct lease_refused {
 };
 struct yield_lease {
   fencing_token token;
-  scheduling::yield_how how;
 };
 struct holder_restarted {
   scheduling::holder_id holder;
@@ -176,7 +179,8 @@ struct runtime_spawned {
 };
 struct runtime_ready {
   std::uint64_t incarnation;
-  std::string host;
+  std::string host;     // as in backend_endpoint
+  std::string address;  // as in backend_endpoint
   std::uint16_t port;
 };
 struct runtime_exited {
@@ -219,6 +223,18 @@ struct usage_row {
   std::uint64_t requests = 0, successes = 0, errors = 0, cancelled = 0;
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
   std::uint64_t estimated = 0;  // requests of these whose runtime told no usage
+
+  // Adds the counts; the key stays.
+  usage_row& operator+=(const usage_row& other) {
+    requests += other.requests;
+    successes += other.successes;
+    errors += other.errors;
+    cancelled += other.cancelled;
+    prompt_tokens += other.prompt_tokens;
+    completion_tokens += other.completion_tokens;
+    estimated += other.estimated;
+    return *this;
+  }
 };
 struct usage_batch {
   std::vector<usage_row> rows;
@@ -237,13 +253,6 @@ struct queue_stats {  // seed 001's shape
   std::string model;
   std::uint32_t processing, waiting, max_concurrent, max_waiting;
   std::uint64_t total_processed, total_failed, total_timeout;
-};
-struct get_backend_state {};
-struct backend_status {
-  std::string model;
-  scheduling::lifecycle_state state;
-  double ready_in_s;
-  std::uint32_t failures;
 };
 
 }  // namespace signalbox

@@ -107,8 +107,8 @@ metrics::families::families(const config::settings& settings, std::uint32_t shar
 
 void metrics::families::add_requests(const config::settings& settings) {
   auto& family = counters("signalbox_requests_total",
-                          "Requests answered, by model (none: no configured one), route and class "
-                          "of the HTTP status.");
+                          "Requests answered, by model (none: it reached no model's queue), route "
+                          "and class of the HTTP status.");
   const auto add = [&family](model_series& series, const std::string& model) {
     for (std::size_t r = 0; r < route_names.size(); ++r) {
       for (std::size_t c = 0; c < status_classes.size(); ++c) {
@@ -123,7 +123,7 @@ void metrics::families::add_requests(const config::settings& settings) {
 
 void metrics::families::add_traffic(const config::settings& settings) {
   auto& depth = gauges("signalbox_queue_depth", "Requests that wait.");
-  auto& wait = histograms("signalbox_queue_wait_seconds", "From arrival to the permit.");
+  auto& wait = histograms("signalbox_queue_wait_seconds", "From arrival to the first permit.");
   auto& in_flight = gauges("signalbox_in_flight", "Requests that hold a permit.");
   auto& first = histograms("signalbox_time_to_first_token_seconds",
                            "From arrival to the first byte of a streamed answer.");

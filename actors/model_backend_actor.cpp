@@ -97,7 +97,6 @@ class model_backend : public model_backend_actor::base {
         [this](const queue_drained& m) { on_drained(m); },
         [this](const queue_not_idle& m) { on_not_idle(m); },
         [this](const runtime_event& m) { on_runtime_event(m); },
-        [this](const get_backend_state&) { return status(); },
         [this](const stop_all&) { on_stop(); },
         [this](tick) { on_tick(); },
     };
@@ -118,7 +117,7 @@ class model_backend : public model_backend_actor::base {
 
   void on_yield(const yield_lease& m) {
     const auto now = clock().now();
-    apply(core_.yield(m.token, m.how, now), now);
+    apply(core_.yield(m.token, now), now);
     finish();
   }
 
@@ -126,7 +125,7 @@ class model_backend : public model_backend_actor::base {
   // runtime and its requests in flight live on.
   void on_queue(const queue_control_actor& queue) {
     queue_ = queue;
-    send(queue_, load_estimated{core_.load_estimate()});
+    tell_load(clock().now());
     if (core_.state() == lifecycle_state::ready && endpoint_) send(queue_, open_queue{endpoint_});
     if (core_.state() == lifecycle_state::draining) close(false);
   }
@@ -173,7 +172,7 @@ class model_backend : public model_backend_actor::base {
     auto upstream = config_.upstream_model.empty() ? config_.name : config_.upstream_model;
     const auto run = (std::uint64_t{life_} << 32) | e.incarnation;  // grows over restarts of ours
     endpoint_ = std::make_shared<const backend_endpoint>(
-        backend_endpoint{e.host, e.port, std::move(upstream), run});
+        backend_endpoint{e.host, e.address, e.port, std::move(upstream), run});
     apply(core_.runtime_ready(e.incarnation, now), now);
   }
 
@@ -199,11 +198,6 @@ class model_backend : public model_backend_actor::base {
     timer_.fired(now);
     apply(core_.advance(now), now);
     finish();
-  }
-
-  backend_status status() const {
-    return {config_.name, core_.state(), to_seconds(core_.ready_in(clock().now())),
-            core_.failures()};
   }
 
   void apply(const scheduling::lifecycle_effects& effects, time_point now) {
@@ -271,7 +265,6 @@ class model_backend : public model_backend_actor::base {
   void carry_out(const scheduling::loaded& e, time_point) {
     load_started_.reset();
     recorder_.model_loaded(model_, true, e.took);
-    send(queue_, load_estimated{core_.load_estimate()});
   }
 
   void record_crash(scheduling::exit_reason reason, time_point now) {
@@ -307,6 +300,7 @@ class model_backend : public model_backend_actor::base {
   void tell_state() {
     if (core_.state() == told_state_) return;
     told_state_ = core_.state();
+    tell_load(clock().now());
     recorder_.model_state(model_, told_state_);
     if (core_.token() != 0) {
       spdlog::info("model {}: {} (run {}, lease {}, gpu {})", config_.name, to_string(told_state_),
@@ -314,6 +308,13 @@ class model_backend : public model_backend_actor::base {
     } else {
       spdlog::info("model {}: {}", config_.name, to_string(told_state_));
     }
+  }
+
+  // While it waits for its lease nobody can say when the load begins.
+  void tell_load(time_point now) {
+    const auto state = core_.state();
+    const bool is_due = state == lifecycle_state::starting || state == lifecycle_state::failed;
+    send(queue_, load_estimated{core_.load_estimate(), is_due ? now + core_.ready_in(now) : never});
   }
 
   const model_index model_;

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
+#include "actors/apply_batch.hpp"
 #include "actors/shell.hpp"
 
 namespace signalbox {
@@ -13,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr duration ensure_ready_gap = 1s;  // the backend may have stopped or failed meanwhile
+constexpr duration interest = 1s;  // that a client shows who would not wait for a closed queue
 constexpr duration activity_gap = 500ms;
 constexpr duration demand_gap = 250ms;      // when only figures changed
 constexpr duration demand_turn_gap = 20ms;  // when it became busy or idle: somebody may wait for it
@@ -40,7 +44,8 @@ std::string text_of(refusal why, const scheduling::admission_limits& limits) {
 
 // shard ── shard_batch ──▶ core ── effects ──▶ outbox ── one post per shard and message ──▶ shard
 //
-// While something waits and the queue is closed: ensure_ready ──▶ backend, once a second.
+// While something waits and the queue is closed: ensure_ready ──▶ backend, once a second; and once
+// for who comes then and would not wait.
 //   backend ── open_queue ──▶ permits and credits flow
 //   backend ── close_queue ──▶ credits recalled ── … last unit back, and all shards of an earlier
 //                              life of ours heard ──▶ queue_drained ──▶ backend
@@ -55,7 +60,7 @@ class model_queue : public model_queue_actor::base {
         recorder_(*options.recorder),
         shards_expected_(options.shards),
         core_(limits_of(*options.settings, options.settings->models[model_])),
-        load_estimate_(from_seconds(options.settings->models[model_].expected_load_s)),
+        load_{from_seconds(options.settings->models[model_].expected_load_s)},
         reports_demand_(needs_lease(options.settings->models[model_])) {
     end_on_exception(this, "model_queue " + name_);
   }
@@ -78,7 +83,7 @@ class model_queue : public model_queue_actor::base {
         [this](const open_queue& m) { on_open(m); },
         [this](const close_queue& m) { on_close(m); },
         [this](const refuse_waiting& m) { on_refuse_waiting(m); },
-        [this](const load_estimated& m) { load_estimate_ = m.expected_load; },
+        [this](const load_estimated& m) { load_ = m; },
         [this](const get_queue_stats&) { return stats(); },
         [this](const stop_all&) { on_stop(); },
         [this](tick) { on_tick(); },
@@ -99,6 +104,8 @@ class model_queue : public model_queue_actor::base {
     backend_ = backend;
     closing_.reset();
     next_ensure_ready_ = {};
+    told_.reset();
+    next_activity_ = {};
     finish(now);
   }
 
@@ -112,6 +119,7 @@ class model_queue : public model_queue_actor::base {
   void on_shard_attached(const shard_attached& m) {
     const auto now = clock().now();
     shards_[m.shard] = m.inbox;
+    next_activity_ = now + activity_gap;  // the tickets that it still has follow
     apply(core_.attach_shard(m.shard, m.in_use, now));
     finish(now);
   }
@@ -120,21 +128,31 @@ class model_queue : public model_queue_actor::base {
     // From a shard that has yet to hear queue_restarted: it will attach and send its tickets again.
     if (!shards_.contains(m.shard)) return;
     const auto now = clock().now();
-    for (const auto id : m.cancelled) apply(core_.cancel(id, now));
-    if (m.units_returned > 0) apply(core_.give_back(m.shard, m.units_returned, now));
-    core_.report(m.shard, m.in_use, m.settled.total(), m.settled.service, now);
+    const auto carry_out_all = [this](const auto& effects) { apply(effects); };
+    if (is_refusing(now)) {
+      auto rest = m;
+      for (const auto& t : std::exchange(rest.tickets, {})) refuse(t, now);
+      apply_batch(rest, core_, now, carry_out_all);
+    } else {
+      for (const auto& t : m.tickets) {
+        if (!core_.is_open() && t.deadline <= now) interest_until_ = now + interest;
+      }
+      apply_batch(m, core_, now, carry_out_all);
+    }
     settled_.completed += m.settled.completed;
     settled_.failed += m.settled.failed;
     settled_.timed_out += m.settled.timed_out;
     count_arrivals(m.settled.total(), now);
-    for (const auto& t : m.tickets) submit(t, now);
     for (const auto id : m.place_queries) tell_place(m.shard, id, now);
     finish(now);
   }
 
-  void submit(const scheduling::ticket& t, time_point now) {
+  bool is_refusing(time_point now) {
     if (refusing_ && now >= refusing_->until) refusing_.reset();
-    if (!refusing_) return apply(core_.submit(t, now));
+    return refusing_.has_value();
+  }
+
+  void refuse(const scheduling::ticket& t, time_point now) {
     const auto rest = refusing_->until == never ? duration::zero() : refusing_->until - now;
     outbox_[t.shard].emplace_back(
         ticket_refused{model_, t.id, refusing_->why, to_seconds(rest), refusing_->detail});
@@ -143,8 +161,15 @@ class model_queue : public model_queue_actor::base {
   void tell_place(shard_id shard, ticket_id id, time_point now) {
     const auto place = core_.place(id, now);
     if (!place) return;
-    const auto eta = place->estimate + (core_.is_open() ? duration::zero() : load_estimate_);
+    const auto eta = place->estimate + rest_of_load(now);
     outbox_[shard].emplace_back(ticket_placed{model_, id, place->position, to_seconds(eta)});
+  }
+
+  // Until the model can be ready.
+  duration rest_of_load(time_point now) const {
+    if (core_.is_open()) return duration::zero();
+    if (load_.ready_at == never) return load_.expected_load;
+    return std::max(duration::zero(), load_.ready_at - now);
   }
 
   void on_open(const open_queue& m) {
@@ -219,10 +244,13 @@ class model_queue : public model_queue_actor::base {
 
   void carry_out(const scheduling::refuse_ticket& e) {
     if (e.why == refusal::deadline_passed) ++settled_.timed_out;
+    // The core knows how fast a ready model serves, and refuse_waiting says its own time.
+    const bool is_measured = e.why == refusal::deadline_passed || e.why == refusal::queue_full;
+    const auto load = is_measured ? rest_of_load(clock().now()) : duration::zero();
     const bool told_why = refusing_ && refusing_->why == e.why;
     const auto detail = told_why ? refusing_->detail : text_of(e.why, core_.limits());
     outbox_[e.shard].emplace_back(
-        ticket_refused{model_, e.id, e.why, to_seconds(e.retry_after), detail});
+        ticket_refused{model_, e.id, e.why, to_seconds(e.retry_after + load), detail});
   }
 
   void carry_out(const scheduling::give_credits& e) {
@@ -233,7 +261,10 @@ class model_queue : public model_queue_actor::base {
     outbox_[e.shard].emplace_back(credits_recalled{model_});
   }
 
-  void carry_out(const scheduling::drained&) {}  // tell_drained() knows more than the core
+  // Somebody waits; or would not, was refused, and will ask again: the load is for them too.
+  bool is_wanted(time_point now) const {
+    return core_.waiting() > 0 || (now < interest_until_ && !core_.is_open() && !refusing_);
+  }
 
   bool knows_all_shards() const { return shards_.size() >= shards_expected_; }
 
@@ -261,7 +292,7 @@ class model_queue : public model_queue_actor::base {
   }
 
   void ask_for_backend(time_point now) {
-    if (core_.waiting() == 0 || core_.is_open() || !backend_) {
+    if (!is_wanted(now) || core_.is_open() || !backend_) {
       next_ensure_ready_ = {};
       return;
     }
@@ -272,10 +303,14 @@ class model_queue : public model_queue_actor::base {
     timer_.arm(this, next_ensure_ready_);
   }
 
+  // "Nobody waits" lets the backend withdraw its request for a lease: it is said after
+  // ensure_ready, and not by a queue started anew before the shards have sent their tickets again.
   void tell_activity(time_point now) {
-    const queue_activity current{core_.last_active(), core_.waiting() > 0};
-    if (!backend_) return;
-    if (current.last_active == told_.last_active && current.waiting == told_.waiting) return;
+    const queue_activity current{core_.last_active(), is_wanted(now)};
+    if (!backend_ || !knows_all_shards()) return;
+    if (told_ && current.last_active == told_->last_active && current.waiting == told_->waiting) {
+      return;
+    }
     if (now < next_activity_) return timer_.arm(this, next_activity_);
     send(backend_, current);
     told_ = current;
@@ -290,7 +325,7 @@ class model_queue : public model_queue_actor::base {
     d.oldest_wait_since = core_.oldest_wait_since();
     d.last_active = core_.last_active();
     d.arrivals_per_s = arrivals_per_s_;
-    d.expected_load = load_estimate_;
+    d.expected_load = load_.expected_load;
     const bool turned = !reported_ || (d.waiting == 0) != (reported_->waiting == 0) ||
                         (d.in_use == 0) != (reported_->in_use == 0);
     // While it has work it is active, whatever the last report says.
@@ -320,7 +355,7 @@ class model_queue : public model_queue_actor::base {
   metrics& recorder_;
   const std::size_t shards_expected_;
   scheduling::admission core_;
-  duration load_estimate_;
+  load_estimated load_;
   const bool reports_demand_;
 
   model_backend_actor backend_;
@@ -337,8 +372,9 @@ class model_queue : public model_queue_actor::base {
   } settled_;
 
   tick_timer timer_;
+  time_point interest_until_{};
   time_point next_ensure_ready_{};
-  queue_activity told_{};
+  std::optional<queue_activity> told_;
   time_point next_activity_{};
   std::optional<scheduling::holder_demand> reported_;
   time_point last_demand_{};

@@ -18,16 +18,6 @@ constexpr duration commit_interval = 250ms;
 constexpr duration drop_log_interval = 10s;
 constexpr std::size_t batch_limit = 1000;  // rows in one transaction
 
-void add_to(usage_row& sum, const usage_row& row) {
-  sum.requests += row.requests;
-  sum.successes += row.successes;
-  sum.errors += row.errors;
-  sum.cancelled += row.cancelled;
-  sum.prompt_tokens += row.prompt_tokens;
-  sum.completion_tokens += row.completion_tokens;
-  sum.estimated += row.estimated;
-}
-
 // shards ── usage_batch ──▶ open_ (added up by key) ── freeze ──▶ frozen_ ── one at a time ──▶
 // store
 //
@@ -73,7 +63,7 @@ class usage_ledger : public usage_ledger_actor::base {
     const row_key key{row.key_id, row.model, row.source, row.day};
     const auto found = open_.find(key);
     if (found != open_.end()) {
-      add_to(found->second, row);
+      found->second += row;
     } else if (open_.size() + frozen_rows_ < limit_) {
       open_.emplace(key, row);
     } else {

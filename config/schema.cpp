@@ -120,8 +120,10 @@ void add_server(std::vector<option>& out) {
   out.push_back(row("server.shards", &t::shards, 0, 256,
                     "Threads that serve requests; 0 takes half the cores, at least one.",
                     {.variable = "SIGNALBOX_SHARDS"}));
-  out.push_back(row("server.body_limit", &t::body_limit, kib, gib,
-                    "Largest request body; a larger one is answered with 413."));
+  out.push_back(row(
+      "server.body_limit", &t::body_limit, kib, gib,
+      "Largest request body; a larger one is answered with 413, and one that is more than 1 MiB "
+      "over it ends the connection."));
   out.push_back(row("server.response_limit", &t::response_limit, kib, gib,
                     "Largest answer of a runtime that is not streamed."));
   out.push_back(row("server.header_limit", &t::header_limit, kib, mib,
@@ -129,7 +131,7 @@ void add_server(std::vector<option>& out) {
   out.push_back(row("server.header_count_limit", &t::header_count_limit, 10, 1000,
                     "Most header fields in one request."));
   out.push_back(row("server.max_connections", &t::max_connections, 1, 1000000,
-                    "Most client connections of one shard."));
+                    "Most client connections, for each shard and listen address."));
   out.push_back(row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
                     "Time a client has to send one request, and that an idle connection is kept."));
   out.push_back(row("server.write_timeout_s", &t::write_timeout_s, 1, 3600,
@@ -252,9 +254,11 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(row(
       "log.level", &log_options::level, 0, 0, "Least severe messages to log.",
       {.words = {"trace", "debug", "info", "warn", "error"}, .variable = "SIGNALBOX_LOG_LEVEL"}));
-  out.push_back(row("data_dir", &settings::data_dir, 1, text_bytes,
-                    "Folder for everything the program keeps: the private database, runtime logs.",
-                    {.variable = "SIGNALBOX_DATA_DIR"}));
+  out.push_back(
+      row("data_dir", &settings::data_dir, 1, text_bytes,
+          "Folder for everything the program keeps: the private database and its log, the "
+          "digest of the admin key.",
+          {.variable = "SIGNALBOX_DATA_DIR"}));
 }
 
 template <class T>

@@ -28,26 +28,13 @@ std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-// Handlers answer through the loop: RESTinio wants no answer from inside its own call.
-void answer_soon(shard& home, const routed_request& request, int status, std::string type,
-                 std::string body) {
-  home.poster()([client = request.client, status, type = std::move(type), body = std::move(body),
-                 id = request.request_id]() mutable {
-    answer(client, status, type, std::move(body), {{"x-request-id", id}});
-  });
+responder reply_to(shard& home, const routed_request& request,
+                   metric_route route = metric_route::other) {
+  return {home, request.client, request.request_id, route};
 }
 
-void answer_json(shard& home, const routed_request& request, const json& body, int status = 200) {
-  answer_soon(home, request, status, "application/json", dump(body));
-}
-
-void refuse(shard& home, const routed_request& request, error_code code, std::string message,
-            extra_headers headers = {}) {
-  headers.emplace_back("x-request-id", request.request_id);
-  home.poster()(
-      [client = request.client, code, message = std::move(message), headers = std::move(headers)] {
-        answer_error(client, code, message, {}, headers);
-      });
+void answer_json(const responder& reply, const json& body, int status = 200) {
+  reply.answer(status, "application/json", dump(body));
 }
 
 std::string rfc3339(std::chrono::system_clock::time_point at) {
@@ -105,8 +92,8 @@ json model_object(gateway_state& gateway, model_index index, bool detail) {
   return object;
 }
 
-void unknown_model(shard& home, const routed_request& request, const std::string& name) {
-  refuse(home, request, error_code::model_not_found, "The model '" + name + "' does not exist.");
+void unknown_model(const responder& reply, const std::string& name) {
+  reply.refuse(error_code::model_not_found, "The model '" + name + "' does not exist.");
 }
 
 }  // namespace
@@ -118,14 +105,15 @@ void list_models(shard& home, routed_request request) {
   for (model_index i = 0; i < count; ++i) {
     list["data"].push_back(model_object(home.gateway(), i, detail));
   }
-  answer_json(home, request, list);
+  answer_json(reply_to(home, request, metric_route::models), list);
 }
 
 void show_model(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request, metric_route::models);
   const auto name = parameter_of(request);
   const auto index = home.gateway().find_model(name);
-  if (!index) return unknown_model(home, request, name);
-  answer_json(home, request, model_object(home.gateway(), *index, true));
+  if (!index) return unknown_model(reply, name);
+  answer_json(reply, model_object(home.gateway(), *index, true));
 }
 
 void health(shard& home, routed_request request) {
@@ -136,7 +124,7 @@ void health(shard& home, routed_request request) {
     failed += gateway.meters().model_state(i) == lifecycle_state::failed;
   }
   const bool nothing = gateway.draining() || failed == count;
-  answer_json(home, request,
+  answer_json(reply_to(home, request),
               {{"status", nothing      ? "unhealthy"
                           : failed > 0 ? "degraded"
                                        : "healthy"},
@@ -147,32 +135,33 @@ void health(shard& home, routed_request request) {
 }
 
 void health_live(shard& home, routed_request request) {
-  answer_json(home, request, {{"status", "alive"}});
+  answer_json(reply_to(home, request), {{"status", "alive"}});
 }
 
 void health_ready(shard& home, routed_request request) {
   const bool draining = home.gateway().draining();
-  answer_json(home, request, {{"status", draining ? "draining" : "ready"}}, draining ? 503 : 200);
+  answer_json(reply_to(home, request), {{"status", draining ? "draining" : "ready"}},
+              draining ? 503 : 200);
 }
 
 void show_metrics(shard& home, routed_request request) {
-  answer_soon(home, request, 200, "text/plain; version=0.0.4; charset=utf-8",
-              home.gateway().meters().render());
+  reply_to(home, request)
+      .answer(200, "text/plain; version=0.0.4; charset=utf-8", home.gateway().meters().render());
 }
 
 void show_openapi(shard& home, routed_request request) {
-  answer_soon(home, request, 200, "application/json", std::string(openapi_json()));
+  reply_to(home, request).answer(200, "application/json", std::string(openapi_json()));
 }
 
 void show_queue(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request);
   const auto name = parameter_of(request);
   const auto index = home.gateway().find_model(name);
-  if (!index) return unknown_model(home, request, name);
+  if (!index) return unknown_model(reply, name);
   auto& control = home.gateway().control();
-  const auto post = home.poster();
   control.ask<queue_stats>(
       control.handles()->queues[*index], ask_timeout, get_queue_stats{},
-      [post, request](const queue_stats& stats) {
+      [reply](const queue_stats& stats) {
         json body{{"model", stats.model},
                   {"processing", stats.processing},
                   {"waiting", stats.waiting},
@@ -182,30 +171,24 @@ void show_queue(shard& home, routed_request request) {
                   {"total_failed", stats.total_failed},
                   {"total_timeout", stats.total_timeout},
                   {"utilization", static_cast<double>(stats.processing) / stats.max_concurrent}};
-        post([request, text = dump(body)] {
-          answer(request.client, 200, "application/json", text,
-                 {{"x-request-id", request.request_id}});
-        });
+        answer_json(reply, body);
       },
-      [post, request](const std::string& error) {
+      [reply](const std::string& error) {
         spdlog::error("queue statistics: {}", error);
-        post([request] {
-          answer_error(request.client, error_code::internal, "The queue does not answer.", {},
-                       {{"x-request-id", request.request_id}});
-        });
+        reply.refuse(error_code::internal, "The queue does not answer.");
       });
 }
 
 void list_crash_records(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request);
   const auto limit = limit_of(request);
   if (!limit) {
-    return refuse(home, request, error_code::bad_request, "limit must be a number from 1 to 1000.");
+    return reply.refuse(error_code::bad_request, "limit must be a number from 1 to 1000.");
   }
   auto& control = home.gateway().control();
-  const auto post = home.poster();
   control.ask<crash_list>(
       control.handles()->crashes, ask_timeout, list_crashes{*limit},
-      [post, request](const crash_list& list) {
+      [reply](const crash_list& list) {
         json body = json::array();
         for (const auto& crash : list.crashes) {
           std::string log;
@@ -217,23 +200,17 @@ void list_crash_records(shard& home, routed_request request) {
                           {"request_id", nullptr},
                           {"stack_trace", log}});
         }
-        post([request, text = dump(body)] {
-          answer(request.client, 200, "application/json", text,
-                 {{"x-request-id", request.request_id}});
-        });
+        answer_json(reply, body);
       },
-      [post, request](const std::string& error) {
+      [reply](const std::string& error) {
         spdlog::warn("crash list: {}", error);
-        post([request] {
-          answer_error(request.client, error_code::database_unavailable,
-                       "The database is away, please try again later.", {},
-                       {{"Retry-After", "5"}, {"x-request-id", request.request_id}});
-        });
+        reply.refuse(error_code::database_unavailable,
+                     "The database is away, please try again later.", {}, {{"Retry-After", "5"}});
       });
 }
 
 void show_index(shard& home, routed_request request) {
-  answer_json(home, request,
+  answer_json(reply_to(home, request),
               {{"name", "signalbox"}, {"contract", "/openapi.json"}, {"health", "/health"}});
 }
 

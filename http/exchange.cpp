@@ -1,24 +1,26 @@
 #include "http/exchange.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <chrono>
-#include <cmath>
 #include <utility>
 
 #include "http/gateway_state.hpp"
+#include "http/json_text.hpp"
 #include "http/request_headers.hpp"
 
 namespace signalbox::http {
 
 namespace {
 
-// Back-pressure on a stream: no more is read from the runtime above the first, until below the
-// second has not yet gone to the client's socket.
-constexpr std::size_t pause_above = 256 * 1024, resume_below = 64 * 1024;
-
 // After that many refused connections in a row the runtime is not coming back soon enough.
 constexpr int max_retries = 3;
+
+// On a local network; a host that is down does not refuse, it says nothing.
+constexpr auto connect_timeout = std::chrono::seconds(5);
+
+// A kept-alive connection that closes this soon after a request was sent had probably been closed
+// before. Later it may be the request's doing: nobody else shall die of it.
+constexpr auto stale_close = std::chrono::seconds(1);
 
 // The queue refuses at a ticket's deadline; the shard does so itself this much later.
 constexpr auto queue_answer_slack = std::chrono::seconds(2);
@@ -33,13 +35,12 @@ time_point now() {
 
 bool is_event_stream(const upstream_head& head) {
   constexpr std::string_view wanted = "text/event-stream";
-  for (const auto& [name, value] : head.headers) {
-    if (equals_ignoring_case(name, "content-type")) {
-      return value.size() >= wanted.size() &&
-             equals_ignoring_case(std::string_view(value).substr(0, wanted.size()), wanted);
-    }
-  }
-  return false;
+  bool found = false;
+  head.for_each_field([&](std::string_view name, std::string_view value) {
+    if (!equals_ignoring_case(name, "content-type")) return;
+    found = equals_ignoring_case(value.substr(0, wanted.size()), wanted);
+  });
+  return found;
 }
 
 }  // namespace
@@ -55,11 +56,32 @@ const config::model_options& exchange::options() const {
 }
 
 void exchange::start() {
-  home_.gateway().meters().in_flight(request_.model, 1);
   if (auto taken = home_.gate().take(request_.model, arrived_at_)) {
     return begin_sending(std::move(*taken), arrived_at_);
   }
   wait_for_permit();
+}
+
+void exchange::ask_turn_end() {
+  if (!std::exchange(turn_end_asked_, true)) home_.at_turn_end(shared_from_this());
+}
+
+void exchange::turn_ended(time_point now) {
+  turn_end_asked_ = false;
+  switch (phase_) {
+    case phase::sending:
+      if (!upstream_) send_upstream(false, now);
+      break;
+    case phase::ending:
+      answer_client();
+      break;
+    case phase::waiting:
+    case phase::relaying:
+      write_stream();
+      break;
+    default:
+      break;
+  }
 }
 
 void exchange::wait_for_permit() {
@@ -79,9 +101,12 @@ void exchange::ticket_granted(permit p) {
 void exchange::begin_sending(permit p, time_point at) {
   permit_ = std::move(p);
   permitted_at_ = at;
-  home_.gateway().meters().queue_waited(request_.model, permitted_at_ - arrived_at_);
+  auto& meters = home_.gateway().meters();
+  meters.in_flight(request_.model, 1);
+  if (retries_ == 0) meters.queue_waited(request_.model, permitted_at_ - arrived_at_);
   phase_ = phase::sending;
-  send_upstream(false, at);
+  deadline_ = never;
+  ask_turn_end();
 }
 
 void exchange::ticket_refused(const signalbox::ticket_refused& why) {
@@ -109,18 +134,12 @@ void exchange::ticket_refused(const signalbox::ticket_refused& why) {
   fail(code, message, outcome::failed, why.retry_after_s);
 }
 
-void exchange::ticket_placed(std::uint32_t position, double eta_s) {
-  if (phase_ != phase::waiting || !request_.facts.stream) return;
-  if (!stream_) start_stream(200, {});
-  write_stream(": queued position=" + std::to_string(position) +
-               " eta_s=" + std::to_string(std::lround(std::ceil(eta_s))) + "\n\n");
-}
-
 // The runtime died, it seems, and its queue does not know yet. Nothing of this request was ever
 // sent (it could be what kills runtimes), so it waits for a permit again at the next tick.
 void exchange::park(outcome how) {
   ++retries_;
   permit_.settle(how);
+  home_.gateway().meters().in_flight(request_.model, -1);
   upstream_head_.clear();  // names the endpoint; the next run has another
   phase_ = phase::parked;
   deadline_ = never;
@@ -130,14 +149,14 @@ bool exchange::may_park() const {
   return retries_ < max_retries && !delivered_ && !stream_;
 }
 
-void exchange::send_upstream(bool fresh, time_point at) {
-  if (home_.pool().is_suspect(request_.model, permit_.endpoint(), at) && may_park()) {
+void exchange::send_upstream(bool fresh, time_point now) {
+  if (home_.pool().is_suspect(request_.model, permit_.endpoint(), now) && may_park()) {
     return park(outcome::cancelled);
   }
-  ++attempts_;
   if (upstream_head_.empty()) build_upstream_head();
+  sent_at_ = now;
   deadline_ = std::min(permitted_at_ + seconds(options().request_timeout_s),
-                       at + seconds(options().first_byte_timeout_s));
+                       now + seconds(options().first_byte_timeout_s));
   const auto body = apply_edits(request_.client->body(), edits_);
   gathered_pieces pieces{upstream_head_};
   std::copy(body.begin(), body.end(), pieces.begin() + 1);
@@ -173,12 +192,12 @@ void exchange::build_upstream_head() {
       .append("\r\n\r\n");
 }
 
-void exchange::upstream_headers(upstream_head head) {
-  head_ = std::move(head);
+void exchange::upstream_headers(upstream_head& head) {
+  std::swap(head_, head);
   if (head_.status == 200 && is_event_stream(head_)) {
     phase_ = phase::relaying;
     deadline_ = now() + seconds(options().stream_idle_timeout_s);
-    if (!stream_) start_stream(200, head_.headers);
+    if (!stream_) start_stream();
   } else {
     phase_ = phase::collecting;
     deadline_ = permitted_at_ + seconds(options().request_timeout_s);
@@ -202,17 +221,25 @@ void exchange::upstream_body(std::string_view bytes) {
   }
   deadline_ = std::min(permitted_at_ + seconds(options().request_timeout_s),
                        at + seconds(options().stream_idle_timeout_s));
-  write_stream(events_.feed(bytes));
+  events_.feed(bytes, unsent_);
+  hold_back();
+  if (!unsent_.empty()) ask_turn_end();
 }
 
 void exchange::upstream_ended(upstream_end how) {
+  const auto me = shared_from_this();
   const bool reused = upstream_ && upstream_->was_reused();
   upstream_ = nullptr;
   delivered_ = delivered_ || how != upstream_end::connect_failed;
   if (how == upstream_end::complete) return complete();
+  // A stream without a length that ends early looks whole but for its last event.
+  if (how == upstream_end::complete_at_eof && (phase_ != phase::relaying || events_.saw_done())) {
+    return complete();
+  }
   // A kept-alive connection that the runtime closed meanwhile: nothing was answered, send it again.
-  if (how == upstream_end::closed_unused && reused && attempts_ < 3)
+  if (how == upstream_end::closed_unused && reused && now() < sent_at_ + stale_close) {
     return send_upstream(true, now());
+  }
   home_.pool().suspect(request_.model, permit_.endpoint(), now());
   if (how == upstream_end::connect_failed && may_park()) return park(outcome::failed);
   fail(error_code::upstream_failed,
@@ -225,100 +252,12 @@ void exchange::upstream_ended(upstream_end how) {
 
 void exchange::complete() {
   if (phase_ == phase::relaying) {
-    auto rest = events_.finish();
-    if (!rest.empty()) write_stream(std::move(rest));
-    if (phase_ != phase::relaying) return;  // the client went away while we wrote
-    stream_->done();
-    return finish(outcome::completed, 200);
-  }
-  const auto how = head_.status < 500 ? outcome::completed : outcome::failed;
-  if (stream_) {  // comments went out with a 200 already: the error goes into the stream
-    write_stream("data: " + (body_.empty() ? std::string("{}") : body_) + "\n\n");
-    if (phase_ == phase::done) return;
-    stream_->done();
-    return finish(how, head_.status);
-  }
-  answer_collected(how);
-}
-
-void exchange::answer_collected(outcome how) {
-  if (head_.status == 200) {
-    home_.gateway().meters().first_token(request_.model, now() - arrived_at_);
+    events_.finish(unsent_);
+  } else if (head_.status == 200) {
     events_.set_usage(read_usage(body_));
   }
-  auto headers = own_headers();
-  headers.reserve(headers.size() + head_.headers.size());
-  for (auto& field : head_.headers) {
-    if (is_forwarded_to_client(field.first)) headers.push_back(std::move(field));
-  }
-  answer(request_.client, head_.status, {}, std::move(body_), std::move(headers));
-  finish(how, head_.status);
-}
-
-extra_headers exchange::own_headers() const {
-  const auto waited =
-      permitted_at_ == time_point{} ? now() - arrived_at_ : permitted_at_ - arrived_at_;
-  const auto waited_ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
-  return {{"x-request-id", request_.request_id},
-          {"x-selected-model", options().name},
-          {"x-queue-wait-ms", std::to_string(waited_ms)}};
-}
-
-void exchange::start_stream(int status, const header_list& headers) {
-  stream_.emplace(request_.client->create_response<restinio::chunked_output_t>(
-      restinio::http_status_line_t{restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
-                                   std::string(reason_phrase(status))}));
-  for (const auto& [name, value] : own_headers()) stream_->append_header(name, value);
-  bool has_type = false;
-  for (const auto& [name, value] : headers) {
-    if (!is_forwarded_to_client(name)) continue;
-    has_type = has_type || equals_ignoring_case(name, "content-type");
-    stream_->append_header(name, value);
-  }
-  if (!has_type) {
-    stream_->append_header("Content-Type", "text/event-stream");
-    stream_->append_header("Cache-Control", "no-cache");
-  }
-  if (!request_.client->header().should_keep_alive()) stream_->connection_close();
-  stream_->flush();
-}
-
-void exchange::write_stream(std::string bytes) {
-  if (bytes.empty()) return;
-  const auto size = bytes.size();
-  unwritten_bytes_ += size;
-  stream_->append_chunk(std::move(bytes));
-  stream_->flush([weak = weak_from_this(), size](const auto& error) {
-    if (auto me = weak.lock()) me->stream_written(size, static_cast<bool>(error));
-  });
-  if (unwritten_bytes_ > pause_above && upstream_) upstream_->pause();
-}
-
-void exchange::stream_written(std::size_t bytes, bool failed) {
-  unwritten_bytes_ -= bytes;
-  if (failed) return client_gone();
-  if (unwritten_bytes_ < resume_below && upstream_) upstream_->resume();
-}
-
-void exchange::fail(error_code code, std::string_view message, outcome how, double retry_after_s) {
-  if (phase_ == phase::done) return;
-  drop_upstream();
-  extra_headers headers = own_headers();
-  if (retry_after_s > 0) {
-    headers.emplace_back("Retry-After", std::to_string(std::lround(std::ceil(retry_after_s))));
-  }
-  if (stream_) {
-    write_stream("data: " + error_body(code, message, {}, true) + "\n\n");
-    if (phase_ == phase::done) return;
-    stream_->done();
-  } else {
-    // Posted: a refusal can come while the request's own handler runs.
-    boost::asio::post(home_.io(), [client = request_.client, code, headers = std::move(headers),
-                                   text = std::string(message)] {
-      answer_error(client, code, text, {}, headers);
-    });
-  }
-  finish(how, words(code).status);
+  phase_ = phase::ending;
+  ask_turn_end();
 }
 
 void exchange::client_gone() {
@@ -340,6 +279,15 @@ void exchange::drop_upstream() {
 void exchange::tick(time_point at) {
   if (phase_ == phase::done) return;
   if (phase_ == phase::parked) return wait_for_permit();
+  if (phase_ == phase::sending && upstream_ && at >= sent_at_ + connect_timeout) {
+    upstream_->give_up_connecting();
+    if (phase_ != phase::sending) return;
+  }
+  // The client reads slowly: that the runtime is silent meanwhile is our doing.
+  if (phase_ == phase::relaying && upstream_ && upstream_->paused()) {
+    deadline_ = std::min(permitted_at_ + seconds(options().request_timeout_s),
+                         at + seconds(options().stream_idle_timeout_s));
+  }
   if (at >= deadline_) {
     if (phase_ == phase::waiting) {
       return fail(error_code::queue_timeout, "The queue did not answer in time.",
@@ -361,9 +309,9 @@ void exchange::tick(time_point at) {
 void exchange::finish(outcome how, int status) {
   const auto me = shared_from_this();  // ended() drops the shard's reference
   phase_ = phase::done;
-  permit_.settle(how);
   auto& meters = home_.gateway().meters();
-  meters.in_flight(request_.model, -1);
+  if (permit_) meters.in_flight(request_.model, -1);
+  permit_.settle(how);
   meters.request_ended(request_.model, request_.route, status);
   count_usage(how, status);
   home_.ended(request_.connection, *this);

@@ -1,12 +1,13 @@
 // One inference request, from its admission to its end: waits for a permit, sends the request to
 // the runtime, passes the answer on, counts its tokens. Lives on its shard's thread.
 //
-//   start ─permit─▶ sending ─head─▶ relaying (stream) ─▶ finish
-//     │ none            │            collecting (else) ─▶ finish
+//   start ─permit─▶ sending ─head─▶ relaying (stream) ─▶ ending ─▶ finish
+//     │ none            │            collecting (else) ─▶ ending ─▶ finish
 //     └▶ waiting ─permit┘
 //         (a stream that waits past the grace is answered 200 and hears comments)
 //
-// Every path ends in finish(), once: it settles the permit, counts, and leaves the shard.
+// What goes out, to the runtime or to the client, goes out at the end of a turn of the loop. Every
+// path ends in finish(), once: it settles the permit, counts, and leaves the shard.
 #pragma once
 
 #include <memory>
@@ -48,54 +49,62 @@ class exchange final : public ticket_holder,
   exchange(shard& home, inference_request request);
 
   void start();
-  void tick(time_point now);  // deadlines and comments; a few times a second
+  void tick(time_point now);        // deadlines and comments; a few times a second
+  void turn_ended(time_point now);  // asked for with shard::at_turn_end
   void client_gone();
   void cut_off();  // the gateway ends and its grace is over
 
  private:
   // parked: waits for the next tick, to wait for a permit again.
-  enum class phase : std::uint8_t { waiting, sending, collecting, relaying, parked, done };
+  // ending: the answer is complete and goes out at the end of the turn.
+  enum class phase : std::uint8_t { waiting, sending, collecting, relaying, parked, ending, done };
 
   void ticket_granted(permit p) override;
   void ticket_refused(const signalbox::ticket_refused& why) override;
   void ticket_placed(std::uint32_t position, double eta_s) override;
-  void upstream_headers(upstream_head head) override;
+  void upstream_headers(upstream_head& head) override;
   void upstream_body(std::string_view bytes) override;
   void upstream_ended(upstream_end how) override;
 
+  void ask_turn_end();
   void wait_for_permit();
   void begin_sending(permit p, time_point at);
-  void send_upstream(bool fresh, time_point at);
+  void send_upstream(bool fresh, time_point now);
   void park(outcome how);
   bool may_park() const;
   void build_upstream_head();
-  void start_stream(int status, const header_list& headers);
-  void write_stream(std::string bytes);
-  void stream_written(std::size_t bytes, bool failed);
+  void start_stream();
+  void write_stream();
+  void stream_written(bool failed);
+  void hold_back();
   void complete();
-  void answer_collected(outcome how);
+  void answer_client();
+  std::string answer_as_event();
   void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
   void finish(outcome how, int status);
   void count_usage(outcome how, int status);
   void drop_upstream();
   const config::model_options& options() const;
-  extra_headers own_headers() const;
+  template <typename Add>
+  void own_headers(Add add) const;
 
   shard& home_;
   inference_request request_;
   phase phase_ = phase::waiting;
-  time_point arrived_at_, deadline_ = never, last_comment_{}, permitted_at_{};
+  time_point arrived_at_, deadline_ = never, last_comment_{}, permitted_at_{}, sent_at_{};
   ticket_id ticket_ = 0;  // 0: none
   permit permit_;
   upstream_connection_ptr upstream_;
   std::string upstream_head_;
   std::vector<body_edit> edits_;
   upstream_head head_;
-  std::string body_;
+  std::string body_;  // of an answer that is no stream
   sse_filter events_;
   std::optional<restinio::response_builder_t<restinio::chunked_output_t>> stream_;
-  std::size_t unwritten_bytes_ = 0;  // of the stream, given to RESTinio and not yet to the kernel
-  std::uint8_t attempts_ = 0, retries_ = 0;
+  std::string unsent_;             // of the stream: for the next write
+  std::size_t writing_bytes_ = 0;  // of the stream: not yet taken by the kernel
+  std::uint8_t retries_ = 0;
+  bool turn_end_asked_ = false;
   bool delivered_ = false;  // a runtime may have seen it
   bool first_byte_seen_ = false;
 };

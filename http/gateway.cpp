@@ -17,6 +17,8 @@ namespace signalbox::http {
 
 namespace {
 
+constexpr auto hurry_look_gap = std::chrono::milliseconds(50);
+
 // SO_REUSEPORT would let a second gateway take half of our connections without a word: a bind
 // without it tells whether anybody is there.
 void require_free(const std::string& listen) {
@@ -78,13 +80,19 @@ void gateway::run() {
   }
 }
 
-void gateway::drain(duration grace) {
+void gateway::drain(duration grace, const std::function<bool()>& hurry) {
   state_->shared.begin_drain();
   const auto deadline = std::chrono::steady_clock::now() + grace;
   for (std::size_t i = 0; i < state_->shards.size(); ++i) {
     state_->shards[i]->poster()([one = state_->servers[i].get()] { one->stop_accepting(); });
   }
-  for (auto& one : state_->shards) one->wait_idle(deadline);
+  for (auto& one : state_->shards) {
+    auto look = std::chrono::steady_clock::now();
+    while (!one->wait_idle(std::min(deadline, look + hurry_look_gap)) && !hurry()) {
+      look = std::chrono::steady_clock::now();
+      if (look >= deadline) break;
+    }
+  }
   for (auto& one : state_->shards) one->finish();
 }
 

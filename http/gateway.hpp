@@ -2,6 +2,7 @@
 // together.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,9 +35,10 @@ class gateway {
   void run();                                     // serves from here on
   const std::vector<std::string>& bound() const;  // ADDR:PORT
 
-  // Accepts no more, refuses new requests, waits until what runs is done or `grace` is over, and
-  // cuts off the rest; then hands everything that was counted to the control plane.
-  void drain(duration grace);
+  // Accepts no more, refuses new requests, waits until what runs is done, `grace` is over or
+  // `hurry` is true, and cuts off the rest; then hands everything that was counted to the control
+  // plane.
+  void drain(duration grace, const std::function<bool()>& hurry);
   void stop();  // ends the shards
 
  private:

@@ -1,6 +1,5 @@
 #include "http/inference_routes.hpp"
 
-#include <boost/asio/post.hpp>
 #include <charconv>
 
 #include "http/exchange.hpp"
@@ -77,11 +76,8 @@ void infer(shard& home, routed_request request, metric_route route) {
     wrong = problem{error_code::shutting_down, "The gateway is shutting down.", ""};
   }
   if (wrong) {
-    home.gateway().meters().request_ended(no_model, route, words(wrong->code).status);
-    boost::asio::post(home.io(), [client = request.client, wrong = std::move(*wrong),
-                                  id = std::move(request.request_id)] {
-      answer_error(client, wrong.code, wrong.message, wrong.param, {{"x-request-id", id}});
-    });
+    responder(home, request.client, std::move(request.request_id), route)
+        .refuse(wrong->code, std::move(wrong->message), std::move(wrong->param));
     return;
   }
   out.request_id = std::move(request.request_id);

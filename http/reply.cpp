@@ -1,17 +1,38 @@
 #include "http/reply.hpp"
 
+#include <utility>
+
+#include "http/gateway_state.hpp"
+
 namespace signalbox::http {
 
-void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
-            std::string body, extra_headers headers) {
-  auto response = request->create_response(
-      restinio::http_status_line_t{restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
-                                   std::string(reason_phrase(status))});
+namespace {
+
+template <typename Response>
+void add_headers(Response& response, const restinio::request_handle_t& request,
+                 std::string_view content_type, extra_headers& headers) {
   if (!content_type.empty()) {
     response.append_header(restinio::http_field_t::content_type, std::string(content_type));
   }
   for (auto& [name, value] : headers) response.append_header(std::move(name), std::move(value));
   if (!request->header().should_keep_alive()) response.connection_close();
+}
+
+}  // namespace
+
+void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
+            std::string body, extra_headers headers) {
+  const restinio::http_status_line_t line{
+      restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
+      std::string(reason_phrase(status))};
+  if (method_of(request) == "HEAD") {
+    auto response = request->create_response<restinio::user_controlled_output_t>(line);
+    add_headers(response, request, content_type, headers);
+    response.set_content_length(body.size()).done();
+    return;
+  }
+  auto response = request->create_response(line);
+  add_headers(response, request, content_type, headers);
   response.set_body(std::move(body)).done();
 }
 
@@ -23,8 +44,36 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
          error_body(code, message, param, is_openai_path(path_of(request))), std::move(headers));
 }
 
+responder::responder(shard& home, restinio::request_handle_t client, std::string request_id,
+                     metric_route route)
+    : post_(home.poster()),
+      meters_(&home.gateway().meters()),
+      client_(std::move(client)),
+      request_id_(std::move(request_id)),
+      route_(route) {}
+
+void responder::answer(int status, std::string_view content_type, std::string body) const {
+  meters_->request_ended(no_model, route_, status);
+  post_([client = client_, status, type = std::string(content_type), body = std::move(body),
+         id = request_id_]() mutable {
+    http::answer(client, status, type, std::move(body), {{"x-request-id", id}});
+  });
+}
+
+void responder::refuse(error_code code, std::string message, std::string param,
+                       extra_headers headers) const {
+  meters_->request_ended(no_model, route_, words(code).status);
+  headers.emplace_back("x-request-id", request_id_);
+  post_([client = client_, code, message = std::move(message), param = std::move(param),
+         headers = std::move(headers)] { answer_error(client, code, message, param, headers); });
+}
+
 bool is_openai_path(std::string_view path) {
   return path.starts_with("/v1/") || path == "/v1";
+}
+
+std::string_view method_of(const restinio::request_handle_t& request) {
+  return {request->header().method().c_str()};
 }
 
 std::string_view path_of(const restinio::request_handle_t& request) {

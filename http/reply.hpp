@@ -8,13 +8,16 @@
 #include <utility>
 #include <vector>
 
+#include "actors/metrics.hpp"
 #include "http/error.hpp"
+#include "http/shard.hpp"
 
 namespace signalbox::http {
 
 using extra_headers = std::vector<std::pair<std::string, std::string>>;
 
-// Sends now; for callers that are not inside a request handler.
+// Sends now; for callers that are not inside a request handler. HEAD gets what GET would, without
+// the body (RFC 9110 9.3.2).
 void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
             std::string body, extra_headers headers = {});
 
@@ -23,9 +26,29 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
                   std::string_view message, std::string_view param = {},
                   extra_headers headers = {});
 
+// Answers one request that reaches no runtime, and counts it. Copies share the request: answer or
+// refuse once, from any thread, inside a handler too.
+class responder {
+ public:
+  responder(shard& home, restinio::request_handle_t client, std::string request_id,
+            metric_route route = metric_route::other);
+
+  void answer(int status, std::string_view content_type, std::string body) const;
+  void refuse(error_code code, std::string message, std::string param = {},
+              extra_headers headers = {}) const;
+
+ private:
+  shard::task_poster post_;
+  metrics* meters_;
+  restinio::request_handle_t client_;
+  std::string request_id_;
+  metric_route route_;
+};
+
 // Is it under /v1/, where errors have OpenAI's envelope?
 bool is_openai_path(std::string_view path);
 
+std::string_view method_of(const restinio::request_handle_t& request);
 std::string_view path_of(const restinio::request_handle_t& request);
 
 }  // namespace signalbox::http

@@ -1,9 +1,9 @@
 #include "http/request_body.hpp"
 
-#include <simdjson.h>
-
 #include <cassert>
 #include <nlohmann/json.hpp>
+
+#include "http/json_text.hpp"
 
 namespace signalbox::http {
 
@@ -12,6 +12,7 @@ namespace {
 namespace od = simdjson::ondemand;
 
 constexpr std::size_t max_model_bytes = 200;
+constexpr std::size_t max_options_bytes = 4096;  // of stream_options
 
 struct field_span {
   bool seen = false;
@@ -22,33 +23,27 @@ body_problem twice(std::string_view key) {
   return {"The field '" + std::string(key) + "' stands in the body twice.", std::string(key)};
 }
 
-// stream_options is small and rewritten as a whole: a DOM is right for it.
+// stream_options is small and rewritten as a whole: a DOM is right for it. The limit also bounds
+// how deep it may be nested, which the DOM's writer recurses over.
 std::optional<body_problem> read_stream_options(const std::string& body, const field_span& span,
                                                 request_facts& facts) {
   const auto text = std::string_view(body).substr(span.offset, span.length);
+  if (text.size() > max_options_bytes) {
+    return body_problem{"stream_options must have at most 4096 bytes.", "stream_options"};
+  }
   auto options = nlohmann::json::parse(text, nullptr, false);
   if (options.is_null()) options = nlohmann::json::object();
   if (!options.is_object())
     return body_problem{"stream_options must be an object.", "stream_options"};
   const auto asked = options.find("include_usage");
-  facts.usage_wanted = asked != options.end() && asked->is_boolean() && asked->get<bool>();
+  if (asked != options.end() && !asked->is_boolean() && !asked->is_null()) {
+    return body_problem{"stream_options.include_usage must be true or false.", "stream_options"};
+  }
+  facts.usage_wanted = asked != options.end() && *asked == true;
   if (facts.usage_wanted || !facts.stream) return std::nullopt;
   options["include_usage"] = true;
   facts.usage_edit.push_back({span.offset, span.length, options.dump()});
   return std::nullopt;
-}
-
-// simdjson reads up to SIMDJSON_PADDING bytes past the end. RESTinio's body mostly has the room
-// already; else it is copied. Kept small between requests.
-simdjson::padded_string_view padded(const std::string& body) {
-  if (body.capacity() - body.size() >= simdjson::SIMDJSON_PADDING) {
-    return simdjson::padded_string_view(body.data(), body.size(), body.capacity());
-  }
-  thread_local std::string copy;
-  if (copy.capacity() > 1024 * 1024 && body.size() < 64 * 1024) copy = std::string();
-  copy.reserve(body.size() + simdjson::SIMDJSON_PADDING);
-  copy.assign(body);
-  return simdjson::padded_string_view(copy.data(), copy.size(), copy.capacity());
 }
 
 class body_reader {
@@ -56,12 +51,9 @@ class body_reader {
   explicit body_reader(const std::string& body) : body_(body) {}
 
   std::variant<request_facts, body_problem> read() {
-    thread_local od::parser parser;
-    const auto input = padded(body_);
-    begin_ = input.data();
     od::document document;
     od::object object;
-    if (parser.iterate(input).get(document) != simdjson::SUCCESS ||
+    if (!scan_json(body_, body_.capacity(), document, &begin_) ||
         document.get_object().get(object) != simdjson::SUCCESS) {
       return body_problem{"The request body is not a JSON object.", ""};
     }
@@ -161,10 +153,6 @@ body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& e
   }
   *next = all.substr(from);
   return pieces;
-}
-
-std::string json_quoted(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace signalbox::http

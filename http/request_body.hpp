@@ -32,7 +32,8 @@ struct body_problem {
 };
 
 // Refuses what is no JSON object, a missing or non-string `model` (or one over 200 bytes), a
-// non-boolean `stream`, and the same key twice where we look at it (two readers could disagree on
+// non-boolean `stream`, a `stream_options` that is no object, has over 4 KiB or a non-boolean
+// `include_usage`, and the same key twice where we look at it (two readers could disagree on
 // which one counts). Thread-local scanner: one per shard thread.
 std::variant<request_facts, body_problem> read_request_body(const std::string& body);
 
@@ -41,8 +42,5 @@ std::variant<request_facts, body_problem> read_request_body(const std::string& b
 // of the five pieces stays empty.
 using body_pieces = std::array<std::string_view, 5>;
 body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& edits);
-
-// `text` as a JSON string token, quotes included.
-std::string json_quoted(std::string_view text);
 
 }  // namespace signalbox::http

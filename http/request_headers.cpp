@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <iterator>
+#include <vector>
 
 namespace signalbox::http {
 
@@ -80,10 +81,19 @@ static_assert(std::is_sorted(std::begin(known_fields), std::end(known_fields),
                                return a.name.size() < b.name.size();
                              }));
 
+// `name` is a token, so that | 0x20 makes lower case of letters, and no other character of ours of
+// what is none.
+bool is_known(std::string_view known, std::string_view name) {
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if ((name[i] | 0x20) != known[i]) return false;
+  }
+  return true;
+}
+
 field kind_of(std::string_view name) {
   if (name.size() > longest_known) return field::other;
   for (auto i = first_of_length[name.size()]; i < first_of_length[name.size() + 1]; ++i) {
-    if (equals_ignoring_case(known_fields[i].name, name)) return known_fields[i].kind;
+    if (is_known(known_fields[i].name, name)) return known_fields[i].kind;
   }
   return field::other;
 }
@@ -118,7 +128,8 @@ class field_reader {
         ++hosts;
         break;
       case field::connection:
-        connection = value;
+        nominates = nominates || !(value.empty() || equals_ignoring_case(value, "keep-alive") ||
+                                   equals_ignoring_case(value, "close"));
         break;
       case field::api_key:
         return once(out_.api_key, value, name);
@@ -145,7 +156,7 @@ class field_reader {
   }
 
   int hosts = 0;
-  std::string_view connection;
+  bool nominates = false;  // a Connection field names others
 
  private:
   static std::optional<header_problem> once(std::string_view& slot, std::string_view value,
@@ -166,13 +177,19 @@ bool goes_to_runtime(field kind) {
   return kind == field::other || kind == field::content_type || kind == field::ours_to_say;
 }
 
+constexpr auto token_characters = [] {
+  std::array<bool, 256> is{};
+  for (const unsigned char c : std::string_view("!#$%&'*+-.^_`|~")) is[c] = true;
+  for (int c = '0'; c <= '9'; ++c) is[c] = true;
+  for (int c = 'a'; c <= 'z'; ++c) is[c] = is[c - 'a' + 'A'] = true;
+  return is;
+}();
+
 // RFC 9110 5.6.2. The parser lets a space before the colon pass (RFC 9112 5.1 forbids it): such a
 // name would match none of ours here, and perhaps one of the runtime's there.
 bool is_token(std::string_view name) {
-  constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
-  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
-    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') ||
-           marks.find(c) != marks.npos;
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return token_characters[static_cast<unsigned char>(c)];
   });
 }
 
@@ -205,6 +222,7 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
                                            const header_limits& limits, bool forward,
                                            request_headers& out) {
   field_reader reader(out);
+  if (forward) out.forwarded.reserve(256);
   std::optional<header_problem> problem;
   std::size_t count = 0;
   header.for_each_field([&](const restinio::http_header_field_t& f) {
@@ -225,14 +243,17 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
   if (!problem && reader.hosts != 1) {
     problem = bad("A request has exactly one Host header.");
   }
-  const bool usual = reader.connection.empty() ||
-                     equals_ignoring_case(reader.connection, "keep-alive") ||
-                     equals_ignoring_case(reader.connection, "close");
-  if (problem || !forward || usual) return problem;
+  if (problem || !forward || !reader.nominates) return problem;
+  std::vector<std::string_view> connections;
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
+    if (kind_of(view(f.name())) == field::connection) connections.push_back(view(f.value()));
+  });
   out.forwarded.clear();  // once more, without what Connection names
   header.for_each_field([&](const restinio::http_header_field_t& f) {
     const auto name = view(f.name());
-    if (goes_to_runtime(kind_of(name)) && !nominated(reader.connection, name)) {
+    const auto names_it = [&](std::string_view connection) { return nominated(connection, name); };
+    if (goes_to_runtime(kind_of(name)) &&
+        std::none_of(connections.begin(), connections.end(), names_it)) {
       append_line(out.forwarded, name, view(f.value()));
     }
   });

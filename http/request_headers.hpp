@@ -29,7 +29,8 @@ struct header_limits {
 
 // Fills `out` with views into `header`. Refuses what the parser lets through although two readers
 // could disagree on it: none or two Host fields, a Transfer-Encoding other than `chunked`, a second
-// Authorization, X-API-Key or Content-Type, folded or control characters in a value.
+// Authorization, X-API-Key or Content-Type, control characters in a value. (The parser has unfolded
+// folded values before we see them.)
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,
                                            const header_limits& limits, bool forward,
                                            request_headers& out);

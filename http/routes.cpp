@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
 
 #include "http/control_routes.hpp"
 #include "http/error.hpp"
@@ -42,14 +41,8 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   return path.substr(brace);
 }
 
-void refuse(shard& home, restinio::request_handle_t client, const std::string& request_id,
-            error_code code, std::string message, extra_headers headers = {}) {
-  home.gateway().meters().request_ended(no_model, metric_route::other, words(code).status);
-  headers.emplace_back("x-request-id", request_id);
-  boost::asio::post(home.io(), [client = std::move(client), code, message = std::move(message),
-                                headers = std::move(headers)] {
-    answer_error(client, code, message, {}, headers);
-  });
+responder reply_to(shard& home, const routed_request& request) {
+  return {home, request.client, request.request_id};
 }
 
 // No route has this path and method: 404, or 405 with the methods that it has.
@@ -61,11 +54,11 @@ void refuse_unrouted(shard& home, const routed_request& request) {
     allowed += r.method;
   }
   if (allowed.empty()) {
-    return refuse(home, request.client, request.request_id, error_code::not_found,
-                  "There is no such route.");
+    return reply_to(home, request).refuse(error_code::not_found, "There is no such route.");
   }
-  refuse(home, request.client, request.request_id, error_code::method_not_allowed,
-         "This route does not take that method.", {{"Allow", allowed}});
+  reply_to(home, request)
+      .refuse(error_code::method_not_allowed, "This route does not take that method.", {},
+              {{"Allow", allowed}});
 }
 
 // True when the request may go on; else it has been answered.
@@ -77,21 +70,18 @@ bool authorize(shard& home, const route& found, routed_request& request) {
   if (!token.empty()) request.who = home.gateway().keys()->find(token);
   if (open) return true;
   if (!request.who) {
-    refuse(home, request.client, request.request_id,
-           token.empty() ? error_code::missing_credential : error_code::invalid_credential,
-           token.empty() ? "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
-                         : "The API key is not valid.");
+    reply_to(home, request)
+        .refuse(token.empty() ? error_code::missing_credential : error_code::invalid_credential,
+                token.empty()
+                    ? "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+                    : "The API key is not valid.");
     return false;
   }
   if (request.who->may(found.needed)) return true;
-  refuse(home, request.client, request.request_id, error_code::missing_scope,
-         "This key lacks the scope '" + std::string(to_string(found.needed)) + "'.");
+  reply_to(home, request)
+      .refuse(error_code::missing_scope,
+              "This key lacks the scope '" + std::string(to_string(found.needed)) + "'.");
   return false;
-}
-
-std::string_view method_of(const restinio::request_handle_t& request) {
-  const auto method = request->header().method();
-  return {method.c_str()};
 }
 
 }  // namespace
@@ -101,7 +91,8 @@ std::span<const route> routes() {
 }
 
 void dispatch(shard& home, connection_key connection, restinio::request_handle_t client) {
-  const auto path = path_of(client), method = method_of(client);
+  const auto path = path_of(client);
+  const auto method = method_of(client) == "HEAD" ? "GET" : method_of(client);
   const auto found = std::find_if(table.begin(), table.end(), [&](const route& r) {
     return r.method == method && match(r.path, path).has_value();
   });
@@ -116,14 +107,15 @@ void dispatch(shard& home, connection_key connection, restinio::request_handle_t
                            ? std::string(request.headers.request_id)
                            : home.gateway().make_request_id();
   if (problem) {
-    return refuse(home, client, request.request_id, problem->code, problem->message);
+    return reply_to(home, request).refuse(problem->code, problem->message);
   }
   if (found == table.end()) return refuse_unrouted(home, request);
   request.parameter = *match(found->path, path);
   if (!authorize(home, *found, request)) return;
   if (client->body().size() > server.body_limit) {
-    return refuse(home, client, request.request_id, error_code::body_too_large,
-                  "The body is over the limit of " + std::to_string(server.body_limit) + " bytes.");
+    return reply_to(home, request)
+        .refuse(error_code::body_too_large,
+                "The body is over the limit of " + std::to_string(server.body_limit) + " bytes.");
   }
   found->handler(home, std::move(request));
 }

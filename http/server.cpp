@@ -51,6 +51,9 @@ struct traits : restinio::default_single_thread_traits_t {
   static constexpr bool use_connection_count_limiter = true;
 };
 
+// Bodies are held before anybody has asked who sends them: not much more than is allowed.
+constexpr std::uint64_t answered_excess = 1024 * 1024;
+
 using http_server = restinio::http_server_t<traits>;
 using namespace std::chrono_literals;
 
@@ -68,13 +71,13 @@ server::server(shard& home, const std::vector<std::string>& listen)
     const auto address = config::parse_listen(listen[i]);
     if (!address) throw std::runtime_error("not an address: " + listen[i]);
     const std::string ip = address->host == "localhost" ? "127.0.0.1" : address->host;
-    // Twice our own limits: what is over ours gets an answer, what is over these is cut off.
+    // Above our own limits: what is over ours gets an answer, what is over these is cut off.
     const auto limits = restinio::incoming_http_msg_limits_t{}
                             .max_url_size(16 * 1024)
                             .max_field_name_size(options.header_limit * 2)
                             .max_field_value_size(options.header_limit * 2)
                             .max_field_count(options.header_count_limit * 2)
-                            .max_body_size(options.body_limit * 2);
+                            .max_body_size(options.body_limit + answered_excess);
     std::string where;
     auto one = std::make_unique<http_server>(
         restinio::external_io_context(home.io()), [&](auto& settings) {

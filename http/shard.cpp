@@ -97,6 +97,7 @@ void shard::stop() {
   inbox_->close();
   io_.stop();
   if (thread_.joinable()) thread_.join();
+  io_.shutdown();
 }
 
 void shard::client_connected(connection_key client) {
@@ -139,9 +140,9 @@ std::vector<std::shared_ptr<exchange>> shard::all_requests() const {
   return all;
 }
 
-void shard::wait_idle(time_point deadline) {
+bool shard::wait_idle(time_point deadline) {
   std::unique_lock lock(active_mutex_);
-  idle_.wait_until(lock, deadline, [this] { return active_ == 0; });
+  return idle_.wait_until(lock, deadline, [this] { return active_ == 0; });
 }
 
 void shard::begin(connection_key client, std::shared_ptr<exchange> request) {
@@ -161,17 +162,30 @@ void shard::ended(connection_key client, const exchange& request) {
   left(erased);
 }
 
+void shard::at_turn_end(std::shared_ptr<exchange> request) {
+  if (turn_end_.empty()) asio::post(io_, [this] { end_turn(); });
+  turn_end_.push_back(std::move(request));
+}
+
+void shard::end_turn() {
+  auto requests = std::exchange(turn_end_, {});
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& request : requests) {
+    try {
+      request->turn_ended(now);
+    } catch (const std::exception& e) {
+      // As in run(): the others must not miss their turn.
+      spdlog::error("shard {}: {}", id_, e.what());
+    }
+  }
+  requests.clear();
+  if (turn_end_.empty()) turn_end_.swap(requests);  // for its memory
+}
+
 void shard::account(const principal_ptr& who, model_index model, const usage_row& counts) {
   auto& pending = usage_[{who.get(), model, today_}];
-  auto& row = pending.row;
   pending.who = who;
-  row.requests += counts.requests;
-  row.successes += counts.successes;
-  row.errors += counts.errors;
-  row.cancelled += counts.cancelled;
-  row.prompt_tokens += counts.prompt_tokens;
-  row.completion_tokens += counts.completion_tokens;
-  row.estimated += counts.estimated;
+  pending.row += counts;
 }
 
 void shard::tick() {

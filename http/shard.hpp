@@ -39,7 +39,7 @@ class shard {
   ~shard();
 
   void run();   // starts the thread
-  void stop();  // from any thread: ends the loop and joins
+  void stop();  // from any thread: ends the loop, joins, and drops all connections
 
   shard_id id() const { return id_; }
   boost::asio::io_context& io() { return io_; }
@@ -56,8 +56,12 @@ class shard {
   void client_gone(connection_key client);
   void begin(connection_key client, std::shared_ptr<exchange> request);
   void ended(connection_key client, const exchange& request);
-  // Waits until no request is active, at most until `deadline`. From any other thread.
-  void wait_idle(time_point deadline);
+  // Calls its turn_ended() once everything that is ready in this turn of the loop was handled: what
+  // a turn sends goes out in one burst, so that a receiver is woken once and not for each.
+  void at_turn_end(std::shared_ptr<exchange> request);
+  // Waits until no request is active, at most until `deadline`; whether that is so. From any other
+  // thread.
+  bool wait_idle(time_point deadline);
   // Cuts off what still runs, and sends what was counted to its owners; returns when that is done.
   // From any other thread, once.
   void finish();
@@ -67,6 +71,12 @@ class shard {
 
  private:
   class inbox_port;
+  // What waits in it can be dropped before it goes itself: RESTinio's connections are kept alive by
+  // what waits, and must be gone before their server is, which must be before the loop is.
+  struct event_loop : boost::asio::io_context {
+    using boost::asio::execution_context::shutdown;
+    using boost::asio::io_context::io_context;
+  };
   struct pending_usage {
     principal_ptr who;  // keeps the map's key alive
     usage_row row;
@@ -77,16 +87,18 @@ class shard {
   void send(model_index model, shard_batch batch);
   void receive(const std::vector<shard_event>& events);
   void flush_usage();
+  void end_turn();
   void left(std::size_t requests);
 
   shard_id id_;
   gateway_state& gateway_;
-  boost::asio::io_context io_{1};
+  event_loop io_{1};
   boost::asio::steady_timer timer_;
   std::shared_ptr<inbox_port> inbox_;
   upstream_pool pool_;
   admission_gate gate_;
   std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
+  std::vector<std::shared_ptr<exchange>> turn_end_;
   std::map<std::tuple<const principal*, model_index, std::int32_t>, pending_usage> usage_;
   std::mutex active_mutex_;
   std::condition_variable idle_;

@@ -30,9 +30,8 @@ std::string_view data_of(std::string_view event) {
 
 }  // namespace
 
-std::string sse_filter::feed(std::string_view bytes) {
+void sse_filter::feed(std::string_view bytes, std::string& out) {
   // The usual case, whole events in one read, is handled without going through partial_.
-  std::string out;
   std::size_t scan_from = 0;
   std::string_view text = bytes;
   if (!partial_.empty()) {
@@ -40,7 +39,6 @@ std::string sse_filter::feed(std::string_view bytes) {
     partial_.append(bytes);
     text = partial_;
   }
-  out.reserve(text.size());
   std::size_t begin = 0;
   for (auto end = event_end(text, scan_from); end != text.npos; end = event_end(text, end)) {
     const auto event = text.substr(begin, end - begin);
@@ -53,14 +51,16 @@ std::string sse_filter::feed(std::string_view bytes) {
     out.append(rest.substr(0, rest.size() - 3));  // 3: an end of event may be cut in two here
     oversized_ = true;
     partial_ = std::string(rest.substr(rest.size() - 3));
+  } else if (rest.empty()) {
+    partial_.clear();
   } else {
     partial_ = std::string(rest);
   }
-  return out;
 }
 
-std::string sse_filter::finish() {
-  return std::exchange(partial_, {});
+void sse_filter::finish(std::string& out) {
+  const auto rest = std::exchange(partial_, {});
+  if (!rest.empty() && (oversized_ || keep(rest))) out.append(rest);
 }
 
 bool sse_filter::keep(std::string_view event) {

@@ -16,11 +16,11 @@ class sse_filter {
   // usage_wanted: the client asked for usage itself, so that every event passes.
   explicit sse_filter(bool usage_wanted) : usage_wanted_(usage_wanted) {}
 
-  // Takes bytes of any split and returns what can go on to the client: whole events only. An event
-  // that grows past max_event_bytes passes unread, in parts.
-  std::string feed(std::string_view bytes);
-  // The stream has ended: what is left of an unfinished event.
-  std::string finish();
+  // Takes bytes of any split and appends to `out` what can go on to the client: whole events only.
+  // An event that grows past max_event_bytes passes unread, in parts.
+  void feed(std::string_view bytes, std::string& out);
+  // The stream has ended: what is left of an unfinished event, which counts as one.
+  void finish(std::string& out);
 
   const std::optional<token_usage>& usage() const { return usage_; }
   void set_usage(std::optional<token_usage> usage) { usage_ = usage; }  // of an unstreamed answer
@@ -31,7 +31,7 @@ class sse_filter {
   static constexpr std::size_t max_event_bytes = 1024 * 1024;
 
  private:
-  bool keep(std::string_view event);  // also counts
+  bool keep(std::string_view event);  // is it for the client? Also counts
 
   bool usage_wanted_;
   bool saw_done_ = false;

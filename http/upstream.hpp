@@ -10,32 +10,51 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "actors/messages.hpp"
 
 namespace signalbox::http {
 
-using header_list = std::vector<std::pair<std::string, std::string>>;
-
-struct upstream_head {
+// Status and header fields of an answer. All their text is one string: a field costs no allocation.
+class upstream_head {
+ public:
   int status = 0;
-  header_list headers;
+
+  void clear();
+  void add_to_name(std::string_view part);  // begins a field unless the last one has no value yet
+  void add_to_value(std::string_view part);
+  std::size_t bytes() const { return text_.size(); }
+  template <typename Visit>  // (name, value)
+  void for_each_field(Visit visit) const {
+    const std::string_view all = text_;
+    for (const auto& f : fields_) {
+      visit(all.substr(f.name, f.value - f.name), all.substr(f.value, f.end - f.value));
+    }
+  }
+
+ private:
+  struct field {
+    std::uint32_t name, value, end;  // where they begin in text_, and where the value ends
+  };
+  std::string text_;
+  std::vector<field> fields_;
+  bool value_began_ = true;
 };
 
 enum class upstream_end : std::uint8_t {
-  complete,        // the whole answer was read
-  connect_failed,  // nothing was sent
-  closed_unused,   // closed before a byte of the answer came: safe to send again (RFC 9112 9.3.1)
-  broken,          // closed or reset in the middle
-  not_http         // the answer does not parse
+  complete,         // the whole answer was read
+  complete_at_eof,  // the close of the connection ended it, as it had no length (RFC 9112 6.3)
+  connect_failed,   // nothing was sent
+  closed_unused,    // closed before a byte of the answer came
+  broken,           // closed or reset in the middle
+  not_http          // the answer does not parse
 };
 
 // Who receives an answer. Called from the shard's loop, never from inside send().
 class upstream_sink {
  public:
-  virtual void upstream_headers(upstream_head head) = 0;
+  virtual void upstream_headers(upstream_head& head) = 0;  // the sink may take it
   virtual void upstream_body(std::string_view bytes) = 0;
   // Exactly once, unless the connection was abandoned before. The connection is already pooled or
   // closed then.
@@ -62,6 +81,9 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   // Back-pressure: no reads until resume().
   void pause() { paused_ = true; }
   void resume();
+  bool paused() const { return paused_; }
+  // Ends the exchange with connect_failed if it still waits for the connection.
+  void give_up_connecting();
 
   // Had this connection carried another exchange before the present or last one?
   bool was_reused() const { return exchanges_ > 1; }
@@ -86,10 +108,9 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   upstream_sink* sink_ = nullptr;
   gathered_pieces pieces_;
   upstream_head head_;
-  std::size_t head_bytes_ = 0;
   std::uint32_t exchanges_ = 0;
-  bool reading_ = false, writing_ = false, paused_ = false, pooled_ = false;
-  bool message_complete_ = false, answer_began_ = false, value_began_ = false;
+  bool connecting_ = false, reading_ = false, writing_ = false, paused_ = false, pooled_ = false;
+  bool message_complete_ = false, answer_began_ = false;
   std::array<char, 16 * 1024> buffer_;
 };
 using upstream_connection_ptr = std::shared_ptr<upstream_connection>;

@@ -1,25 +1,14 @@
 #include "http/usage.hpp"
 
-#include <simdjson.h>
-
 #include <cstring>
-#include <string>
+
+#include "http/json_text.hpp"
 
 namespace signalbox::http {
 
 namespace {
 
 namespace od = simdjson::ondemand;
-
-bool parse(std::string_view text, od::document& document) {
-  thread_local od::parser parser;
-  thread_local std::string copy;
-  if (copy.capacity() > 1024 * 1024 && text.size() < 64 * 1024) copy = std::string();
-  copy.reserve(text.size() + simdjson::SIMDJSON_PADDING);
-  copy.assign(text);
-  const simdjson::padded_string_view input(copy.data(), copy.size(), copy.capacity());
-  return parser.iterate(input).get(document) == simdjson::SUCCESS;
-}
 
 // Faster than std::string_view::find, which stops at every quote.
 bool contains(std::string_view text, std::string_view word) {
@@ -44,10 +33,10 @@ std::optional<token_usage> read_counts(od::value value) {
 
 }  // namespace
 
-std::optional<token_usage> read_usage(std::string_view body) {
+std::optional<token_usage> read_usage(const std::string& body) {
   od::document document;
   od::value value;
-  if (!parse(body, document)) return std::nullopt;
+  if (!scan_json(body, body.capacity(), document)) return std::nullopt;
   if (document.find_field_unordered("usage").get(value) != simdjson::SUCCESS) return std::nullopt;
   return read_counts(value);
 }
@@ -62,7 +51,7 @@ chunk_facts read_chunk(std::string_view payload) {
   }
   od::document document;
   od::value value;
-  if (!parse(payload, document)) return facts;
+  if (!scan_json(payload, payload.size(), document)) return facts;
   if (document.find_field_unordered("usage").get(value) == simdjson::SUCCESS) {
     facts.usage = read_counts(value);
   }

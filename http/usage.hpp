@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace signalbox::http {
@@ -19,7 +20,7 @@ struct chunk_facts {
 };
 
 // The `usage` object of a JSON answer; nothing when there is none or the body is no JSON.
-std::optional<token_usage> read_usage(std::string_view body);
+std::optional<token_usage> read_usage(const std::string& body);
 
 // One `data:` payload of a stream.
 chunk_facts read_chunk(std::string_view payload);

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "persistence/child_process.hpp"
 #include "persistence/cluster_place.hpp"
@@ -28,6 +29,7 @@ using clock = std::chrono::steady_clock;
 constexpr std::uintmax_t log_limit = 10 * 1024 * 1024;  // bytes; beyond it a start begins a new log
 constexpr std::size_t told_lines = 20;                  // of the log, in an error
 constexpr auto initdb_limit = std::chrono::seconds(120);
+constexpr auto initdb_poll = std::chrono::milliseconds(50);
 constexpr auto ready_limit = std::chrono::seconds(60);
 constexpr auto ready_poll = std::chrono::milliseconds(20);
 constexpr auto fast_stop_limit = std::chrono::seconds(30);
@@ -63,16 +65,28 @@ void sync_folder(const fs::path& folder) {
   ::close(file);
 }
 
+// What initdb had started may have outlived it for a moment, and be removing files itself.
+void remove_draft(const fs::path& draft) {
+  stop_leftovers(draft);
+  std::error_code error;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    fs::remove_all(draft, error);
+    if (error != std::errc::no_such_file_or_directory) break;
+  }
+  if (error) throw fs::filesystem_error("cannot remove", draft, error);
+}
+
 // Made beside its place and moved there when it is complete, so that a start that was killed in the
 // middle leaves nothing that looks like a cluster.
-void initialise(const cluster_place& place, const fs::path& programs, const fs::path& log) {
+void initialise(const cluster_place& place, const fs::path& programs, const fs::path& log,
+                const std::function<bool()>& interrupted) {
   if (fs::exists(place.folder) && !fs::is_empty(place.folder)) {
     throw std::runtime_error(
         fmt::format("{} is neither empty nor a PostgreSQL cluster", place.folder.string()));
   }
   fs::path draft = place.folder;
   draft += ".new";
-  fs::remove_all(draft);
+  remove_draft(draft);
   fs::create_directory(draft);
   fs::permissions(draft, fs::perms::owner_all);
   give_to(draft, place.run_as);
@@ -90,7 +104,13 @@ void initialise(const cluster_place& place, const fs::path& programs, const fs::
   command.run_as = place.run_as;
   command.output = log;
   command.death_signal = SIGKILL;
-  const auto status = child_process(command).wait_for(initdb_limit);
+  child_process initdb(command);
+  const auto deadline = clock::now() + initdb_limit;
+  auto status = initdb.wait_for(initdb_poll);
+  while (!status && clock::now() < deadline) {
+    if (interrupted()) throw start_interrupted("stopped while initdb ran");
+    status = initdb.wait_for(initdb_poll);
+  }
   if (status != 0) {
     throw std::runtime_error(fmt::format("initdb failed in {}; the end of {}:{}", draft.string(),
                                          log.string(), last_lines(log)));
@@ -137,14 +157,16 @@ struct private_cluster::process {
   // Two data folders may point to one cluster: one is a copy of the other.
   std::optional<folder_lock> cluster_lock;
   const fs::path log;
+  const std::function<bool()> interrupted;
   std::string url;
   std::optional<child_process> server;
 
-  explicit process(const fs::path& folder)
+  process(const fs::path& folder, std::function<bool()> is_interrupted)
       : data_dir(prepare_folder(folder)),
         data_lock(data_dir),
         place(find_place(data_dir)),
-        log(data_dir / "postgres.log") {
+        log(data_dir / "postgres.log"),
+        interrupted(std::move(is_interrupted)) {
     fs::create_directories(place.folder.parent_path());
     if (!fs::equivalent(place.folder.parent_path(), data_dir)) {
       cluster_lock.emplace(place.folder.parent_path());
@@ -153,7 +175,7 @@ struct private_cluster::process {
     std::error_code ignored;
     if (fs::file_size(log, ignored) > log_limit && !ignored) fs::resize_file(log, 0);
     const fs::path programs = find_programs(place.folder);
-    if (!is_cluster(place.folder)) initialise(place, programs, log);
+    if (!is_cluster(place.folder)) initialise(place, programs, log, interrupted);
     const fs::path socket_folder = make_socket_folder(place);
     remove_stale_locks(place.folder, socket_folder);
     url = fmt::format("host={} port=5432 user=signalbox dbname=postgres", socket_folder.string());
@@ -167,6 +189,10 @@ struct private_cluster::process {
     const std::string ping = url + " connect_timeout=5";
     const auto deadline = clock::now() + ready_limit;
     while (PQping(ping.c_str()) != PQPING_OK) {
+      if (interrupted()) {
+        stop();
+        throw start_interrupted("stopped while PostgreSQL started");
+      }
       const bool has_ended = server->wait_for(ready_poll).has_value();
       if (!has_ended && clock::now() < deadline) continue;
       stop();
@@ -191,8 +217,9 @@ struct private_cluster::process {
   }
 };
 
-private_cluster::private_cluster(fs::path data_dir)
-    : process_(std::make_unique<process>(data_dir)) {}
+private_cluster::private_cluster(fs::path data_dir, std::function<bool()> interrupted)
+    : process_(std::make_unique<process>(
+          data_dir, interrupted ? std::move(interrupted) : [] { return false; })) {}
 
 private_cluster::~private_cluster() = default;
 

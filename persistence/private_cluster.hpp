@@ -3,10 +3,18 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 namespace signalbox::persistence {
+
+// It was asked to stop before it was ready.
+class start_interrupted : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 // Started in the constructor: initdb on first use, then postgres as a child process (as root: both
 // under the user `postgres`, which gets to own the cluster's folder). A cluster left running by a
@@ -16,8 +24,10 @@ namespace signalbox::persistence {
 // ready within 60 s: with the last lines of its log).
 class private_cluster {
  public:
-  explicit private_cluster(std::filesystem::path data_dir);  // uses data_dir/postgres
-  ~private_cluster();                                        // fast shutdown, waits at most 30 s
+  // Uses data_dir/postgres. `interrupted` is asked while initdb runs and while the server starts or
+  // recovers: once it is true they are stopped, and start_interrupted is thrown.
+  explicit private_cluster(std::filesystem::path data_dir, std::function<bool()> interrupted = {});
+  ~private_cluster();  // fast shutdown, waits at most 30 s
   private_cluster(const private_cluster&) = delete;
   private_cluster& operator=(const private_cluster&) = delete;
 

@@ -16,7 +16,7 @@ namespace signalbox::runtimes {
 
 struct run_request {
   std::uint64_t incarnation = 0;
-  std::uint32_t gpu = 0;  // CUDA_VISIBLE_DEVICES of the child, when the model needs a GPU
+  std::uint32_t gpu = 0;  // CUDA_VISIBLE_DEVICES of the child; without need it sees none
   bool needs_gpu = false;
   duration start_timeout{};  // exited with start_timeout when it is not ready by then
 };

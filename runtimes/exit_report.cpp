@@ -50,7 +50,7 @@ exit_report explain_exit(const exit_facts& facts) {
   }
   const int number = facts.wait_status ? signal_of(*facts.wait_status) : 0;
   if (number == SIGSEGV || number == SIGBUS) return {exit_reason::segfault, how};
-  if (number == SIGKILL) return {exit_reason::oom, how};
+  if (number == SIGKILL) return {exit_reason::oom, how + ", most often for want of memory"};
   if (tells_out_of_memory(facts.log_tail)) {
     return {exit_reason::oom, how + "; its log tells of too little memory"};
   }

@@ -1,6 +1,9 @@
 #include "runtimes/external_driver.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
 
 #include "config/address.hpp"
 
@@ -30,8 +33,7 @@ void external_run::begin() {
   if (!endpoint) {
     return end(exit_reason::start_failed, "the endpoint is not of the form http://host:port");
   }
-  host_ = endpoint->host;
-  port_ = endpoint->port;
+  target_ = {.host = endpoint->host, .port = endpoint->port, .path = model_.health_path};
   give_up_at_ = now() + request_.start_timeout;
   probe();
 }
@@ -40,22 +42,36 @@ void external_run::probe() {
   if (exited()) return;
   const auto timeout =
       ready() ? probe_timeout : std::clamp<duration>(give_up_at_ - now(), 1ms, probe_timeout);
-  probe_http(io_, host_, port_, model_.health_path, timeout,
-             [self = self_as<external_run>()](probe_outcome outcome) { self->probed(outcome); });
+  probe_http(io_, target_, timeout, [self = self_as<external_run>()](const probe_result& result) {
+    self->probed(result);
+  });
+}
+
+// From now on requests go to the address that answered, so that is what is watched. What the name
+// means is asked again by the next run.
+void external_run::became_ready(const std::string& address) {
+  target_.address = address;
+  const bool v6 = target_.host.find(':') != std::string::npos;
+  tell_ready(v6 ? "[" + target_.host + "]" : target_.host, address, target_.port);
 }
 
 // Once it is ready only a refused or broken connection counts against it: a full server may be slow
 // to say how it is, or say that it is busy, and is not dead.
-void external_run::probed(probe_outcome outcome) {
+void external_run::probed(const probe_result& result) {
   if (exited()) return;
-  failures_ = outcome == probe_outcome::failed ? failures_ + 1 : 0;
-  if (outcome == probe_outcome::ok) tell_ready(host_, port_);
+  failures_ = result.outcome == probe_outcome::failed ? failures_ + 1 : 0;
+  if (std::exchange(why_not_, result.why) != result.why && !result.why.empty()) {
+    spdlog::warn("model {}: {}{}: {}", model_.name, model_.endpoint, model_.health_path,
+                 result.why);
+  }
+  if (result.outcome == probe_outcome::ok && !ready()) became_ready(result.address);
   if (ready() && failures_ > failures_allowed) {
-    return end(exit_reason::crashed, "endpoint went away");
+    return end(exit_reason::crashed, "endpoint went away: " + result.why);
   }
   if (!ready() && now() >= give_up_at_) {
     const auto seconds = std::chrono::duration<double>(request_.start_timeout).count();
-    return end(exit_reason::start_timeout, fmt::format("not ready in {:g} s", seconds));
+    return end(exit_reason::start_timeout,
+               fmt::format("not ready in {:g} s: {}", seconds, result.why));
   }
   timer_.expires_after(ready() ? gap_while_up : gap_while_down);
   timer_.async_wait([self = self_as<external_run>()](const auto& error) {

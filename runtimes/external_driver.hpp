@@ -19,13 +19,14 @@ class external_run : public run {
 
  private:
   void probe();
-  void probed(probe_outcome outcome);
+  void probed(const probe_result& result);
+  void became_ready(const std::string& address);
   void end(scheduling::exit_reason reason, const std::string& detail);
 
-  std::string host_;
-  std::uint16_t port_ = 0;
+  probe_target target_;
   time_point give_up_at_{};
   std::uint32_t failures_ = 0;  // in a row
+  std::string why_not_;  // the last probe was not answered with 200; each reason is logged once
   boost::asio::steady_timer timer_;
 };
 

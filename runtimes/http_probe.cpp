@@ -20,16 +20,15 @@ constexpr std::uint32_t header_limit = 16 * 1024;
 
 class probe : public std::enable_shared_from_this<probe> {
  public:
-  probe(asio::io_context& io, std::string host, std::uint16_t port, const std::string& path,
-        std::function<void(probe_outcome)> on_outcome)
-      : host_(std::move(host)),
-        port_(port),
+  probe(asio::io_context& io, const probe_target& target,
+        std::function<void(const probe_result&)> on_result)
+      : target_(target),
         stream_(io),
         resolver_(io),
         buffer_(header_limit),
-        request_(http::verb::get, path, 11),
-        on_outcome_(std::move(on_outcome)) {
-    request_.set(http::field::host, config::to_string(config::address{host_, port_}));
+        request_(http::verb::get, target.path, 11),
+        on_result_(std::move(on_result)) {
+    request_.set(http::field::host, config::to_string(config::address{target_.host, target_.port}));
     request_.set(http::field::connection, "close");
     parser_.header_limit(header_limit);
   }
@@ -37,11 +36,14 @@ class probe : public std::enable_shared_from_this<probe> {
   void begin(duration timeout) {
     stream_.expires_after(timeout);
     boost::system::error_code error;
-    const auto address = asio::ip::make_address(host_, error);
-    if (!error) return connect(std::array{tcp::endpoint(address, port_)});
-    resolver_.async_resolve(host_, std::to_string(port_),
+    const auto& known = target_.address.empty() ? target_.host : target_.address;
+    const auto address = asio::ip::make_address(known, error);
+    if (!error) return connect(std::array{tcp::endpoint(address, target_.port)});
+    resolver_.async_resolve(target_.host, std::to_string(target_.port),
                             [self = shared_from_this()](const auto& failure, const auto& found) {
-                              if (failure) return self->finish(probe_outcome::failed);
+                              if (failure) {
+                                return self->finish(probe_outcome::failed, failure.message());
+                              }
                               self->connect(found);
                             });
   }
@@ -50,11 +52,12 @@ class probe : public std::enable_shared_from_this<probe> {
   // To the first of these that listens.
   template <typename Endpoints>
   void connect(const Endpoints& endpoints) {
-    stream_.async_connect(endpoints,
-                          [self = shared_from_this()](const auto& error, const tcp::endpoint&) {
-                            if (error) return self->finish(probe_outcome::failed);
-                            self->write();
-                          });
+    stream_.async_connect(
+        endpoints, [self = shared_from_this()](const auto& error, const tcp::endpoint& peer) {
+          if (error) return self->finish(probe_outcome::failed, error.message());
+          self->address_ = peer.address().to_string();
+          self->write();
+        });
   }
   void write() {
     http::async_write(stream_, request_,
@@ -64,34 +67,37 @@ class probe : public std::enable_shared_from_this<probe> {
                       });
   }
   void read() {
-    http::async_read_header(stream_, buffer_, parser_,
-                            [self = shared_from_this()](const auto& error, std::size_t) {
-                              if (error) return self->fail(error);
-                              const bool ok = self->parser_.get().result() == http::status::ok;
-                              self->finish(ok ? probe_outcome::ok : probe_outcome::other_status);
-                            });
+    http::async_read_header(
+        stream_, buffer_, parser_, [self = shared_from_this()](const auto& error, std::size_t) {
+          if (error) return self->fail(error);
+          const auto status = self->parser_.get().result_int();
+          if (status == 200) return self->finish(probe_outcome::ok, {});
+          self->finish(probe_outcome::other_status, "HTTP status " + std::to_string(status));
+        });
   }
   void fail(const boost::system::error_code& error) {
-    finish(error == beast::error::timeout ? probe_outcome::timed_out : probe_outcome::failed);
+    finish(error == beast::error::timeout ? probe_outcome::timed_out : probe_outcome::failed,
+           error.message());
   }
-  void finish(probe_outcome outcome) { on_outcome_(outcome); }
+  void finish(probe_outcome outcome, const std::string& why) {
+    on_result_({outcome, address_, why});
+  }
 
-  std::string host_;
-  std::uint16_t port_;
+  const probe_target target_;
+  std::string address_;
   beast::tcp_stream stream_;
   tcp::resolver resolver_;
   beast::flat_buffer buffer_;
   http::request<http::empty_body> request_;
   http::response_parser<http::empty_body> parser_;
-  std::function<void(probe_outcome)> on_outcome_;
+  std::function<void(const probe_result&)> on_result_;
 };
 
 }  // namespace
 
-void probe_http(asio::io_context& io, const std::string& host, std::uint16_t port,
-                const std::string& path, duration timeout,
-                std::function<void(probe_outcome)> on_outcome) {
-  std::make_shared<probe>(io, host, port, path, std::move(on_outcome))->begin(timeout);
+void probe_http(asio::io_context& io, const probe_target& target, duration timeout,
+                std::function<void(const probe_result&)> on_result) {
+  std::make_shared<probe>(io, target, std::move(on_result))->begin(timeout);
 }
 
 }  // namespace signalbox::runtimes

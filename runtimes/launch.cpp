@@ -111,7 +111,9 @@ std::vector<std::string> make_environment(const config::model_options& model,
   for (const char* name : {"PATH", "HOME", "LANG"}) {
     if (const auto value = inherited(name)) variables[name] = *value;
   }
-  if (request.needs_gpu) variables["CUDA_VISIBLE_DEVICES"] = std::to_string(request.gpu);
+  // Numbered as nvidia-smi does, and not by speed. Without a lease no card is to be seen.
+  variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
+  variables["CUDA_VISIBLE_DEVICES"] = request.needs_gpu ? std::to_string(request.gpu) : "";
   for (const auto& entry : model.environment) {
     const auto equals = std::min(entry.find('='), entry.size());
     variables[entry.substr(0, equals)] = entry.substr(std::min(equals + 1, entry.size()));

@@ -11,7 +11,6 @@
 #include <set>
 #include <sstream>
 #include <system_error>
-#include <thread>
 
 #include "runtimes/launch.hpp"
 #include "runtimes/process_table.hpp"
@@ -24,14 +23,15 @@ using namespace std::chrono_literals;
 constexpr const char* guard_name = "signalbox-guard";  // just not too long for /proc/PID/stat
 constexpr auto guard_patience = 2s;
 constexpr auto kill_patience = 8s;
-constexpr auto look_gap = 10ms;
+constexpr auto longest_wait_for_one = 100ms;  // others may come meanwhile
 
-template <typename Condition>
-bool wait_until(std::chrono::nanoseconds limit, Condition condition) {
+// Until `find` finds no process any more; false when it still does after `limit`.
+template <typename Find>
+bool wait_until_none(std::chrono::nanoseconds limit, Find find) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
+  for (auto found = find(); !found.empty(); found = find()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(look_gap);
+    wait_for_end(found.front(), longest_wait_for_one);
   }
   return true;
 }
@@ -79,12 +79,12 @@ void end_orphans(const run_names& names) {
   const auto is_orphan = [&](const process& p) { return names.is_orphan(run_of(p)); };
   const auto is_guard = [&](const process& p) { return p.name == guard_name && is_orphan(p); };
   // A living guard has noticed that its gateway is gone and knows its tree better than we do.
-  wait_until(guard_patience, [&] { return find_processes(is_guard).empty(); });
+  wait_until_none(guard_patience, [&] { return find_processes(is_guard); });
   std::set<std::string> ended;
-  const bool gone = wait_until(kill_patience, [&] {
-    const auto found = kill_processes(is_orphan);
+  const bool gone = wait_until_none(kill_patience, [&] {
+    auto found = kill_processes(is_orphan);
     for (const auto& p : found) ended.insert(fmt::format("{} ({})", p.name, p.pid));
-    return found.empty();
+    return found;
   });
   if (ended.empty()) return;
   spdlog::warn("killed what an earlier gateway left running: {}", fmt::join(ended, ", "));

@@ -21,6 +21,7 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
+constexpr const char* local_address = "127.0.0.1";
 constexpr duration probe_gap = 5ms;      // between the end of a probe and the next one
 constexpr duration probe_gap_max = 8ms;  // with a runtime that answers slowly, or not yet
 constexpr duration probe_timeout = 2s;
@@ -191,9 +192,9 @@ void process_run::release() {
 
 void process_run::probe() {
   if (exited() || stop_asked_ || start_timed_out_) return;
-  probe_http(io_, "127.0.0.1", port_, model_.health_path, probe_timeout,
-             [self = self_as<process_run>(), asked_at = now()](probe_outcome outcome) {
-               self->probed(outcome, asked_at);
+  probe_http(io_, {.host = local_address, .port = port_, .path = model_.health_path}, probe_timeout,
+             [self = self_as<process_run>(), asked_at = now()](const probe_result& result) {
+               self->probed(result.outcome, asked_at);
              });
 }
 
@@ -205,7 +206,7 @@ void process_run::probed(probe_outcome outcome, time_point asked_at) {
                  &process_run::probe);
   }
   start_timer_.cancel();
-  tell_ready("127.0.0.1", port_);
+  tell_ready(local_address, local_address, port_);
 }
 
 void process_run::start_timed_out() {

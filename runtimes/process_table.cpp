@@ -1,13 +1,13 @@
 #include "runtimes/process_table.hpp"
 
 #include <dirent.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "runtimes/unique_fd.hpp"
@@ -17,7 +17,9 @@ namespace {
 
 std::string read_file(pid_t pid, const char* name) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << file.rdbuf();  // an iterator would throw when the process ends meanwhile
+  return text.str();
 }
 
 }  // namespace
@@ -63,15 +65,31 @@ std::vector<process> find_processes(const process_filter& belongs) {
   return found;
 }
 
+namespace {
+
+// None when it has ended. Looked at again behind the pidfd: the pid may have become another process
+// meanwhile.
+unique_fd open_process(const process& p) {
+  unique_fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, p.pid, 0)));
+  const auto now = look_at(p.pid);
+  if (!now || now->start_ticks != p.start_ticks) return {};
+  return pidfd;
+}
+
+}  // namespace
+
+void wait_for_end(const process& p, std::chrono::milliseconds limit) {
+  const auto pidfd = open_process(p);
+  if (pidfd.get() < 0) return;
+  pollfd look{pidfd.get(), POLLIN, 0};
+  poll(&look, 1, static_cast<int>(limit.count()));
+}
+
 std::vector<process> kill_processes(const process_filter& belongs) {
   auto found = find_processes(belongs);
   for (const auto& p : found) {
-    // Looked at again behind the pidfd: the pid may have become another process meanwhile.
-    const unique_fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, p.pid, 0)));
-    const auto now = look_at(p.pid);
-    if (pidfd.get() >= 0 && now && now->start_ticks == p.start_ticks) {
-      syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-    }
+    const auto pidfd = open_process(p);
+    if (pidfd.get() >= 0) syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
   }
   return found;
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,6 +26,9 @@ std::optional<process> look_at(pid_t pid);
 std::string environment_value(pid_t pid, const std::string& name);
 
 using process_filter = std::function<bool(const process&)>;
+
+// Waits until it has ended, at most `limit`.
+void wait_for_end(const process& p, std::chrono::milliseconds limit);
 
 // Living ones, without ourselves.
 std::vector<process> find_processes(const process_filter& belongs);

@@ -30,10 +30,10 @@ class run : public std::enable_shared_from_this<run> {
   void tell_spawned(std::int64_t pid) {
     if (!exited_) on_event_(runtime_spawned{request_.incarnation, pid});
   }
-  void tell_ready(const std::string& host, std::uint16_t port) {
+  void tell_ready(const std::string& host, const std::string& address, std::uint16_t port) {
     if (exited_ || ready_) return;
     ready_ = true;
-    on_event_(runtime_ready{request_.incarnation, host, port});
+    on_event_(runtime_ready{request_.incarnation, host, address, port});
   }
   void tell_exited(scheduling::exit_reason reason, std::string detail,
                    std::vector<std::string> log_tail = {}) {

@@ -16,6 +16,9 @@ constexpr double kept_by_ewma = 0.9;  // weight of the past after one more reque
 constexpr duration retry_least = std::chrono::seconds(1);
 constexpr duration retry_most = std::chrono::seconds(600);
 
+// Longer than idle credits need to come back from a shard.
+constexpr duration recall_patience = std::chrono::milliseconds(50);
+
 }  // namespace
 
 struct admission::state {
@@ -23,6 +26,7 @@ struct admission::state {
       : limits(l), tickets(l.max_starvation), units(l.max_concurrent) {}
 
   bool has_room() const;
+  time_point deadline_of(const ticket& t) const;
   duration wait_for(std::uint32_t position) const;
   duration retry_after(std::uint32_t position) const {
     return std::clamp(wait_for(position), retry_least, retry_most);
@@ -43,8 +47,6 @@ struct admission::state {
   waiting_tickets tickets;
   unit_accounts units;
   bool is_open = false;
-  bool owes_drained = false;
-  bool closed_once = false;
   double service_ns = 0;  // EWMA
   time_point now{};
   time_point last_active{};
@@ -56,6 +58,16 @@ bool admission::state::has_room() const {
   std::uint64_t waiting = tickets.size(), places = limits.max_waiting;
   if (waiting < places) return true;
   return is_open && (units.has_free() || waiting < places + units.returning());
+}
+
+// Patience is for waiting until others are served. Who comes while a unit is idle is served,
+// however impatient: at once by a free one, or when the credits of another shard are back.
+time_point admission::state::deadline_of(const ticket& t) const {
+  if (is_open && units.has_free()) return never;
+  if (is_open && tickets.size() < units.returning()) {
+    return std::max(t.deadline, now + recall_patience);
+  }
+  return t.deadline;
 }
 
 duration admission::state::wait_for(std::uint32_t position) const {
@@ -71,10 +83,6 @@ void admission::state::settle(admission_effects& out) {
     units.recall(out);
   } else {
     units.stock(out);
-  }
-  if (owes_drained && units.held() == 0) {
-    owes_drained = false;
-    out.push_back(drained{});
   }
   touch();
 }
@@ -116,7 +124,6 @@ admission_effects admission::open(time_point now) {
   admission_effects out;
   s.begin(now);
   s.is_open = true;
-  s.owes_drained = false;
   s.settle(out);
   return out;
 }
@@ -125,10 +132,6 @@ admission_effects admission::close(time_point now) {
   auto& s = *state_;
   admission_effects out;
   s.begin(now);
-  // The first close() is answered too when nothing was ever opened: the owner of a restarted queue
-  // does not know that it is closed already.
-  if (s.is_open || !s.closed_once) s.owes_drained = true;
-  s.closed_once = true;
   s.is_open = false;
   s.settle(out);
   return out;
@@ -140,7 +143,9 @@ admission_effects admission::submit(const ticket& t, time_point now) {
   if (s.tickets.contains(t.id)) return out;
   s.begin(now);
   if (s.has_room()) {
-    s.tickets.add(t, s.now);
+    auto taken = t;
+    taken.deadline = s.deadline_of(t);
+    s.tickets.add(taken, s.now);
   } else {
     auto retry_after = s.retry_after(s.tickets.size() + 1);
     out.push_back(refuse_ticket{t.id, t.shard, refusal::queue_full, retry_after});

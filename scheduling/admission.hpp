@@ -34,7 +34,9 @@ struct ticket {
   shard_id shard = 0;
   work_class work = work_class::realtime;
   signalbox::priority level = priority::normal;
-  time_point deadline = never;  // refused with deadline_passed when it still waits then
+  // Refused with deadline_passed when it still waits then. One that is over as the ticket comes
+  // says "now or not at all".
+  time_point deadline = never;
 };
 
 // Effects. Each ticket gets exactly one of permit_granted, ticket_refused, or was cancelled.
@@ -59,11 +61,8 @@ struct give_credits {
 struct recall_credits {
   shard_id shard;
 };
-// Closed, and no unit is out any more. Emitted once for each close().
-struct drained {};
 
-using admission_effect =
-    std::variant<grant_permit, refuse_ticket, give_credits, recall_credits, drained>;
+using admission_effect = std::variant<grant_permit, refuse_ticket, give_credits, recall_credits>;
 using admission_effects = std::vector<admission_effect>;
 
 struct ticket_place {
@@ -83,7 +82,7 @@ class admission {
   admission_effects attach_shard(shard_id shard, std::uint32_t in_use, time_point now);
 
   // The backend can serve (open) or cannot (closed, as at first). While closed nothing is granted
-  // and all credits are recalled; tickets go on waiting. Closing twice is one closing.
+  // and all credits are recalled; tickets go on waiting. It is drained when held() is 0.
   admission_effects open(time_point now);
   admission_effects close(time_point now);
 

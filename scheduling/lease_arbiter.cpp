@@ -210,7 +210,7 @@ void lease_arbiter::ask(const eviction& e, pending_request& p, room& left, arbit
       auto freed = is_alone ? options_.gpu_memory[gpu] : l.request.memory;
       left.unreserved[gpu] += freed;
     }
-    out.push_back(ask_back{victim, l.token, yield_how::drain, p.request.holder, rule_eviction});
+    out.push_back(ask_back{victim, l.token, p.request.holder, rule_eviction});
   }
 }
 

@@ -73,7 +73,6 @@ struct lease_refusal {
 struct ask_back {
   holder_id holder;
   fencing_token token;
-  yield_how how;
   holder_id for_holder;
   std::uint8_t rule;
 };

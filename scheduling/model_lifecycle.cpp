@@ -98,29 +98,11 @@ lifecycle_effects model_lifecycle::lease_refused(refusal why, time_point now) {
   return out;
 }
 
-lifecycle_effects model_lifecycle::yield(fencing_token token, yield_how how, time_point now) {
+lifecycle_effects model_lifecycle::yield(fencing_token token, time_point now) {
   lifecycle_effects out;
   if (token == 0 || token != token_) return out;
-  switch (state_) {
-    case lifecycle_state::starting:
-      stop_now(duration::zero(), out);
-      break;
-    case lifecycle_state::ready:
-      if (how == yield_how::drain) {
-        begin_drain(out, now);
-      } else {
-        out.push_back(close_queue{});
-        forget_failures_if_proven(now);
-        stop_now(duration::zero(), out);
-      }
-      break;
-    case lifecycle_state::draining:
-    case lifecycle_state::stopping:
-      if (how == yield_how::kill) stop_now(duration::zero(), out);
-      break;
-    default:
-      break;
-  }
+  if (state_ == lifecycle_state::starting) stop_now(duration::zero(), out);
+  if (state_ == lifecycle_state::ready) begin_drain(out, now);
   return out;
 }
 
@@ -202,9 +184,7 @@ lifecycle_effects model_lifecycle::runtime_released(std::uint64_t incarnation, t
 lifecycle_effects model_lifecycle::activity(time_point last_active, bool waiting, time_point now) {
   lifecycle_effects out;
   last_active_ = std::max(last_active_, waiting ? now : std::min(last_active, now));
-  bool nobody_waits_now = waiting_ && !waiting;
-  waiting_ = waiting;
-  if (!nobody_waits_now) return out;
+  if (waiting) return out;
   wanted_ = false;
   if (state_ == lifecycle_state::awaiting_lease && !wanted()) {
     out.push_back(withdraw_acquire{});

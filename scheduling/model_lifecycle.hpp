@@ -40,12 +40,6 @@ enum class exit_reason : std::uint8_t {
 };
 std::string_view to_string(exit_reason value);
 
-// How urgently a lease is asked back.
-enum class yield_how : std::uint8_t {
-  drain,  // finish what runs, grant nothing new
-  kill    // grace is over: stop now
-};
-
 struct lifecycle_options {
   bool needs_lease = true;  // false: no GPU memory declared
   duration start_timeout = std::chrono::seconds(120);
@@ -102,8 +96,9 @@ class model_lifecycle {
   lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
   lifecycle_effects lease_granted(fencing_token token, std::uint32_t gpu, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);
-  // An older token than the held one is ignored (fencing).
-  lifecycle_effects yield(fencing_token token, yield_how how, time_point now);
+  // The lease is asked back: drain, stop, release. A token that is not the held one is ignored
+  // (fencing).
+  lifecycle_effects yield(fencing_token token, time_point now);
   lifecycle_effects queue_drained(time_point now);
   lifecycle_effects queue_not_idle(time_point now);
   // Events of the runtime carry the incarnation they belong to; those of an older one are ignored.
@@ -111,6 +106,7 @@ class model_lifecycle {
   lifecycle_effects runtime_exited(std::uint64_t incarnation, exit_reason reason, time_point now);
   lifecycle_effects runtime_released(std::uint64_t incarnation, time_point now);
   // What the queue says of itself: when something was last in use or waiting; is anything waiting?
+  // In order with ensure_ready: "nothing waits" takes back those that came before it.
   lifecycle_effects activity(time_point last_active, bool waiting, time_point now);
   lifecycle_effects advance(time_point now);  // timeouts, backoff, idle unload
   time_point next_deadline() const;           // `never`: nothing to wait for
@@ -150,7 +146,6 @@ class model_lifecycle {
   time_point last_active_{};
   time_point idle_answer_by_{};  // close_queue_if_idle not answered: drain
   bool wanted_ = false;          // somebody waits: start (again) as soon as possible
-  bool waiting_ = false;         // as the queue said last
   bool ordered_stop_ = false;    // stop() is not over, or nobody asked for it since
   bool exit_recorded_ = false;   // of this incarnation
   bool failing_ = false;         // stopping because of a failure: back off afterwards

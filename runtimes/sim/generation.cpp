@@ -30,10 +30,6 @@ std::int64_t now_ns() {
       .count();
 }
 
-sim_clock::duration seconds(double s) {
-  return std::chrono::duration_cast<sim_clock::duration>(std::chrono::duration<double>(s));
-}
-
 // RESTinio does not show the socket of a connection, and a fault needs it: it is looked up by its
 // peer. There is one thread, so that no descriptor changes its meaning meanwhile.
 std::optional<int> socket_of(const restinio::endpoint_t& peer) {
@@ -50,6 +46,10 @@ std::optional<int> socket_of(const restinio::endpoint_t& peer) {
 }
 
 }  // namespace
+
+sim_clock::duration seconds(double s) {
+  return std::chrono::duration_cast<sim_clock::duration>(std::chrono::duration<double>(s));
+}
 
 void cut_connection(const restinio::endpoint_t& peer) {
   if (const auto fd = socket_of(peer)) ::shutdown(*fd, SHUT_RDWR);

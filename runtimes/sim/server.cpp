@@ -110,10 +110,6 @@ const std::array<server::route_entry, 6> server::routes{{
     {"/metrics", restinio::http_method_get(), &server::metrics},
 }};
 
-std::chrono::nanoseconds seconds(double s) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(s));
-}
-
 void server::start() {
   arm_signals();
   arm_timed_fault();

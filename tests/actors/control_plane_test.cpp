@@ -12,9 +12,11 @@
 #include <optional>
 #include <set>
 
+#include "persistence/database.hpp"
 #include "persistence/migrator.hpp"
 #include "persistence/private_cluster.hpp"
 #include "persistence/stores.hpp"
+#include "runtimes/driver.hpp"
 
 namespace signalbox::test {
 namespace {

@@ -77,10 +77,26 @@ BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, fixture) {
   system.run();
   BOOST_TEST((state() == lifecycle_state::ready));
   const auto run = (std::uint64_t{3} << 32) | 1;  // life 3 of the actor, its first run
-  BOOST_TEST(heard(fmt::format("open 127.0.0.1:18000 org/red run {}", run)));
-  BOOST_TEST(heard("load_estimated"));
+  BOOST_TEST(heard(fmt::format("open gpu-box.lan at 10.0.0.7:18000 org/red run {}", run)));
+  BOOST_TEST(heard("load of 2 s"));
   BOOST_TEST(recorder.render().find("signalbox_model_load_seconds_sum{model=\"red\"} 2\n") !=
              std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, fixture) {
+  send(ensure_ready{});
+  BOOST_TEST(log.back() == "load of 7 s");  // it has yet to begin
+  system.advance(1s);
+  send(lease_granted{11, 0});
+  BOOST_TEST(log.back() == "load of 7 s, 7 s left");
+  system.advance(3s);
+  journal other_log;
+  send(fake_queue(*system, other_log));
+  BOOST_TEST(other_log == (journal{"load of 7 s, 4 s left"}), boost::test_tools::per_element());
+  tell_gone(*driver.runs[0], exit_reason::crashed);
+  system.run();
+  BOOST_TEST(other_log.back() ==
+             fmt::format("load of 7 s, {:g} s left", settings.scheduling.load_backoff_s + 7));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is_gone, fixture) {
@@ -105,9 +121,9 @@ BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is
 
 BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the_stop, fixture) {
   become_ready();
-  send(yield_lease{10, scheduling::yield_how::drain});  // an older token
+  send(yield_lease{10});  // an older token
   BOOST_TEST(!heard("close 1"));
-  send(yield_lease{11, scheduling::yield_how::drain});
+  send(yield_lease{11});
   BOOST_TEST(heard("close 1"));
   BOOST_TEST(driver.runs[0]->stops.empty());
   send(queue_drained{1});
@@ -142,9 +158,9 @@ BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, fixture) {
   send(ensure_ready{});
   send(lease_granted{12, 0});
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);
-  driver.runs[1]->tell(runtime_ready{2, "127.0.0.1", 18000});
+  driver.runs[1]->tell(runtime_ready{2, "127.0.0.1", "127.0.0.1", 18000});
   system.run();
-  send(yield_lease{12, scheduling::yield_how::drain});
+  send(yield_lease{12});
   BOOST_TEST(heard("close 2"));
   send(queue_drained{1});
   BOOST_TEST(driver.runs[1]->stops.empty());
@@ -203,10 +219,12 @@ BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_told_how_things_stand, fixture) 
   become_ready();
   journal other_log;
   send(fake_queue(*system, other_log));
-  BOOST_TEST(std::count(other_log.begin(), other_log.end(), log.back()) == 1);
-  BOOST_TEST(log.back().starts_with("open"));
+  const auto opened = std::find_if(
+      log.begin(), log.end(), [](const std::string& line) { return line.starts_with("open"); });
+  BOOST_REQUIRE(opened != log.end());
+  BOOST_TEST(std::count(other_log.begin(), other_log.end(), *opened) == 1);
   BOOST_TEST(driver.runs.size() == 1u);
-  send(yield_lease{11, scheduling::yield_how::drain});
+  send(yield_lease{11});
   journal third_log;
   send(fake_queue(*system, third_log));
   BOOST_TEST(std::count(third_log.begin(), third_log.end(), "close 2") == 1);

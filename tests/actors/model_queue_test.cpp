@@ -1,94 +1,9 @@
-#include "actors/model_queue_actor.hpp"
-
-#include <algorithm>
-
-#include "tests/actors/support.hpp"
+#include "tests/actors/model_queue_fixture.hpp"
 
 namespace signalbox::test {
 namespace {
 
-struct fixture {
-  fixture() {
-    caf::anon_send(queue, backend);
-    caf::anon_send(queue, leases);
-    caf::anon_send(queue, shard_attached{0, inbox, 0});
-    system.run();
-    demands.clear();
-  }
-
-  ~fixture() {
-    caf::anon_send_exit(queue, caf::exit_reason::kill);
-    system.run();
-  }
-
-  void send(shard_batch batch) {
-    caf::anon_send(queue, std::move(batch));
-    system.run();
-  }
-
-  void submit(std::vector<ticket_id> ids, duration patience = 1h) {
-    shard_batch batch;
-    for (auto id : ids) {
-      scheduling::ticket t;
-      t.id = id;
-      t.deadline = system.now() + patience;
-      batch.tickets.push_back(t);
-    }
-    send(batch);
-  }
-
-  void give_back(std::uint32_t units, std::uint32_t in_use) {
-    shard_batch batch;
-    batch.units_returned = units;
-    batch.in_use = in_use;
-    batch.settled.completed = units;
-    send(batch);
-  }
-
-  void open(std::uint64_t run = 1) {
-    auto endpoint = std::make_shared<backend_endpoint>();
-    endpoint->incarnation = run;
-    caf::anon_send(queue, open_queue{endpoint});
-    system.run();
-  }
-
-  void close(std::uint64_t closing, bool only_if_idle = false) {
-    caf::anon_send(queue, close_queue{closing, only_if_idle});
-    system.run();
-  }
-
-  // As the supervisor does it, for so many shards.
-  void restart_queue(std::size_t shards) {
-    caf::anon_send_exit(queue, caf::exit_reason::kill);
-    queue = spawn_model_queue(*system, {0, &settings, &recorder, shards});
-    caf::anon_send(queue, backend);
-    system.run();
-  }
-
-  std::size_t heard(const std::string& line) {
-    return static_cast<std::size_t>(std::count(log.begin(), log.end(), line));
-  }
-
-  queue_stats stats() {
-    queue_stats result{};
-    caf::scoped_actor self{*system};
-    auto request = self->request(queue, 1s, get_queue_stats{});
-    system.run();
-    request.receive([&result](const queue_stats& s) { result = s; },
-                    [](const caf::error& e) { BOOST_ERROR(caf::to_string(e)); });
-    return result;
-  }
-
-  simulated_system system;
-  config::settings settings = two_models();
-  metrics recorder{settings, 1};
-  journal log;
-  std::vector<scheduling::holder_demand> demands;
-  model_backend_actor backend = fake_backend(*system, log);
-  gpu_lease_actor leases = fake_leases(*system, log, demands);
-  std::shared_ptr<recording_inbox> inbox = std::make_shared<recording_inbox>();
-  model_queue_actor queue = spawn_model_queue(*system, {0, &settings, &recorder});
-};
+using fixture = queue_fixture;
 
 bool has_metric(const metrics& m, const std::string& line) {
   return m.render().find(line + "\n") != std::string::npos;
@@ -108,6 +23,20 @@ BOOST_FIXTURE_TEST_CASE(a_waiting_ticket_asks_for_the_backend_once_a_second, fix
   open();
   system.advance(3s);
   BOOST_TEST(heard("ensure_ready") == 2u);
+}
+
+BOOST_FIXTURE_TEST_CASE(who_would_not_wait_for_a_closed_queue_brings_the_backend, fixture) {
+  system.advance(1s);
+  submit({1}, 0s);
+  BOOST_TEST(only<ticket_refused>(inbox->take()).size() == 1u);
+  BOOST_TEST(heard("ensure_ready") == 1u);
+  BOOST_TEST(log.back() == "activity waiting");
+  system.advance(2s);  // it does not ask again
+  BOOST_TEST(heard("ensure_ready") == 1u);
+  BOOST_TEST(log.back() == "activity");
+  open();
+  submit({2}, 0s);
+  BOOST_TEST(heard("ensure_ready") == 1u);
 }
 
 BOOST_FIXTURE_TEST_CASE(effects_of_one_message_reach_a_shard_in_one_post, fixture) {
@@ -273,17 +202,6 @@ BOOST_FIXTURE_TEST_CASE(another_backend_means_that_the_old_runtime_is_gone, fixt
   BOOST_TEST(std::count(other_log.begin(), other_log.end(), "ensure_ready") == 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_place_counts_the_load_in, fixture) {
-  submit({1, 2});
-  shard_batch query;
-  query.place_queries = {2, 99};
-  send(query);
-  const auto places = only<ticket_placed>(inbox->take());
-  BOOST_REQUIRE_EQUAL(places.size(), 1u);  // an unknown ticket has none
-  BOOST_TEST(places[0].position == 2u);
-  BOOST_TEST(places[0].eta_s == 7.0);  // expected_load_s; no service time is known yet
-}
-
 BOOST_FIXTURE_TEST_CASE(demand_is_told_at_once_when_it_turns_and_seldom_otherwise, fixture) {
   system.advance(1s);
   submit({1});
@@ -311,6 +229,31 @@ BOOST_FIXTURE_TEST_CASE(activity_is_told_when_it_ends, fixture) {
   const auto told = log.size();
   system.advance(10s);
   BOOST_TEST(log.size() == told);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_backend_started_anew_is_told_that_nobody_waits, fixture) {
+  system.advance(1s);
+  BOOST_TEST(log.back() == "activity");
+  journal other_log;
+  const auto other = fake_backend(*system, other_log);
+  caf::anon_send(queue, other);
+  system.run();
+  BOOST_TEST(other_log == (journal{"activity"}), boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_says_nothing_before_it_knows_who_waits, fixture) {
+  log.clear();
+  restart_queue(1);
+  BOOST_TEST(log.empty());
+  shard_batch batch;
+  batch.tickets = {scheduling::ticket{.id = 1}};
+  caf::anon_send(queue, shard_attached{0, inbox, 0});
+  caf::anon_send(queue, batch);
+  system.run();
+  system.advance(1s);
+  BOOST_REQUIRE(log.size() >= 2u);
+  BOOST_TEST(log[0] == "ensure_ready");
+  BOOST_TEST(log[1] == "activity waiting");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_shard_that_has_yet_to_attach_is_not_listened_to, fixture) {

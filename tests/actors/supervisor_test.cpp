@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "persistence/database.hpp"
 #include "tests/actors/support.hpp"
 
 namespace signalbox::test {

@@ -122,7 +122,7 @@ class scripted_driver : public runtimes::runtime_driver {
 
 inline void tell_ready(const scripted_driver::run& r) {
   r.tell(runtime_spawned{r.request.incarnation, 4711});
-  r.tell(runtime_ready{r.request.incarnation, "127.0.0.1", 18000});
+  r.tell(runtime_ready{r.request.incarnation, "gpu-box.lan", "10.0.0.7", 18000});
 }
 
 inline void tell_gone(const scripted_driver::run& r, scheduling::exit_reason reason,
@@ -163,7 +163,6 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
         [&log](const queue_drained& m) { log.push_back(fmt::format("drained {}", m.closing)); },
         [&log](const queue_not_idle& m) { log.push_back(fmt::format("not_idle {}", m.closing)); },
         [](const runtime_event&) {},
-        [](const get_backend_state&) { return backend_status{}; },
         [](const stop_all&) {},
         [](tick) {},
     };
@@ -171,10 +170,11 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
 }
 
 inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
-  return system.spawn([&log]() -> queue_control_actor::behavior_type {
-    return {
+  return system.spawn([&log](queue_control_actor::pointer self) {
+    return queue_control_actor::behavior_type{
         [&log](const open_queue& m) {
-          log.push_back(fmt::format("open {}:{} {} run {}", m.endpoint->host, m.endpoint->port,
+          log.push_back(fmt::format("open {} at {}:{} {} run {}", m.endpoint->host,
+                                    m.endpoint->address, m.endpoint->port,
                                     m.endpoint->upstream_model, m.endpoint->incarnation));
         },
         [&log](const close_queue& m) {
@@ -183,7 +183,12 @@ inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
         [&log](const refuse_waiting& m) {
           log.push_back(fmt::format("refuse {} ({})", to_string(m.why), m.detail));
         },
-        [&log](const load_estimated&) { log.push_back("load_estimated"); },
+        [self, &log](const load_estimated& m) {
+          const auto rest = m.ready_at - self->clock().now();
+          log.push_back(m.ready_at == never ? fmt::format("load of {:g} s", m.expected_load / 1.0s)
+                                            : fmt::format("load of {:g} s, {:g} s left",
+                                                          m.expected_load / 1.0s, rest / 1.0s));
+        },
     };
   });
 }

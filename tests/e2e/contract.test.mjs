@@ -2,6 +2,7 @@
 // reaches the runtime as the client wrote it, without the client's credentials.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import net from 'node:net';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
@@ -26,6 +27,7 @@ describe('the contract', () => {
         models: [
           upstream.model('plain', { aliases: ['other/name'], upstream_model: 'real "name"' }),
           upstream.model('same', { aliases: ['caf\u00e9'] }),
+          upstream.model('named', { endpoint: `http://localhost:${upstream.port}` }),
           simModel('sim'),
         ],
       },
@@ -167,6 +169,25 @@ describe('the contract', () => {
     }
   });
 
+  test('a runtime that is named by its host hears that name', async () => {
+    assert.equal((await gateway.chat('named')).status, 200);
+    assert.match(upstream.last.head, new RegExp(`^host: localhost:${upstream.port}\\r$`, 'im'));
+  });
+
+  test('HEAD is GET without a body', async () => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    for (const path of ['/health/live', '/v1/models', '/v1/models/none']) {
+      const whole = await gateway.send('GET', path, { agent });
+      const head = await gateway.send('HEAD', path, { agent });
+      assert.equal(head.status, whole.status);
+      assert.equal(head.text, '');
+      for (const name of ['content-length', 'content-type']) {
+        assert.equal(head.headers[name], whole.headers[name]);
+      }
+    }
+    agent.destroy();
+  });
+
   test('405 tells what is allowed', async () => {
     for (const method of ['GET', 'PUT', 'DELETE', 'PATCH']) {
       const answer = await gateway.send(method, '/v1/chat/completions');
@@ -234,6 +255,23 @@ describe('the contract', () => {
     assert.ok(guarded >= 8);
   });
 
+  test('every answer is counted once, by route and status', async () => {
+    const count = (model, route, status_class) =>
+      gateway.metric('signalbox_requests_total', { model, route, status_class });
+    const cases = [
+      ['plain', 'chat_completions', '2xx', () => gateway.chat('plain')],
+      ['none', 'chat_completions', '4xx', () => gateway.chat('unheard-of')],
+      ['none', 'models', '2xx', () => gateway.send('GET', '/v1/models')],
+      ['none', 'models', '4xx', () => gateway.send('GET', '/v1/models/unheard-of')],
+      ['none', 'other', '4xx', () => gateway.send('GET', '/unheard-of')],
+    ];
+    for (const [model, route, statusClass, ask] of cases) {
+      const before = await count(model, route, statusClass);
+      await ask();
+      assert.equal(await count(model, route, statusClass) - before, 1, `${route} ${statusClass}`);
+    }
+  });
+
   test('promtool likes the metrics', async () => {
     await gateway.chat('sim');
     const { text, headers } = await gateway.send('GET', '/metrics');
@@ -246,12 +284,33 @@ describe('the contract', () => {
       .filter((line) => !line.startsWith('#')).length;
     await gateway.chat('nobody');
     const before = await series();
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
-    const total = 5_000;
-    const statuses = await Promise.all(Array.from({ length: total },
-      async (_, i) => (await gateway.chat(`model-${i}`, {}, { agent })).status));
-    agent.destroy();
-    assert.ok(statuses.every((status) => status === 404));
+    const total = 100_000, lanes = 4, window = 50; // each lane pipelines so many requests
+    const request = (i) => {
+      const body = JSON.stringify({ model: `model-${i}`, messages: [] });
+      return 'POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\n' +
+        `Authorization: Bearer ${adminKey}\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body}`;
+    };
+    const { hostname, port } = new URL(gateway.base);
+    const lane = (first) => new Promise((resolve, reject) => {
+      const socket = net.connect(Number(port), hostname);
+      let next = first, answered = 0, tail = '';
+      const more = () => {
+        let text = '';
+        for (let n = 0; n < window && next < total; ++n, next += lanes) text += request(next);
+        socket.write(text);
+      };
+      socket.on('connect', more).on('error', reject).on('close', () => reject(new Error('closed')));
+      socket.on('data', (data) => {
+        // A status line may come in two pieces; what is kept is shorter than one.
+        const pieces = (tail + data.toString('latin1')).split('HTTP/1.1 404 ');
+        answered += pieces.length - 1;
+        tail = pieces.at(-1).slice(-12);
+        if (answered === total / lanes) return resolve(socket.removeAllListeners().destroy());
+        if (answered % window === 0) more();
+      });
+    });
+    await Promise.all(Array.from({ length: lanes }, (_, i) => lane(i)));
     assert.equal(await series(), before);
     assert.ok(await gateway.metric('signalbox_requests_total',
       { model: 'none', route: 'chat_completions', status_class: '4xx' }) >= total);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { launchGateway, makeFolder, simModel, startGateway } from './harness/gateway.mjs';
@@ -97,11 +98,40 @@ describe('the life of a gateway', { concurrency: false }, () => {
           folder: shared, config: { models, server: { shutdown_grace_s: 4 } },
         });
         const stream = await openStream(gateway, { max_tokens: 100_000 });
+        const asked = performance.now();
         gateway.child.kill(signal);
         await gateway.stop(6_500); // less than twice the grace
+        assert.ok(performance.now() - asked >= 4_000);
         assert.ok(!(await stream.rest()).blocks.includes('data: [DONE]'));
       });
   }
+
+  test('asked a second time while a stream runs: the grace is over', async () => {
+    const gateway = await startGateway({
+      folder: shared, config: { models, server: { shutdown_grace_s: 100 } },
+    });
+    const stream = await openStream(gateway, { max_tokens: 100_000 });
+    gateway.child.kill('SIGTERM');
+    await waitFor('it drains', () => /shutting down/.test(gateway.log));
+    gateway.child.kill('SIGTERM');
+    await gateway.stop(10_000);
+    assert.ok(!(await stream.rest()).blocks.includes('data: [DONE]'));
+  });
+
+  test('asked to stop while it makes its database, and while it waits for another', async () => {
+    const folder = makeFolder();
+    const making = launchGateway({ folder, config: { models } });
+    await waitFor('initdb runs', () => existsSync(path.join(folder, 'data/postgres.new')));
+    await making.stop(5_000);
+    assert.equal(making.base, undefined);
+
+    const waiting = launchGateway({
+      folder: shared, config: { models, database: { url: 'postgresql://127.0.0.1:1/none' } },
+    });
+    await waitFor('it waits', () => /database: not there yet/.test(waiting.log), 20_000);
+    await waiting.stop(10_000);
+    assert.equal(waiting.base, undefined);
+  });
 
   test('asked to stop while a model loads', async () => {
     const gateway = await startGateway({

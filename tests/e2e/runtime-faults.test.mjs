@@ -177,6 +177,32 @@ describe('runtimes that misbehave', () => {
     await idle('scripted');
   });
 
+  test('a stream without a length that ends before its last event is broken', async () => {
+    upstream.answer = () => {
+      setImmediate(() => [...upstream.sockets].at(-1).end(streamHead + event('one')));
+      return null;
+    };
+    const events = dataOf((await (await gateway.openChat('scripted')).rest()).blocks);
+    assert.equal(events.length, 2);
+    assert.equal(events[1].error.code, 'upstream_failed');
+    await idle('scripted');
+  });
+
+  test('a request that kills its runtime slowly is not sent twice', async () => {
+    upstream.answer = () => plainAnswer();
+    await gateway.chat('scripted'); // so that there is a connection to be used again
+    const before = upstream.requests.length;
+    upstream.answer = () => {
+      setTimeout(() => [...upstream.sockets].at(-1).destroy(), 1_200);
+      return null;
+    };
+    const answer = await gateway.chat('scripted');
+    assert.equal(answer.status, 502);
+    assert.equal(upstream.requests.length, before + 1);
+    upstream.answer = () => plainAnswer();
+    await idle('scripted');
+  });
+
   for (const end of ['\n', '\r\n']) {
     test(`events in single bytes, lines ending in ${JSON.stringify(end)}`, async () => {
       const text = `: hello\n\n${event('one')}event: x\nid: 7\n${event('t\u00e4o')}${usage}` +

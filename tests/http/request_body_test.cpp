@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "http/json_text.hpp"
+
 using namespace signalbox::http;
 
 namespace {
@@ -84,6 +86,28 @@ BOOST_AUTO_TEST_CASE(stream_options_keep_their_other_fields) {
   BOOST_TEST(!facts.usage_wanted);
   const auto options = nlohmann::json::parse(edited(body, facts.usage_edit))["stream_options"];
   BOOST_TEST(options == (nlohmann::json{{"include_usage", true}, {"a", {1}}}));
+}
+
+BOOST_AUTO_TEST_CASE(stream_options_are_bounded_and_checked) {
+  const auto with = [](const std::string& options) {
+    return R"({"model":"a","stream":true,"stream_options":)" + options + "}";
+  };
+  // As deep as it is long: a writer that recurses over it would run out of stack.
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  BOOST_TEST(problem_of(with(R"({"x":)" + deep + "}")) ==
+             "stream_options must have at most 4096 bytes.");
+  BOOST_TEST(problem_of(with("[]")) == "stream_options must be an object.");
+  BOOST_TEST(problem_of(with(R"({"include_usage":1})")) ==
+             "stream_options.include_usage must be true or false.");
+  BOOST_TEST(facts_of(with("null")).usage_edit.size() == 1u);
+  BOOST_TEST(facts_of(with(R"({"include_usage":null})")).usage_edit.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(json_is_put_on_one_line_or_is_none) {
+  BOOST_TEST(json_on_one_line("{\n  \"a\": [1, \"x\\ny\"]\n}\n") == R"({"a":[1,"x\ny"]})");
+  for (const auto* text : {"", "<html>", "1", "{\"a\":", "{} {}"}) {
+    BOOST_TEST(json_on_one_line(text) == "", text);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_asks_for_usage_is_left_alone) {

@@ -23,7 +23,7 @@ std::optional<header_problem> read(const fields& list, request_headers& out) {
   return read_headers(kept, {1000, 10}, true, out);
 }
 
-std::string problem_of(const fields& list) {
+std::string refusal_of(const fields& list) {
   request_headers out;
   const auto problem = read(list, out);
   return problem ? problem->message : "";
@@ -52,27 +52,41 @@ BOOST_AUTO_TEST_CASE(credentials_framing_and_nominated_fields_stay_here) {
   BOOST_TEST(out.api_key == "k");
 }
 
+BOOST_AUTO_TEST_CASE(every_connection_field_nominates) {
+  request_headers out;
+  const auto problem = read({{"Host", "x"},
+                             {"Connection", "x-one"},
+                             {"Connection", "X-Two , close"},
+                             {"Connection", "close"},
+                             {"X-One", "1"},
+                             {"x-two", "2"},
+                             {"X-Three", "3"}},
+                            out);
+  BOOST_TEST(!problem.has_value());
+  BOOST_TEST(out.forwarded == "X-Three: 3\r\n");
+}
+
 BOOST_AUTO_TEST_CASE(what_two_readers_could_read_differently_is_refused) {
   const std::pair<std::string, std::string> host{"Host", "x"};
-  BOOST_TEST(problem_of({}) == "A request has exactly one Host header.");
-  BOOST_TEST(problem_of({host, host}) == "A request has exactly one Host header.");
-  BOOST_TEST(problem_of({host, {"Transfer-Encoding", "gzip, chunked"}}) ==
+  BOOST_TEST(refusal_of({}) == "A request has exactly one Host header.");
+  BOOST_TEST(refusal_of({host, host}) == "A request has exactly one Host header.");
+  BOOST_TEST(refusal_of({host, {"Transfer-Encoding", "gzip, chunked"}}) ==
              "Only the transfer encoding 'chunked' is understood.");
-  BOOST_TEST(problem_of({host, {"Transfer-Encoding", "Chunked"}}).empty());
-  BOOST_TEST(problem_of({host, {"Authorization", "a"}, {"authorization", "b"}}) ==
+  BOOST_TEST(refusal_of({host, {"Transfer-Encoding", "Chunked"}}).empty());
+  BOOST_TEST(refusal_of({host, {"Authorization", "a"}, {"authorization", "b"}}) ==
              "The header authorization came twice.");
-  BOOST_TEST(problem_of({host, {"X-A", "b\r\n c"}}) ==
+  BOOST_TEST(refusal_of({host, {"X-A", "b\r\n c"}}) ==
              "A header holds a character that does not belong there.");
   for (const auto* name : {"Transfer-Encoding ", "Authorization\t", "Content-Length ", "", "X A"}) {
-    BOOST_TEST(!problem_of({host, {name, "b"}}).empty(), name);
+    BOOST_TEST(!refusal_of({host, {name, "b"}}).empty(), name);
   }
-  BOOST_TEST(problem_of({host, {"X-A", "tab\tis fine"}}).empty());
+  BOOST_TEST(refusal_of({host, {"X-A", "tab\tis fine"}}).empty());
 }
 
 BOOST_AUTO_TEST_CASE(too_many_or_too_large_is_refused) {
   fields many(11, {"X-A", "b"});
-  BOOST_TEST(!problem_of(many).empty());
-  BOOST_TEST(!problem_of({{"Host", "x"}, {"X-A", std::string(1001, 'a')}}).empty());
+  BOOST_TEST(!refusal_of(many).empty());
+  BOOST_TEST(!refusal_of({{"Host", "x"}, {"X-A", std::string(1001, 'a')}}).empty());
 }
 
 BOOST_AUTO_TEST_CASE(request_ids_are_taken_over_when_sane) {

@@ -18,8 +18,9 @@ const std::string done = "data: [DONE]\n\n";
 
 std::string pass(sse_filter& filter, const std::string& text, std::size_t part) {
   std::string out;
-  for (std::size_t at = 0; at < text.size(); at += part) out += filter.feed(text.substr(at, part));
-  return out + filter.finish();
+  for (std::size_t at = 0; at < text.size(); at += part) filter.feed(text.substr(at, part), out);
+  filter.finish(out);
+  return out;
 }
 
 }  // namespace
@@ -58,21 +59,33 @@ BOOST_AUTO_TEST_CASE(usage_in_the_finish_chunk_is_counted_and_passes) {
 
 BOOST_AUTO_TEST_CASE(a_cut_off_event_comes_out_at_the_end) {
   sse_filter filter(false);
-  BOOST_TEST(filter.feed(first + "data: {\"cho") == first);
-  BOOST_TEST(filter.finish() == "data: {\"cho");
+  std::string out;
+  filter.feed(first + "data: {\"cho", out);
+  BOOST_TEST(out == first);
+  filter.finish(out);
+  BOOST_TEST(out == first + "data: {\"cho");
+}
+
+BOOST_AUTO_TEST_CASE(a_last_event_without_its_empty_line_counts) {
+  sse_filter filter(false);
+  BOOST_TEST(pass(filter, first + usage_chunk.substr(0, usage_chunk.size() - 2), 1000) == first);
+  BOOST_REQUIRE(filter.usage().has_value());
+  BOOST_TEST(filter.usage()->prompt == 7u);
 }
 
 BOOST_AUTO_TEST_CASE(an_endless_event_is_not_kept_in_memory) {
   sse_filter filter(false);
   const std::string part(100'000, 'x');
-  std::string sent = "data: ", out = filter.feed(sent);
+  std::string sent = "data: ", out;
+  filter.feed(sent, out);
   for (int i = 0; i < 50; ++i) {
-    out += filter.feed(part);
+    filter.feed(part, out);
     sent += part;
     BOOST_TEST(sent.size() - out.size() <= sse_filter::max_event_bytes + part.size());
   }
-  out += filter.feed("\n\n" + first);
-  BOOST_TEST((out + filter.finish() == sent + "\n\n" + first));
+  filter.feed("\n\n" + first, out);
+  filter.finish(out);
+  BOOST_TEST((out == sent + "\n\n" + first));
 }
 
 BOOST_AUTO_TEST_CASE(garbage_passes_unread) {

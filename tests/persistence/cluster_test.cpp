@@ -123,6 +123,18 @@ BOOST_AUTO_TEST_CASE(owner_killed_and_started_again_at_once) {
   BOOST_TEST(crashes_in(cluster) == 3);
 }
 
+BOOST_AUTO_TEST_CASE(a_start_that_is_interrupted_leaves_nothing_in_the_way) {
+  temporary_folder folder;
+  const auto at_once = [] { return true; };
+  BOOST_CHECK_THROW(private_cluster(folder.path(), at_once), start_interrupted);  // initdb
+  BOOST_TEST(!fs::exists(folder.path() / "postgres/PG_VERSION"));
+  { private_cluster cluster(folder.path()); }
+  BOOST_CHECK_THROW(private_cluster(folder.path(), at_once), start_interrupted);  // postgres
+  private_cluster cluster(folder.path());
+  database db(cluster.url(), 1);
+  BOOST_TEST(query(db, "SELECT 1") == "1");
+}
+
 // Without its gateway the server must end by itself, not only when the next gateway comes.
 BOOST_AUTO_TEST_CASE(server_dies_with_its_owner) {
   temporary_folder folder;

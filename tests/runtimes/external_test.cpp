@@ -2,6 +2,9 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <optional>
+
+#include "runtimes/http_probe.hpp"
 #include "tests/runtimes/support.hpp"
 
 using namespace signalbox;
@@ -34,14 +37,50 @@ struct outside_server {
   event_log events;
   std::unique_ptr<runtime_handle> handle;
 
-  explicit outside_server(std::uint16_t port) {
-    config::model_options model = sim_model(programs);
+  explicit outside_server(std::uint16_t port, const std::string& address = "127.0.0.1") {
+    config::model_options model = sim_model(programs, {"--host", address});
     model.command[2] = std::to_string(port);
     model.health_path = "/health";
     handle = driver->start(model, request_of(1), events.callback());
     events.wait_for<runtime_spawned>();
   }
 };
+
+// Listens, and has room for nobody: who connects gets no answer, as from a machine that vanished.
+class unreachable_server {
+ public:
+  unreachable_server() : acceptor_(io_), filler_(io_) {
+    const boost::asio::ip::tcp::endpoint any(boost::asio::ip::address_v4::loopback(), 0);
+    acceptor_.open(any.protocol());
+    acceptor_.bind(any);
+    acceptor_.listen(0);
+    filler_.connect(acceptor_.local_endpoint());
+  }
+
+  std::uint16_t port() { return acceptor_.local_endpoint().port(); }
+
+ private:
+  boost::asio::io_context io_;
+  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::ip::tcp::socket filler_;
+};
+
+probe_result probe_once(const probe_target& target, duration timeout) {
+  boost::asio::io_context io;
+  std::optional<probe_result> result;
+  probe_http(io, target, timeout, [&](const probe_result& r) { result = r; });
+  io.run();
+  return result.value();
+}
+
+bool has_ipv6() {
+  boost::asio::io_context io;
+  boost::system::error_code error;
+  boost::asio::ip::tcp::acceptor acceptor(io);
+  acceptor.open(boost::asio::ip::tcp::v6(), error);
+  if (!error) acceptor.bind({boost::asio::ip::address_v6::loopback(), 0}, error);
+  return !error;
+}
 
 }  // namespace
 
@@ -52,11 +91,14 @@ BOOST_AUTO_TEST_CASE(up_down_up) {
   const auto run = driver->start(external_model(port), request_of(1), first.callback());
   {
     const outside_server server(port);  // comes after the driver began to look for it
-    BOOST_TEST(first.wait_for<runtime_ready>().port == port);
+    const auto ready = first.wait_for<runtime_ready>();
+    BOOST_TEST(ready.port == port);
+    BOOST_TEST(ready.host == "localhost");
+    BOOST_TEST(ready.address == "127.0.0.1");
   }
   const auto exited = first.wait_for<runtime_exited>();
   BOOST_TEST((exited.reason == exit_reason::crashed));
-  BOOST_TEST(exited.detail == "endpoint went away");
+  BOOST_TEST(exited.detail == "endpoint went away: Connection refused");
   first.wait_for<runtime_released>();
   BOOST_TEST(first.order() == "ready exited released");
 
@@ -100,4 +142,48 @@ BOOST_AUTO_TEST_CASE(an_endpoint_that_is_none) {
   const auto run = driver->start(model, request_of(1), events.callback());
   events.wait_for<runtime_released>();
   BOOST_TEST((events.wait_for<runtime_exited>().reason == exit_reason::start_failed));
+}
+
+BOOST_AUTO_TEST_CASE(a_machine_that_vanished_is_not_a_slow_one) {
+  unreachable_server vanished;
+  const auto result = probe_once({.host = "127.0.0.1", .port = vanished.port(), .path = "/"}, 50ms);
+  BOOST_TEST((result.outcome == probe_outcome::failed));
+  BOOST_TEST(result.address == "");
+
+  boost::asio::io_context io;
+  boost::asio::ip::tcp::acceptor slow(io, {boost::asio::ip::address_v4::loopback(), 0});
+  const auto port = slow.local_endpoint().port();
+  const auto busy = probe_once({.host = "localhost", .port = port, .path = "/"}, 50ms);
+  BOOST_TEST((busy.outcome == probe_outcome::timed_out));
+  BOOST_TEST(busy.address == "127.0.0.1");
+}
+
+BOOST_AUTO_TEST_CASE(a_probe_goes_to_the_address_it_is_given) {
+  const auto port = unused_port();
+  const outside_server server(port);
+  const probe_target target{
+      .host = "name.invalid", .port = port, .path = "/health", .address = "127.0.0.1"};
+  probe_result result;
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  do {
+    result = probe_once(target, 1s);
+  } while (result.outcome != probe_outcome::ok && std::chrono::steady_clock::now() < deadline);
+  BOOST_TEST((result.outcome == probe_outcome::ok));
+}
+
+BOOST_AUTO_TEST_CASE(an_ipv6_host_is_named_in_brackets) {
+  if (!has_ipv6()) {
+    BOOST_TEST_MESSAGE("no IPv6 here");
+    return;
+  }
+  const auto port = unused_port();
+  const outside_server server(port, "::1");
+  const auto driver = make_driver(programs);
+  auto model = external_model(port);
+  model.endpoint = "http://[::1]:" + std::to_string(port);
+  event_log events;
+  const auto run = driver->start(model, request_of(1), events.callback());
+  const auto ready = events.wait_for<runtime_ready>();
+  BOOST_TEST(ready.host == "[::1]");
+  BOOST_TEST(ready.address == "::1");
 }

@@ -61,16 +61,21 @@ class victim {
     waitpid(pid_, nullptr, 0);
   }
 
-  // Its guard has no time to notice: of the tree, what is not bound to the guard's life is left.
+  // Its guard has no time to notice. Of the tree, what is not bound to the guard's life is left:
+  // the runtime's own child.
   void kill_with_guard() {
     const auto all = tree();
     const auto guard = std::find_if(all.begin(), all.end(),
                                     [&](const auto& p) { return parent_of(p.pid()) == pid_; });
     BOOST_REQUIRE(guard != all.end());
+    const auto runtime = std::find_if(
+        all.begin(), all.end(), [&](const auto& p) { return parent_of(p.pid()) == guard->pid(); });
+    BOOST_REQUIRE(runtime != all.end());
     ::kill(guard->pid(), SIGSTOP);
     kill();
     ::kill(guard->pid(), SIGKILL);
     BOOST_REQUIRE(guard->wait_until_gone());
+    BOOST_REQUIRE(runtime->wait_until_gone());
   }
 
  private:

@@ -115,8 +115,12 @@ BOOST_AUTO_TEST_CASE(environment_is_small_and_can_be_overruled) {
   BOOST_TEST(count("LANG=C.UTF-8") == 1);
   BOOST_TEST(count("EXTRA=a=b") == 1);
   BOOST_TEST(count("CUDA_VISIBLE_DEVICES=3") == 1);
+  BOOST_TEST(count("CUDA_DEVICE_ORDER=PCI_BUS_ID") == 1);
   BOOST_TEST(count("SIGNALBOX_RUN=id") == 1);
-  BOOST_TEST(entries.size() <= 6u);  // and PATH, HOME
+  BOOST_TEST(entries.size() <= 7u);  // and PATH, HOME
+  request.needs_gpu = false;
+  const auto without = make_environment(model, request, "id");
+  BOOST_TEST(std::count(without.begin(), without.end(), "CUDA_VISIBLE_DEVICES=") == 1);
 }
 
 BOOST_AUTO_TEST_CASE(programs_are_found_beside_us_and_in_the_path) {

@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 namespace signalbox::runtimes::testing {
@@ -23,7 +22,9 @@ namespace http = beast::http;
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << file.rdbuf();  // an iterator would throw when the process ends meanwhile
+  return text.str();
 }
 
 template <typename Visit>

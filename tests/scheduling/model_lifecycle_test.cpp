@@ -83,7 +83,8 @@ BOOST_AUTO_TEST_CASE(without_a_lease_it_starts_at_once) {
 BOOST_AUTO_TEST_CASE(the_load_estimate_follows_what_is_measured) {
   auto life = starting();
   life.runtime_ready(1, t0 + 20s);
-  life.yield(1, yield_how::kill, t0);
+  life.yield(1, t0);
+  life.queue_drained(t0);
   life.runtime_exited(1, exit_reason::crashed, t0);
   life.runtime_released(1, t0);
   life.ensure_ready(t0);
@@ -102,7 +103,7 @@ BOOST_AUTO_TEST_CASE(events_of_an_older_incarnation_are_ignored) {
 
 BOOST_AUTO_TEST_CASE(yield_drains_then_stops_then_releases) {
   auto life = ready();
-  BOOST_CHECK((are<close_queue>(life.yield(1, yield_how::drain, t0))));
+  BOOST_CHECK((are<close_queue>(life.yield(1, t0))));
   BOOST_CHECK_EQUAL(life.state(), state::draining);
   auto stop = life.queue_drained(t0 + 1s);
   BOOST_CHECK((are<stop_runtime>(stop)));
@@ -118,44 +119,29 @@ BOOST_AUTO_TEST_CASE(yield_drains_then_stops_then_releases) {
 
 BOOST_AUTO_TEST_CASE(an_older_token_asks_for_nothing) {
   auto life = ready();
-  life.yield(1, yield_how::kill, t0);
+  life.yield(1, t0);
+  life.queue_drained(t0);
   life.ensure_ready(t0);
   life.runtime_released(1, t0);
   life.lease_granted(5, 0, t0);
   life.runtime_ready(2, t0);
-  BOOST_CHECK(life.yield(1, yield_how::kill, t0).empty());
-  BOOST_CHECK(life.yield(0, yield_how::kill, t0).empty());
+  BOOST_CHECK(life.yield(1, t0).empty());
+  BOOST_CHECK(life.yield(0, t0).empty());
   BOOST_CHECK_EQUAL(life.state(), state::ready);
 }
 
 BOOST_AUTO_TEST_CASE(a_drain_that_takes_too_long_is_cut_off) {
   auto life = ready();
-  life.yield(1, yield_how::drain, t0);
+  life.yield(1, t0);
   BOOST_CHECK(life.next_deadline() == t0 + 60s);
   BOOST_CHECK(life.advance(t0 + 59s).empty());
   BOOST_CHECK((are<stop_runtime>(life.advance(t0 + 60s))));
   BOOST_CHECK(life.next_deadline() == never);
 }
 
-BOOST_AUTO_TEST_CASE(kill_stops_at_once_in_every_state_with_a_runtime) {
-  auto is_killed = [](model_lifecycle life) {
-    auto stops = all<stop_runtime>(life.yield(1, yield_how::kill, t0));
-    return stops.size() == 1 && stops[0].grace == 0s && life.state() == state::stopping;
-  };
-  auto draining = ready();
-  draining.yield(1, yield_how::drain, t0);
-  auto stopping = draining;
-  stopping.queue_drained(t0);
-  BOOST_CHECK(is_killed(starting()));
-  BOOST_CHECK(is_killed(ready()));
-  BOOST_CHECK(is_killed(draining));
-  BOOST_CHECK(is_killed(stopping));
-  BOOST_CHECK_EQUAL(count<close_queue>(ready().yield(1, yield_how::kill, t0)), 1u);
-}
-
 BOOST_AUTO_TEST_CASE(a_yield_aborts_a_load_and_asks_again) {
   auto life = starting();
-  auto stop = life.yield(1, yield_how::drain, t0);
+  auto stop = life.yield(1, t0);
   BOOST_CHECK((are<stop_runtime>(stop)));
   BOOST_CHECK(all<stop_runtime>(stop)[0].grace == 0s);
   BOOST_CHECK(life.runtime_ready(1, t0).empty());  // it was faster than the signal
@@ -167,7 +153,7 @@ BOOST_AUTO_TEST_CASE(a_yield_aborts_a_load_and_asks_again) {
 
 BOOST_AUTO_TEST_CASE(who_waits_meanwhile_is_served_after_the_release) {
   auto life = ready();
-  life.yield(1, yield_how::drain, t0);
+  life.yield(1, t0);
   life.ensure_ready(t0);
   life.queue_drained(t0);
   life.runtime_exited(1, exit_reason::asked, t0);
@@ -177,21 +163,9 @@ BOOST_AUTO_TEST_CASE(who_waits_meanwhile_is_served_after_the_release) {
 BOOST_AUTO_TEST_CASE(a_late_word_that_somebody_waits_does_not_outlive_being_ready) {
   auto life = ready();
   life.ensure_ready(t0);
-  life.yield(1, yield_how::drain, t0);
+  life.yield(1, t0);
   life.queue_drained(t0);
   BOOST_CHECK((are<record_exit, release_lease>(life.runtime_released(1, t0))));
-}
-
-BOOST_AUTO_TEST_CASE(nobody_waits_any_more_withdraws_the_request) {
-  model_lifecycle life(defaults);
-  life.ensure_ready(t0);
-  life.activity(t0, true, t0);
-  BOOST_CHECK((are<withdraw_acquire>(life.activity(t0, false, t0))));
-  BOOST_CHECK_EQUAL(life.state(), state::stopped);
-  // The grant crossed the withdrawal.
-  auto release = all<release_lease>(life.lease_granted(4, 0, t0));
-  BOOST_REQUIRE_EQUAL(release.size(), 1u);
-  BOOST_CHECK_EQUAL(release[0].token, 4u);
 }
 
 BOOST_AUTO_TEST_CASE(a_lease_that_will_never_fit_refuses_who_waits) {
@@ -299,7 +273,7 @@ BOOST_AUTO_TEST_CASE(after_a_crash_nobody_waits_nothing_restarts) {
 
 BOOST_AUTO_TEST_CASE(a_crash_while_draining_is_a_crash) {
   auto life = ready();
-  life.yield(1, yield_how::drain, t0);
+  life.yield(1, t0);
   auto exit = all<record_exit>(life.runtime_exited(1, exit_reason::crashed, t0));
   BOOST_REQUIRE_EQUAL(exit.size(), 1u);
   BOOST_CHECK(exit[0].is_crash);

@@ -36,7 +36,7 @@ void gateway::stop_all() {
 bool gateway::everything_ended() const {
   return std::all_of(models_.begin(), models_.end(), [](const served_model& m) {
     return std::all_of(m.counters.begin(), m.counters.end(), [](const counter& c) {
-      return c.waiting.empty() && c.in_use.empty() && c.next.empty();
+      return c.waiting.empty() && c.in_use.empty() && is_empty(c.next);
     });
   });
 }

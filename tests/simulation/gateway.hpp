@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/messages.hpp"
 #include "scheduling/admission.hpp"
 #include "scheduling/lease_arbiter.hpp"
 #include "scheduling/model_lifecycle.hpp"
@@ -69,20 +70,15 @@ class gateway {
     time_point since;
     std::uint64_t incarnation;
   };
-  struct batch {
-    std::uint32_t returned = 0, ended = 0;
-    duration service{};
-    std::vector<ticket_id> cancelled;
-    std::vector<core::ticket> tickets;
-    bool empty() const {
-      return returned == 0 && ended == 0 && cancelled.empty() && tickets.empty();
-    }
-  };
+  static bool is_empty(const shard_batch& b) {
+    return b.units_returned == 0 && b.settled.total() == 0 && b.cancelled.empty() &&
+           b.tickets.empty();
+  }
   // One shard's side of one queue.
   struct counter {
     std::uint32_t credits = 0;
     bool stocked = false;
-    batch next;
+    shard_batch next;
     bool flush_due = false;
     std::uint32_t units_to_queue = 0, units_to_shard = 0;  // inside messages
     std::set<ticket_id> waiting;
@@ -93,6 +89,8 @@ class gateway {
     std::uint32_t gpu;
     bool is_ready = false, has_exited = false, is_stopping = false;
   };
+  // Idle credits are waited for a little longer than the client wants to.
+  static constexpr duration recall_limit = std::chrono::milliseconds(51);
   struct waiting_ticket {
     time_point since, deadline;
   };
@@ -106,6 +104,7 @@ class gateway {
     std::uint64_t queue_incarnation = 0;  // the endpoint that the queue hands out
     time_point refusing_until{};
     refusal refusing_why{};
+    bool is_closing = false;  // and nobody was told yet that it is drained
     bool told_waiting = false;
     std::uint32_t told_demand_waiting = 0, told_demand_in_use = 0;
     time_point queue_timer = never, life_timer = never;
@@ -125,7 +124,7 @@ class gateway {
   void end_request(std::size_t s, std::size_t m, std::uint64_t id);
   void permit_arrives(std::size_t s, std::size_t m, ticket_id id, std::uint64_t incarnation);
   // gateway_queue.cpp
-  void batch_arrives(std::size_t s, std::size_t m, const batch& b, std::uint32_t in_use);
+  void batch_arrives(std::size_t m, const shard_batch& b);
   void carry_out(std::size_t m, const core::admission_effects& effects);
   void after_queue_event(std::size_t m);
   void close_queue(std::size_t m, bool only_if_idle);

@@ -35,6 +35,7 @@ void gateway::carry_out(std::size_t m, const core::lifecycle_effects& effects) {
             [&](const core::open_queue&) {
               to_queue([this, m, i = models_[m].life.incarnation()] {
                 models_[m].queue_incarnation = i;
+                models_[m].is_closing = false;
                 models_[m].refusing_until = w_.now();
                 carry_out(m, models_[m].queue.open(w_.now()));
                 after_queue_event(m);
@@ -88,7 +89,7 @@ void gateway::carry_out(const core::arbiter_effects& effects) {
                             w_.require(victim.policy != core::residency_policy::pinned,
                                        "a pinned model is no victim", a.holder);
                             to_backend(arbiter, a.holder, [this, a](auto& life) {
-                              return life.yield(a.token, a.how, w_.now());
+                              return life.yield(a.token, w_.now());
                             });
                           }},
                effect);

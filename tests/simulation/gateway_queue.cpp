@@ -1,32 +1,31 @@
 // The actor around admission: one for each model.
 #include "tests/simulation/gateway.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include "actors/apply_batch.hpp"
 
 namespace signalbox::simulation {
 
 using namespace std::chrono_literals;
 
-void gateway::batch_arrives(std::size_t s, std::size_t m, const batch& b, std::uint32_t in_use) {
+void gateway::batch_arrives(std::size_t m, const shard_batch& b) {
   auto& q = models_[m].queue;
-  auto shard = static_cast<shard_id>(s);
-  if (b.returned > 0) carry_out(m, q.give_back(shard, b.returned, w_.now()));
-  q.report(shard, in_use, b.ended, b.service, w_.now());
+  auto& waiting = models_[m].waiting;
+  if (waiting.empty() && !b.tickets.empty()) models_[m].hungry_since = w_.now();
+  for (const auto& t : b.tickets) waiting.emplace(t.id, waiting_ticket{w_.now(), t.deadline});
   for (auto id : b.cancelled) {
-    bool waits = q.place(id, w_.now()).has_value();
-    carry_out(m, q.cancel(id, w_.now()));
-    if (waits) end_ticket(m, id, false);
+    if (waiting.contains(id)) end_ticket(m, id, false);
   }
+  apply_batch(b, q, w_.now(), [this, m](const auto& effects) { carry_out(m, effects); });
   for (const auto& t : b.tickets) {
-    if (models_[m].waiting.empty()) models_[m].hungry_since = w_.now();
-    models_[m].waiting.emplace(t.id, waiting_ticket{w_.now(), t.deadline});
-    carry_out(m, q.submit(t, w_.now()));
     if (q.place(t.id, w_.now())) {
       w_.require(q.submit(t, w_.now()).empty(), "a ticket that waits is known", m);
     }
-    if (w_.now() < models_[m].refusing_until) {
-      carry_out(m, q.refuse_all(models_[m].refusing_why, 1s, w_.now()));
-    }
+  }
+  if (!b.tickets.empty() && w_.now() < models_[m].refusing_until) {
+    carry_out(m, q.refuse_all(models_[m].refusing_why, 1s, w_.now()));
   }
   if (!b.tickets.empty() && !q.is_open() && q.waiting() > 0) {
     w_.send(queue_of(m), backend_of(m),
@@ -40,7 +39,8 @@ void gateway::end_ticket(std::size_t m, ticket_id id, bool is_served) {
   auto found = waiting.find(id);
   w_.require(found != waiting.end(), "a ticket ends exactly once", m, id & 0xffffffff);
   w_.require(w_.now() >= found->second.since, "no ticket ends before it came");
-  w_.require(!is_served || w_.now() < found->second.deadline, "no grant past the deadline", m);
+  const auto last = std::max(found->second.deadline, found->second.since + recall_limit);
+  w_.require(!is_served || w_.now() < last, "no grant past the deadline", m);
   waiting.erase(found);
   if (is_served) models_[m].hungry_since = w_.now();
   ++ended_;
@@ -85,14 +85,9 @@ void gateway::carry_out(std::size_t m, const core::admission_effects& effects) {
                      w_.send(queue_of(m), shard_of(r.shard), [this, m, r] {
                        auto& c = models_[m].counters[r.shard];
                        c.stocked = false;
-                       c.next.returned += std::exchange(c.credits, 0);
+                       c.next.units_returned += std::exchange(c.credits, 0);
                        flush_later(r.shard, m);
                      });
-                   },
-                   [&](const core::drained&) {
-                     w_.require(q.queue.held() == 0, "drained only when nothing is out", m);
-                     to_backend(queue_of(m), m,
-                                [this](auto& life) { return life.queue_drained(w_.now()); });
                    }},
         effect);
   }
@@ -101,6 +96,10 @@ void gateway::carry_out(std::size_t m, const core::admission_effects& effects) {
 // What the queue actor does after each of its events: tell others what changed, arm its timer.
 void gateway::after_queue_event(std::size_t m) {
   auto& q = models_[m];
+  if (q.is_closing && q.queue.held() == 0) {
+    q.is_closing = false;
+    to_backend(queue_of(m), m, [this](auto& life) { return life.queue_drained(w_.now()); });
+  }
   bool waiting = q.queue.waiting() > 0;
   if (waiting != q.told_waiting) {
     q.told_waiting = waiting;
@@ -146,6 +145,7 @@ void gateway::close_queue(std::size_t m, bool only_if_idle) {
     return;
   }
   carry_out(m, q.close(w_.now()));
+  models_[m].is_closing = true;
   if (q.waiting() > 0) {
     to_backend(queue_of(m), m, [this](auto& life) { return life.ensure_ready(w_.now()); });
   }

@@ -20,11 +20,11 @@ void gateway::check_units(std::size_t m) {
   bool is_quiet = true;
   for (std::size_t s = 0; s < setup_.shards; ++s) {
     const auto& c = model.counters[s];
-    out += c.credits + c.next.returned + c.units_to_queue + c.units_to_shard;
+    out += c.credits + c.next.units_returned + c.units_to_queue + c.units_to_shard;
     in_use += static_cast<std::uint32_t>(c.in_use.size());
     for (const auto& [id, r] : c.in_use) ++in_flight[r.incarnation];
-    is_quiet =
-        is_quiet && c.next.empty() && !c.flush_due && w_.in_transit(shard_of(s), queue_of(m)) == 0;
+    is_quiet = is_quiet && is_empty(c.next) && !c.flush_due &&
+               w_.in_transit(shard_of(s), queue_of(m)) == 0;
   }
   auto most = model.setup.limits.max_concurrent;
   w_.require(model.queue.held() == out + in_use, "units are conserved", model.queue.held(),
@@ -42,9 +42,10 @@ void gateway::check_waiting(std::size_t m) {
   w_.require(model.queue.waiting() == model.waiting.size(), "the queue forgets no ticket", m);
   auto first = never;
   for (const auto& [id, t] : model.waiting) {
-    first = std::min(first, t.deadline);
-    w_.require(t.deadline > w_.now() || model.queue_timer <= w_.now(),
-               "nothing waits past its deadline", m);
+    const auto last = std::max(t.deadline, t.since + recall_limit);
+    first = std::min(first, last);
+    w_.require(last > w_.now() || model.queue_timer <= w_.now(), "nothing waits past its deadline",
+               m);
   }
   w_.require(model.waiting.empty() || w_.now() - model.hungry_since <= setup_.longest_wait,
              "no model starves", m);

@@ -19,7 +19,7 @@ void gateway::client_arrives(std::size_t m) {
                  .shard = static_cast<shard_id>(s),
                  .work = w_.chance(0.9) ? work_class::realtime : work_class::batch,
                  .level = static_cast<priority>(w_.below(priority_count))};
-  if (w_.chance(0.3)) t.deadline = w_.now() + w_.between(0ms, 20s);
+  if (w_.chance(0.3)) t.deadline = w_.now() + (w_.chance(0.2) ? 0ms : w_.between(0ms, 20s));
   ++submitted_;
   c.waiting.insert(t.id);
   c.next.tickets.push_back(t);
@@ -43,13 +43,14 @@ void gateway::flush_later(std::size_t s, std::size_t m) {
 void gateway::flush(std::size_t s, std::size_t m) {
   auto& c = models_[m].counters[s];
   c.flush_due = false;
-  if (c.next.empty()) return;
+  if (is_empty(c.next)) return;
   auto b = std::exchange(c.next, {});
-  c.units_to_queue += b.returned;
-  auto in_use = static_cast<std::uint32_t>(c.in_use.size());
-  w_.send(shard_of(s), queue_of(m), [this, s, m, in_use, b = std::move(b)] {
-    models_[m].counters[s].units_to_queue -= b.returned;
-    batch_arrives(s, m, b, in_use);
+  b.shard = static_cast<shard_id>(s);
+  b.in_use = static_cast<std::uint32_t>(c.in_use.size());
+  c.units_to_queue += b.units_returned;
+  w_.send(shard_of(s), queue_of(m), [this, s, m, b = std::move(b)] {
+    models_[m].counters[s].units_to_queue -= b.units_returned;
+    batch_arrives(m, b);
   });
 }
 
@@ -66,13 +67,13 @@ void gateway::end_request(std::size_t s, std::size_t m, std::uint64_t id) {
   auto& c = models_[m].counters[s];
   auto found = c.in_use.find(id);
   if (found == c.in_use.end()) return;  // its runtime died
-  ++c.next.ended;
-  c.next.service += w_.now() - found->second.since;
+  ++c.next.settled.completed;
+  c.next.settled.service += w_.now() - found->second.since;
   c.in_use.erase(found);
   if (c.stocked) {
     ++c.credits;
   } else {
-    ++c.next.returned;
+    ++c.next.units_returned;
   }
   flush_later(s, m);
 }
@@ -84,7 +85,7 @@ void gateway::permit_arrives(std::size_t s, std::size_t m, ticket_id id,
   if (c.waiting.erase(id) > 0) {
     begin_request(s, m, incarnation);
   } else {
-    ++c.next.returned;  // the client left while the grant was on its way
+    ++c.next.units_returned;  // the client left while the grant was on its way
     flush_later(s, m);
   }
 }

@@ -29,6 +29,8 @@ const std::vector<include_row>& include_table() {
        {"runtimes/", "actors/messages.hpp", "config/", "scheduling/"},
        {"boost/asio", "boost/beast", "boost/system", "boost/algorithm/string",
         "boost/locale/utf.hpp", "fmt/", "spdlog/"}},
+      // All that http sees of the control plane.
+      {"actors/control_plane.hpp", {"actors/", "config/", "scheduling/"}, {"caf/"}},
       {"actors/",
        {"actors/", "runtimes/", "persistence/", "config/", "scheduling/"},
        {"caf/", "prometheus/", "fmt/", "spdlog/"}},

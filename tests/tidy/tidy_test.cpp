@@ -116,6 +116,7 @@ BOOST_AUTO_TEST_CASE(finds_wrong_includes) {
   BOOST_TEST(bad("config/a.cpp", "<spdlog/spdlog.h>"));
   BOOST_TEST(bad("actors/messages.hpp", "<caf/all.hpp>"));
   BOOST_TEST(bad("actors/messages.hpp", "\"runtimes/driver.hpp\""));
+  BOOST_TEST(bad("actors/control_plane.hpp", "\"runtimes/driver.hpp\""));
   BOOST_TEST(!bad("actors/a.cpp", "<caf/all.hpp>"));
   BOOST_TEST(bad("actors/a.cpp", "\"http/shard.hpp\""));
   BOOST_TEST(bad("actors/a.cpp", "\"a.hpp\""));

@@ -11,6 +11,9 @@ import { processesOf, waitFor, within } from './processes.mjs';
 
 export const build = process.env.SIGNALBOX_BUILD ??
   path.resolve(import.meta.dirname, '../../../build');
+// Options of the sanitizers, for a gateway that was built with one.
+const sanitizers = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => /^[A-Z]+SAN_OPTIONS$/.test(name)));
 export const adminKey = 'sk-test-administrator';
 
 const startBoundMs = 60_000; // initdb on a busy machine
@@ -162,7 +165,8 @@ export class Gateway {
   }
 
   async stop(boundMs = 20_000) {
-    if (this.exit === undefined) this.child.kill('SIGTERM');
+    // A second signal would end the grace.
+    if (this.exit === undefined && !this.child.killed) this.child.kill('SIGTERM');
     try {
       const exit = await within(boundMs, 'the gateway ends after SIGTERM', this.exited);
       assert.equal(exit, 0, 'the gateway ends orderly');
@@ -187,7 +191,7 @@ export function launchGateway({ config = {}, env = {}, folder = makeFolder() } =
   const data = path.join(folder, 'data');
   mkdirSync(data, { recursive: true });
   const child = spawn(path.join(build, 'signalbox'), ['serve', '--config', file, '--data', data], {
-    env: { PATH: process.env.PATH, HOME: folder, ...env },
+    env: { ...sanitizers, PATH: process.env.PATH, HOME: folder, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return new Gateway(child, folder);

@@ -101,7 +101,8 @@ export class RawConnection {
     socket.setEncoding('latin1');
     socket.on('data', (text) => { this.received += text; });
     socket.on('error', () => {});
-    this.closed = once(socket, 'close');
+    // Not once(): it would take an error (a write to who has closed) for the end of the wait.
+    this.closed = new Promise((resolve) => { socket.on('close', resolve); });
   }
 
   static async open(base) {

@@ -1,0 +1,143 @@
+// The client's side of an exchange: what it is answered, whole or as a stream.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cmath>
+#include <utility>
+
+#include "http/exchange.hpp"
+#include "http/gateway_state.hpp"
+#include "http/json_text.hpp"
+#include "http/request_headers.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+// Back-pressure on a stream: no more is read from the runtime above the first, until below the
+// second has not yet gone to the client's socket.
+constexpr std::size_t pause_above = 256 * 1024, resume_below = 64 * 1024;
+
+restinio::http_status_line_t status_line(int status) {
+  return {restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
+          std::string(reason_phrase(status))};
+}
+
+}  // namespace
+
+template <typename Add>  // (name, value)
+void exchange::own_headers(Add add) const {
+  const auto waited = permitted_at_ == time_point{} ? std::chrono::steady_clock::now() - arrived_at_
+                                                    : permitted_at_ - arrived_at_;
+  const auto waited_ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
+  add("x-request-id", request_.request_id);
+  add("x-selected-model", options().name);
+  add("x-queue-wait-ms", std::to_string(waited_ms));
+}
+
+void exchange::answer_client() {
+  const auto how = head_.status < 500 ? outcome::completed : outcome::failed;
+  if (stream_) {
+    // Comments went out with a 200 already: what is no stream goes into it.
+    if (!body_.empty() || head_.status != 200) unsent_ += answer_as_event();
+    if (!unsent_.empty()) stream_->append_chunk(std::move(unsent_));
+    stream_->done();
+    return finish(how, head_.status);
+  }
+  auto response = request_.client->create_response(status_line(head_.status));
+  own_headers([&](std::string name, std::string value) {
+    response.append_header(std::move(name), std::move(value));
+  });
+  head_.for_each_field([&](std::string_view name, std::string_view value) {
+    if (!is_forwarded_to_client(name)) return;
+    response.append_header(std::string(name), std::string(value));
+  });
+  if (!request_.client->header().should_keep_alive()) response.connection_close();
+  response.set_body(std::move(body_)).done();
+  finish(how, head_.status);
+}
+
+// JSON in one line as it is; anything else (a proxy's page of HTML) as an error of ours.
+std::string exchange::answer_as_event() {
+  auto text = json_on_one_line(body_);
+  if (text.empty()) {
+    text = error_body(error_code::upstream_failed,
+                      "The runtime answered with status " + std::to_string(head_.status) + ".", {},
+                      true);
+  }
+  return "data: " + text + "\n\n";
+}
+
+void exchange::start_stream() {
+  stream_.emplace(request_.client->create_response<restinio::chunked_output_t>(status_line(200)));
+  own_headers([&](std::string name, std::string value) {
+    stream_->append_header(std::move(name), std::move(value));
+  });
+  bool has_type = false;
+  head_.for_each_field([&](std::string_view name, std::string_view value) {
+    if (!is_forwarded_to_client(name)) return;
+    has_type = has_type || equals_ignoring_case(name, "content-type");
+    stream_->append_header(std::string(name), std::string(value));
+  });
+  if (!has_type) {
+    stream_->append_header("Content-Type", "text/event-stream");
+    stream_->append_header("Cache-Control", "no-cache");
+  }
+  if (!request_.client->header().should_keep_alive()) stream_->connection_close();
+  stream_->flush();
+}
+
+// No more from the runtime than the client takes.
+void exchange::hold_back() {
+  if (unsent_.size() + writing_bytes_ > pause_above && upstream_) upstream_->pause();
+}
+
+// One write at a time: what arrives meanwhile goes out together with the next.
+void exchange::write_stream() {
+  if (unsent_.empty() || writing_bytes_ != 0) return;
+  writing_bytes_ = unsent_.size();
+  stream_->append_chunk(std::exchange(unsent_, {}));
+  // Called with an error before flush() returns when the connection is closing.
+  stream_->flush([weak = weak_from_this()](const auto& error) {
+    if (auto me = weak.lock()) me->stream_written(static_cast<bool>(error));
+  });
+}
+
+void exchange::stream_written(bool failed) {
+  writing_bytes_ = 0;
+  if (failed) return client_gone();
+  if (unsent_.size() < resume_below && upstream_) upstream_->resume();
+  if (!unsent_.empty()) ask_turn_end();
+}
+
+void exchange::fail(error_code code, std::string_view message, outcome how, double retry_after_s) {
+  if (phase_ == phase::done) return;
+  drop_upstream();
+  if (stream_) {
+    stream_->append_chunk(std::move(unsent_) + "data: " + error_body(code, message, {}, true) +
+                          "\n\n");
+    stream_->done();
+    return finish(how, words(code).status);
+  }
+  extra_headers headers;
+  own_headers([&](std::string name, std::string value) {
+    headers.emplace_back(std::move(name), std::move(value));
+  });
+  if (retry_after_s > 0) {
+    headers.emplace_back("Retry-After", std::to_string(std::lround(std::ceil(retry_after_s))));
+  }
+  // Posted: a refusal can come while the request's own handler runs.
+  boost::asio::post(
+      home_.io(), [client = request_.client, code, headers = std::move(headers),
+                   text = std::string(message)] { answer_error(client, code, text, {}, headers); });
+  finish(how, words(code).status);
+}
+
+void exchange::ticket_placed(std::uint32_t position, double eta_s) {
+  if (phase_ != phase::waiting || !request_.facts.stream) return;
+  if (!stream_) start_stream();
+  unsent_ += ": queued position=" + std::to_string(position) +
+             " eta_s=" + std::to_string(std::lround(std::ceil(eta_s))) + "\n\n";
+  ask_turn_end();
+}
+
+}  // namespace signalbox::http
