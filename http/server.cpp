@@ -7,6 +7,7 @@
 
 #include "config/address.hpp"
 #include "http/gateway_state.hpp"
+#include "http/polled_socket.hpp"
 #include "http/routes.hpp"
 
 namespace signalbox::http {
@@ -47,6 +48,7 @@ struct handler {
 
 struct traits : restinio::default_single_thread_traits_t {
   using request_handler_t = handler;
+  using stream_socket_t = polled_socket;
   using connection_state_listener_t = listener;
   static constexpr bool use_connection_count_limiter = true;
 };

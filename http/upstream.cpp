@@ -94,7 +94,6 @@ void upstream_connection::connect() {
                           boost::system::error_code ignored;
                           me->socket_.set_option(tcp::no_delay(true), ignored);
                           me->socket_.set_option(quick_acknowledgement(false), ignored);
-                          me->socket_.non_blocking(true, ignored);
                           me->write();
                         });
 }

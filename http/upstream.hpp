@@ -1,4 +1,4 @@
-// Keep-alive connections to runtimes: Asio and http_parser on the shard's own loop. A request's
+// Keep-alive connections to runtimes, on the shard's own loop, read with http_parser. A request's
 // bytes go out in one gathered write; the answer comes through upstream_sink as it arrives.
 #pragma once
 
@@ -6,13 +6,13 @@
 
 #include <array>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "actors/messages.hpp"
+#include "http/polled_socket.hpp"
 
 namespace signalbox::http {
 
@@ -103,7 +103,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   upstream_pool& pool_;
   model_index model_;
   endpoint_ptr endpoint_;
-  boost::asio::ip::tcp::socket socket_;
+  polled_socket socket_;
   http_parser parser_{};
   upstream_sink* sink_ = nullptr;
   gathered_pieces pieces_;

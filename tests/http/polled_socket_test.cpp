@@ -1,0 +1,223 @@
+#include "http/polled_socket.hpp"
+
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace signalbox::http {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using namespace std::chrono_literals;
+
+struct stoppable_loop : asio::io_context {
+  using asio::execution_context::shutdown;
+};
+
+// A polled socket and its peer, which is a plain blocking one of another io_context.
+struct polled_pair {
+  asio::io_context other;
+  tcp::socket peer{other};
+  std::unique_ptr<polled_socket> ours;
+
+  explicit polled_pair(asio::io_context& io) : ours(std::make_unique<polled_socket>(io)) {
+    tcp::acceptor acceptor(other, {asio::ip::address_v4::loopback(), 0});
+    peer.connect(acceptor.local_endpoint());
+    acceptor.accept(ours->lowest_layer());
+  }
+};
+
+struct socket_read {
+  io_error error;
+  std::string bytes;
+};
+
+struct socket_fixture {
+  stoppable_loop io;
+  polled_pair one{io};
+  std::array<char, 64> buffer{};
+  std::optional<socket_read> got;
+
+  void read() {
+    got.reset();
+    one.ours->async_read_some(asio::buffer(buffer), [this](const io_error& error, std::size_t n) {
+      got = socket_read{error, std::string(buffer.data(), n)};
+    });
+    BOOST_TEST(!got);  // never from within
+  }
+  // Runs the loop until `done`, which a broken socket never is.
+  void run_until(const std::function<bool()>& done) {
+    io.restart();
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!done()) {
+      BOOST_REQUIRE(std::chrono::steady_clock::now() < deadline);
+      io.run_one_for(100ms);
+    }
+  }
+  std::string next() {
+    run_until([this] { return got.has_value(); });
+    BOOST_TEST(!got->error);
+    return got->bytes;
+  }
+  void send(const std::string& text) { asio::write(one.peer, asio::buffer(text)); }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(polled_sockets, socket_fixture)
+
+BOOST_AUTO_TEST_CASE(reads_what_was_there_and_what_comes_later) {
+  send("early");
+  read();
+  BOOST_TEST(next() == "early");
+  for (int i = 0; i < 3; ++i) {
+    read();
+    io.poll();
+    BOOST_TEST(!got);  // waits
+    send("later");
+    BOOST_TEST(next() == "later");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_read_that_filled_its_buffer_is_followed_by_the_rest) {
+  const std::string text(buffer.size() * 2 + 1, 'x');
+  send(text);
+  std::string all;
+  while (all.size() < text.size()) {
+    read();
+    all += next();
+  }
+  BOOST_TEST(all == text);
+}
+
+BOOST_AUTO_TEST_CASE(the_end_that_came_with_the_last_bytes_is_seen) {
+  // One event tells of both, before and after something waits for it.
+  for (const bool waiting : {false, true}) {
+    polled_pair other(io);
+    std::swap(one.ours, other.ours);
+    std::swap(one.peer, other.peer);
+    if (waiting) read();
+    send("bye");
+    one.peer.close();
+    if (!waiting) read();
+    BOOST_TEST(next() == "bye");
+    read();
+    run_until([this] { return got.has_value(); });
+    BOOST_TEST((got->error == asio::error::eof));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reset_is_an_error) {
+  read();
+  one.peer.set_option(asio::socket_base::linger(true, 0));
+  one.peer.close();
+  run_until([this] { return got.has_value(); });
+  BOOST_TEST((got->error == asio::error::connection_reset));
+}
+
+BOOST_AUTO_TEST_CASE(a_write_waits_for_room) {
+  const std::string text(32 * 1024 * 1024, 'x');  // more than two sockets hold
+  std::optional<std::size_t> written;
+  asio::async_write(*one.ours, asio::buffer(text), [&](const io_error& error, std::size_t n) {
+    BOOST_TEST(!error);
+    written = n;
+  });
+  io.poll();
+  BOOST_TEST(!written);
+  std::string received(text.size(), '\0');
+  std::size_t size = 0;
+  one.peer.non_blocking(true);
+  run_until([&] {
+    io_error empty;
+    size += one.peer.read_some(asio::buffer(received) + size, empty);
+    return written.has_value() && size == text.size();
+  });
+  BOOST_TEST(*written == text.size());
+  BOOST_TEST((received == text));
+}
+
+BOOST_AUTO_TEST_CASE(what_waits_is_cancelled_and_nothing_else) {
+  read();
+  io_error error;
+  one.ours->cancel(error);
+  BOOST_TEST(!got);
+  run_until([this] { return got.has_value(); });
+  BOOST_TEST((got->error == asio::error::operation_aborted));
+  send("still open");
+  read();
+  BOOST_TEST(next() == "still open");
+  read();
+  one.ours->close();
+  BOOST_TEST(!one.ours->is_open());
+  run_until([this] { return got.has_value(); });
+  BOOST_TEST((got->error == asio::error::operation_aborted));
+}
+
+// Both have an event in one turn; whoever is first closes the other, which then hears of its close
+// only.
+BOOST_AUTO_TEST_CASE(a_handler_may_destroy_a_socket_whose_event_is_next) {
+  polled_pair two(io);
+  std::vector<std::string> heard;
+  std::array<char, 8> second{};
+  one.ours->async_read_some(asio::buffer(buffer), [&](const io_error& error, std::size_t) {
+    heard.push_back(error.message());
+    if (!error) two.ours.reset();
+  });
+  two.ours->async_read_some(asio::buffer(second), [&](const io_error& error, std::size_t) {
+    heard.push_back(error.message());
+    if (!error) one.ours.reset();
+  });
+  io.poll();
+  send("1");
+  asio::write(two.peer, asio::buffer("2", 1));
+  run_until([&] { return heard.size() == 2; });
+  const io_error aborted = asio::error::operation_aborted;
+  BOOST_TEST(heard == (std::vector<std::string>{io_error{}.message(), aborted.message()}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_throws_costs_the_others_nothing) {
+  polled_pair two(io);
+  std::array<char, 8> second{};
+  two.ours->async_read_some(asio::buffer(second), [&](const io_error&, std::size_t) {
+    throw std::runtime_error("for the test");
+  });
+  read();
+  io.poll();
+  asio::write(two.peer, asio::buffer("2", 1));
+  send("1");
+  BOOST_TEST(next() == "1");
+  read();
+  send("again");
+  BOOST_TEST(next() == "again");
+}
+
+// As connections of RESTinio do: what waits keeps the socket alive that it waits for.
+BOOST_AUTO_TEST_CASE(the_end_of_the_loop_drops_what_waits) {
+  auto owned = std::make_shared<polled_pair>(io);
+  const std::weak_ptr<polled_pair> watch = owned;
+  owned->ours->async_read_some(asio::buffer(buffer),
+                               [owned](const io_error&, std::size_t) { BOOST_ERROR("called"); });
+  owned.reset();
+  io.poll();
+  BOOST_TEST(!watch.expired());
+  io.shutdown();
+  BOOST_TEST(watch.expired());
+}
+
+BOOST_AUTO_TEST_CASE(a_closed_socket_fails_and_does_not_wait) {
+  one.ours->close();
+  read();
+  run_until([this] { return got.has_value(); });
+  BOOST_TEST((got->error == asio::error::bad_descriptor));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace signalbox::http
