@@ -42,9 +42,11 @@ token_digest digest_of(std::string_view token) {
 }
 
 key_table::key_table(const std::vector<key_entry>& keys) {
+  std::uint32_t number = 0;
   for (const auto& key : keys) {
     auto who = std::make_shared<principal>();
     who->key_id = key.id;
+    who->number = ++number;
     for (const auto& name : key.scopes) who->scopes |= bit(parse_scope(name));
     principals_.emplace(key.digest, std::move(who));
   }

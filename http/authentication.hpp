@@ -16,6 +16,8 @@ std::string_view to_string(scope value);
 
 struct principal {
   std::string key_id;
+  std::uint32_t number = 0;  // of the key, from 1; the same for the life of the process
+  double weight = 1;         // its fair share, next to those of others
   std::uint32_t scopes = 0;  // bit 1 << scope
 
   // admin implies all others; `none` is what an open route asks for.
