@@ -4,8 +4,12 @@
 #include <string>
 #include <string_view>
 
+#include "actors/messages.hpp"
+
 namespace signalbox::persistence {
 
 std::string sha256_hex(std::string_view text);
+std::string to_hex(const secret_digest& digest);
+secret_digest digest_from_hex(const std::string& text);  // std::invalid_argument: it is none
 
 }  // namespace signalbox::persistence

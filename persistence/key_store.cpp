@@ -1,0 +1,262 @@
+#include "persistence/key_store.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include "persistence/crypto.hpp"
+#include "persistence/session.hpp"
+#include "persistence/text.hpp"
+
+namespace signalbox::persistence {
+
+namespace {
+
+constexpr std::size_t text_limit = 256;  // bytes
+
+// Writers one after another, so that versions are committed in their order.
+constexpr const char* lock_keys = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
+
+constexpr const char* insert_key =
+    "INSERT INTO api_keys (id, name, owner, hint, digest, scopes, models, weight,"
+    " requests_per_minute, burst, tokens_per_minute, max_concurrent, tokens_per_day, expires_at,"
+    " version)"
+    " SELECT $1, $2, $3, $4, decode($5, 'hex'), $6::text[], $7::text[], $8, $9, $10, $11, $12, $13,"
+    " timestamptz 'epoch' + $14::bigint * interval '1 microsecond', nextval('api_key_versions')"
+    // Not a secret that is, or was, another one's either.
+    " WHERE NOT EXISTS (SELECT FROM api_keys WHERE old_digest = decode($5, 'hex'))"
+    " ON CONFLICT DO NOTHING";
+
+constexpr const char* update_one =
+    "UPDATE api_keys SET name = $2, owner = $3, scopes = $4::text[], models = $5::text[],"
+    " weight = $6, requests_per_minute = $7, burst = $8, tokens_per_minute = $9,"
+    " max_concurrent = $10, tokens_per_day = $11,"
+    " expires_at = timestamptz 'epoch' + $12::bigint * interval '1 microsecond',"
+    " version = nextval('api_key_versions')"
+    " WHERE id = $1 AND revoked_at IS NULL";
+
+constexpr const char* rotate_one =
+    "UPDATE api_keys SET old_digest = digest, old_until = now() + $4::float8 * interval '1 second',"
+    " digest = decode($2, 'hex'), hint = $3, version = nextval('api_key_versions')"
+    " WHERE id = $1 AND revoked_at IS NULL";
+
+constexpr const char* revoke_one =
+    "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()),"
+    " version = nextval('api_key_versions') WHERE id = $1";
+
+// As a bigint, which libpqxx reads exactly.
+std::string microseconds(const std::string& column) {
+  return "(extract(epoch FROM " + column + ") * 1000000)::bigint";
+}
+
+// Lists come as lines: names hold none, and the array parser of libpqxx 6.4 takes an unquoted ';'
+// for a separator.
+const std::string select_keys =
+    "SELECT id, name, owner, hint, encode(digest, 'hex'), encode(old_digest, 'hex'), " +
+    microseconds("old_until") +
+    ", array_to_string(scopes, E'\\n'), array_to_string(models, E'\\n'), weight,"
+    " requests_per_minute, burst, tokens_per_minute, max_concurrent, tokens_per_day, " +
+    microseconds("created_at") + ", " + microseconds("expires_at") + ", " +
+    microseconds("revoked_at") + ", version FROM api_keys ";
+
+const std::string select_one = select_keys + "WHERE id = $1";
+const std::string select_changed = select_keys + "WHERE version > $1 ORDER BY version LIMIT $2";
+const std::string select_newest =
+    select_keys +
+    "WHERE $2 = '' OR (created_at, id) < (SELECT created_at, id FROM api_keys WHERE id = $2)"
+    " ORDER BY created_at DESC, id DESC LIMIT $1";
+
+constexpr const char* upsert_states =
+    "INSERT INTO key_limit_states AS s (key_id, requests_full_at, tokens_full_at)"
+    " SELECT row.key_id, timestamptz 'epoch' + row.requests * interval '1 microsecond',"
+    " timestamptz 'epoch' + row.tokens * interval '1 microsecond'"
+    " FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS row(key_id, requests, tokens)"
+    " ORDER BY row.key_id"
+    " ON CONFLICT (key_id) DO UPDATE SET requests_full_at = excluded.requests_full_at,"
+    " tokens_full_at = excluded.tokens_full_at";
+
+constexpr const char* delete_full_states =
+    "DELETE FROM key_limit_states WHERE greatest(requests_full_at, tokens_full_at) < now()";
+
+const std::string select_states = "SELECT key_id, " + microseconds("requests_full_at") + ", " +
+                                  microseconds("tokens_full_at") + " FROM key_limit_states";
+
+constexpr const char* select_used_today =
+    "SELECT key_id, day - date '1970-01-01', sum(prompt_tokens + completion_tokens)::bigint"
+    " FROM usage_daily WHERE day = (now() AT TIME ZONE 'UTC')::date GROUP BY key_id, day";
+
+std::int64_t to_microseconds(wall_time at) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count();
+}
+
+std::optional<std::int64_t> to_microseconds(const std::optional<wall_time>& at) {
+  if (!at) return std::nullopt;
+  return to_microseconds(*at);
+}
+
+wall_time to_time(std::int64_t microseconds) {
+  return wall_time(std::chrono::microseconds(microseconds));
+}
+
+std::optional<wall_time> optional_time(const pqxx::field& field) {
+  if (field.is_null()) return std::nullopt;
+  return to_time(field.as<std::int64_t>());
+}
+
+std::string to_array(const std::vector<std::string>& texts) {
+  array_literal all;
+  for (const auto& text : texts) all.add(clean_text(text, text_limit));
+  return std::move(all).take();
+}
+
+std::vector<std::string> to_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+key_record to_key(const pqxx::row& row) {
+  key_record key;
+  key.id = row[0].as<std::string>();
+  key.name = row[1].as<std::string>();
+  key.owner = row[2].as<std::string>();
+  key.hint = row[3].as<std::string>();
+  key.digest = digest_from_hex(row[4].as<std::string>());
+  if (!row[5].is_null()) {
+    key.old_digest = digest_from_hex(row[5].as<std::string>());
+    key.old_until = to_time(row[6].as<std::int64_t>());
+  }
+  key.scopes = to_lines(row[7].as<std::string>());
+  key.models = to_lines(row[8].as<std::string>());
+  key.weight = row[9].as<double>();
+  key.limits = {row[10].as<double>(), row[11].as<double>(), row[12].as<double>(),
+                row[13].as<std::uint32_t>(), row[14].as<std::uint64_t>()};
+  key.created_at = to_time(row[15].as<std::int64_t>());
+  key.expires_at = optional_time(row[16]);
+  key.revoked_at = optional_time(row[17]);
+  key.version = row[18].as<std::int64_t>();
+  return key;
+}
+
+std::vector<key_record> to_keys(const pqxx::result& rows) {
+  std::vector<key_record> keys;
+  for (const auto& row : rows) keys.push_back(to_key(row));
+  return keys;
+}
+
+bool insert(pqxx::work& tx, const key_record& key) {
+  const auto& l = key.limits;
+  const pqxx::result inserted = tx.exec_params(
+      insert_key, clean_text(key.id, text_limit), clean_text(key.name, text_limit),
+      clean_text(key.owner, text_limit), clean_text(key.hint, text_limit), to_hex(key.digest),
+      to_array(key.scopes), to_array(key.models), key.weight, l.requests_per_minute, l.burst,
+      l.tokens_per_minute, static_cast<std::int64_t>(l.max_concurrent),
+      static_cast<std::int64_t>(l.tokens_per_day), to_microseconds(key.expires_at));
+  return inserted.affected_rows() == 1;
+}
+
+// One change of one key.
+template <typename... Parameters>
+bool change(database& db, const char* statement, const Parameters&... parameters) {
+  bool changed = false;
+  db.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    tx.exec(lock_keys);
+    changed = tx.exec_params(statement, parameters...).affected_rows() == 1;
+    tx.commit();
+  });
+  return changed;
+}
+
+template <typename... Parameters>
+pqxx::result read(database& db, const std::string& statement, const Parameters&... parameters) {
+  pqxx::result rows;
+  db.with_connection([&](session& session) {
+    pqxx::read_transaction tx(session.connection);
+    rows = tx.exec_params(statement, parameters...);
+    tx.commit();
+  });
+  return rows;
+}
+
+}  // namespace
+
+bool key_store::add(const std::vector<key_record>& keys) {
+  bool added = true;
+  db_.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    tx.exec(lock_keys);
+    added = std::all_of(keys.begin(), keys.end(),
+                        [&tx](const key_record& key) { return insert(tx, key); });
+    if (added) tx.commit();
+  });
+  return added;
+}
+
+bool key_store::update(const key_record& key) {
+  const auto& l = key.limits;
+  return change(db_, update_one, key.id, clean_text(key.name, text_limit),
+                clean_text(key.owner, text_limit), to_array(key.scopes), to_array(key.models),
+                key.weight, l.requests_per_minute, l.burst, l.tokens_per_minute,
+                static_cast<std::int64_t>(l.max_concurrent),
+                static_cast<std::int64_t>(l.tokens_per_day), to_microseconds(key.expires_at));
+}
+
+bool key_store::rotate(const rotate_key& order) {
+  return change(db_, rotate_one, clean_text(order.id, text_limit), to_hex(order.digest),
+                clean_text(order.hint, text_limit), order.grace_s);
+}
+
+bool key_store::revoke(const std::string& id) {
+  return change(db_, revoke_one, clean_text(id, text_limit));
+}
+
+std::optional<key_record> key_store::find(const std::string& id) {
+  auto found = to_keys(read(db_, select_one, clean_text(id, text_limit)));
+  if (found.empty()) return std::nullopt;
+  return std::move(found.front());
+}
+
+std::vector<key_record> key_store::newest(std::uint32_t limit, const std::string& after) {
+  return to_keys(read(db_, select_newest, limit, clean_text(after, text_limit)));
+}
+
+std::vector<key_record> key_store::changed_since(std::int64_t version, std::uint32_t limit) {
+  return to_keys(read(db_, select_changed, version, limit));
+}
+
+void key_store::save_states(const std::vector<key_limit_state>& states) {
+  array_literal ids, requests, tokens;
+  for (const auto& state : states) {
+    ids.add(clean_text(state.key_id, text_limit));
+    requests.add(std::to_string(to_microseconds(state.requests_full_at)));
+    tokens.add(std::to_string(to_microseconds(state.tokens_full_at)));
+  }
+  db_.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    tx.exec_params(upsert_states, std::move(ids).take(), std::move(requests).take(),
+                   std::move(tokens).take());
+    tx.exec(delete_full_states);
+    tx.commit();
+  });
+}
+
+std::vector<key_limit_state> key_store::states() {
+  std::vector<key_limit_state> states;
+  for (const auto& row : read(db_, select_states)) {
+    states.push_back({row[0].as<std::string>(), to_time(row[1].as<std::int64_t>()),
+                      to_time(row[2].as<std::int64_t>())});
+  }
+  return states;
+}
+
+std::vector<key_day_use> key_store::used_today() {
+  std::vector<key_day_use> used;
+  for (const auto& row : read(db_, select_used_today)) {
+    used.push_back(
+        {row[0].as<std::string>(), row[1].as<std::int32_t>(), row[2].as<std::uint64_t>()});
+  }
+  return used;
+}
+
+}  // namespace signalbox::persistence
