@@ -33,6 +33,15 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::usage_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::flush_usage)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::get_queue_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_stats)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::subscribe_keys)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::create_key)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::update_key)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::rotate_key)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::revoke_key)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::find_key)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_keys)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::key_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::save_limit_states)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_all)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
@@ -127,6 +136,27 @@ using usage_ledger_actor = caf::typed_actor<
     // Write now; answered with true when everything taken so far is durable.
     caf::replies_to<flush_usage>::with<bool>,
     // Time to write.
+    caf::reacts_to<tick>>;
+
+// Owns the keys in PostgreSQL. Whoever answers for keys hears of a change before it is answered,
+// and within a second of those that somebody else makes.
+using key_registry_actor = caf::typed_actor<
+    // The only listener, from now on; true when it has heard everything, false when it will, as the
+    // database is away.
+    caf::replies_to<subscribe_keys>::with<bool>,
+    // A new key; problem `exists` when its id or secret is taken.
+    caf::replies_to<create_key>::with<key_answer>,
+    // Other scopes, limits, names; `revoked` and the key when it is.
+    caf::replies_to<update_key>::with<key_answer>,
+    // A new secret; `revoked` as above.
+    caf::replies_to<rotate_key>::with<key_answer>,
+    // It works no more, for ever.
+    caf::replies_to<revoke_key>::with<key_answer>, caf::replies_to<find_key>::with<key_answer>,
+    // Newest first.
+    caf::replies_to<list_keys>::with<key_answer>,
+    // For the next start.
+    caf::reacts_to<save_limit_states>,
+    // Time to look for changes.
     caf::reacts_to<tick>>;
 
 }  // namespace signalbox

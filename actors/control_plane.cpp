@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr duration kill_limit = 10s;   // for backends to end once their runtimes are killed
+constexpr duration load_limit = 30s;   // for all keys to be read
 constexpr duration store_limit = 10s;  // for a store to write what it has
 constexpr duration hurry_look_gap = 50ms;
 constexpr duration answer_limit = 5s;  // for the supervisor, which does nothing slow
@@ -93,6 +94,14 @@ void control_plane::attach_shard(shard_id shard, shard_inbox_ptr inbox) {
                [](const caf::error&) { throw std::runtime_error("the supervisor is gone"); });
 }
 
+void control_plane::subscribe_to_keys(key_listener listener) {
+  caf::scoped_actor self{state_->system};
+  bool is_complete = false;
+  self->request(state_->supervisor, load_limit, subscribe_keys{std::move(listener)})
+      .receive([&is_complete](bool complete) { is_complete = complete; }, [](const caf::error&) {});
+  if (!is_complete) throw std::runtime_error("the keys cannot be read from the database");
+}
+
 void control_plane::shutdown(duration grace, const std::function<bool()>& hurry) {
   if (std::exchange(state_->stopped, true)) return;
   caf::scoped_actor self{state_->system};
@@ -124,11 +133,15 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
   self->send(all->crashes, tick{});  // write what is buffered; the answer below comes after it
   self->request(all->crashes, store_limit, list_crashes{1})
       .receive([](const crash_list&) {}, ignore_error);
+  // An answer: what was sent before is written.
+  self->request(all->keys, store_limit, list_keys{1, {}})
+      .receive([](const key_answer&) {}, ignore_error);
 
   for (const auto& queue : all->queues) self->send_exit(queue, caf::exit_reason::user_shutdown);
   self->send_exit(all->leases, caf::exit_reason::user_shutdown);
   self->send_exit(all->usage, caf::exit_reason::user_shutdown);
   self->send_exit(all->crashes, caf::exit_reason::user_shutdown);
+  self->send_exit(all->keys, caf::exit_reason::user_shutdown);
   self->send_exit(state_->supervisor, caf::exit_reason::user_shutdown);
 }
 

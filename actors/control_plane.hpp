@@ -27,6 +27,7 @@ struct control_handles {
   gpu_lease_actor leases;
   usage_ledger_actor usage;
   crash_log_actor crashes;
+  key_registry_actor keys;
 };
 using control_handles_ptr = std::shared_ptr<const control_handles>;
 
@@ -43,6 +44,10 @@ class control_plane {
 
   // A shard introduces itself to every queue; it hears queue_restarted when one was started anew.
   void attach_shard(shard_id shard, shard_inbox_ptr inbox);
+
+  // The listener hears of all keys in the database, and of every change from then on; returns when
+  // it has heard everything. Throws std::runtime_error when the database is away.
+  void subscribe_to_keys(key_listener listener);
 
   // In order: queues refuse what waits, backends drain and stop their runtimes (all bounded by
   // `grace`, or by `hurry` being true, then killed), the ledger and the crash log write what they

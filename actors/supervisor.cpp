@@ -8,6 +8,7 @@
 
 #include "actors/crash_log_actor.hpp"
 #include "actors/gpu_lease_actor.hpp"
+#include "actors/key_registry_actor.hpp"
 #include "actors/model_backend_actor.hpp"
 #include "actors/model_queue_actor.hpp"
 #include "actors/shell.hpp"
@@ -23,6 +24,8 @@ const char* text_of(child_kind kind) {
       return "crash_log";
     case child_kind::usage_ledger:
       return "usage_ledger";
+    case child_kind::key_registry:
+      return "key_registry";
     case child_kind::gpu_lease:
       return "gpu_lease";
     case child_kind::model_queue:
@@ -38,6 +41,7 @@ const char* text_of(child_kind kind) {
 //                  how things stand, its runtime and the requests in flight live on
 //   model_backend  its runtime is killed; the pool is told that the lease is free; the queue closes
 //   gpu_lease      nobody knows any more who holds what: all backends end with it and start anew
+//   key_registry   the keys that are known stay in force; it tells everything again
 //   crash_log, usage_ledger   what they had not written is lost
 class supervisor : public supervisor_actor::base {
  public:
@@ -54,6 +58,7 @@ class supervisor : public supervisor_actor::base {
     children_.clear();
     handles_ = {};
     inboxes_.clear();
+    subscription_ = {};
     options_ = {};
   }
 
@@ -62,6 +67,10 @@ class supervisor : public supervisor_actor::base {
     start_all();
     return {
         [this](const shard_attached& m) { return on_shard_attached(m); },
+        [this](const subscribe_keys& m) {
+          subscription_ = m;
+          return delegate(handles_.keys, m);
+        },
         [this](const stop_all&) { return stopping_ = true; },
         [this](const restart_child& m) { on_restart(m); },
     };
@@ -83,7 +92,8 @@ class supervisor : public supervisor_actor::base {
     const auto models = static_cast<model_index>(options_.settings->models.size());
     handles_.queues.resize(models);
     handles_.backends.resize(models);
-    for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::gpu_lease}) {
+    for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::key_registry,
+                      child_kind::gpu_lease}) {
       children_.emplace_back(kind, no_model);
     }
     for (auto kind : {child_kind::model_queue, child_kind::model_backend}) {
@@ -100,6 +110,9 @@ class supervisor : public supervisor_actor::base {
         break;
       case child_kind::usage_ledger:
         start_usage_ledger(c);
+        break;
+      case child_kind::key_registry:
+        start_key_registry(c);
         break;
       case child_kind::gpu_lease:
         start_gpu_lease(c);
@@ -125,6 +138,12 @@ class supervisor : public supervisor_actor::base {
     handles_.usage =
         spawn_usage_ledger(system(), *options_.settings, *options_.db, *options_.recorder);
     watch(c, handles_.usage);
+  }
+
+  void start_key_registry(child& c) {
+    handles_.keys = spawn_key_registry(system(), *options_.db);
+    watch(c, handles_.keys);
+    if (subscription_.listener) caf::anon_send(handles_.keys, subscription_);
   }
 
   void start_gpu_lease(child& c) {
@@ -253,6 +272,7 @@ class supervisor : public supervisor_actor::base {
   std::vector<child> children_;  // in the order in which they are started
   control_handles handles_;
   std::map<shard_id, shard_inbox_ptr> inboxes_;
+  subscribe_keys subscription_;
   bool leases_due_ = false;  // its delay is over, but backends still live
   bool stopping_ = false;
 };

@@ -12,6 +12,7 @@ namespace signalbox {
 enum class child_kind : std::uint8_t {
   crash_log,
   usage_ledger,
+  key_registry,
   gpu_lease,
   model_queue,
   model_backend
@@ -27,6 +28,8 @@ using supervisor_actor = caf::typed_actor<
     // Every queue hears of the shard, those that are started later too. Answered when all that live
     // have it in their mailbox: what the shard sends from then on arrives after it.
     caf::replies_to<shard_attached>::with<bool>,
+    // For the registry, and for every one that is started later.
+    caf::replies_to<subscribe_keys>::with<bool>,
     // From now on a death is no accident: nothing is started anew.
     caf::replies_to<stop_all>::with<bool>, caf::reacts_to<restart_child>>;
 

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "persistence/database.hpp"
+#include "persistence/key_store.hpp"
 #include "persistence/migrator.hpp"
 #include "persistence/private_cluster.hpp"
 #include "persistence/stores.hpp"
@@ -245,6 +246,77 @@ BOOST_FIXTURE_TEST_CASE(a_killed_queue_loses_no_ticket, fixture) {
   BOOST_REQUIRE(
       shard->serve(plane, [&] { return shard->waiting.empty() && shard->queue_restarts == 1; }));
   BOOST_TEST(shard->granted.size() == 20u);
+}
+
+namespace {
+
+// Hears of keys as the gateway does.
+struct key_ear {
+  std::mutex mutex;
+  std::condition_variable told;
+  std::map<std::string, key_record> keys;
+  int complete = 0;  // how often everything was told
+
+  key_listener listener() {
+    return [this](const keys_changed& news) {
+      std::lock_guard lock(mutex);
+      for (const auto& key : news.keys) keys[key.id] = key;
+      complete += news.states.empty() ? 0 : 1;
+      told.notify_all();
+    };
+  }
+  template <typename Condition>
+  bool wait(Condition condition) {
+    std::unique_lock lock(mutex);
+    return told.wait_for(lock, limit, [&] { return condition(keys); });
+  }
+};
+
+key_record made_key(const std::string& id, std::uint8_t first) {
+  key_record key;
+  key.id = id;
+  key.digest[0] = first;
+  key.scopes = {"realtime"};
+  return key;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(changes_of_keys_are_told_before_they_are_answered, fixture) {
+  key_ear ear;
+  persistence::key_store store(db);
+  store.add({made_key("before", 1)});
+  const auto later = std::chrono::system_clock::now() + 1h;
+  store.save_states({{"before", later, later}});
+  plane.subscribe_to_keys(ear.listener());
+  BOOST_TEST(ear.keys.contains("before"));
+  const auto keys = plane.handles()->keys;
+  BOOST_TEST((ask<key_answer>(keys, create_key{made_key("made", 2)}).problem == key_problem::none));
+  BOOST_TEST(ear.keys.contains("made"));
+  BOOST_TEST(
+      (ask<key_answer>(keys, create_key{made_key("made", 3)}).problem == key_problem::exists));
+  secret_digest digest{};
+  digest[0] = 4;
+  const auto rotated = ask<key_answer>(keys, rotate_key{"made", digest, "hint", 60});
+  BOOST_REQUIRE_EQUAL(rotated.keys.size(), 1u);
+  BOOST_TEST(rotated.keys[0].old_digest.has_value());
+  BOOST_TEST((ask<key_answer>(keys, revoke_key{"none"}).problem == key_problem::not_found));
+  BOOST_TEST((ask<key_answer>(keys, revoke_key{"made"}).problem == key_problem::none));
+  BOOST_TEST(ear.keys["made"].revoked_at.has_value());
+  BOOST_TEST(
+      (ask<key_answer>(keys, rotate_key{"made", digest, "", 1}).problem == key_problem::revoked));
+  // Somebody else's change.
+  store.revoke("before");
+  BOOST_TEST(ear.wait([](const auto& all) { return all.at("before").revoked_at.has_value(); }));
+  BOOST_TEST(ask<key_answer>(keys, list_keys{1, {}}).keys.size() == 1u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_registry_that_died_tells_everything_again, fixture) {
+  key_ear ear;
+  plane.subscribe_to_keys(ear.listener());
+  const int before = ear.complete;
+  caf::anon_send_exit(plane.handles()->keys, caf::exit_reason::kill);
+  BOOST_TEST(ear.wait([&](const auto&) { return ear.complete > before; }));
 }
 
 BOOST_FIXTURE_TEST_CASE(usage_is_exact_over_a_database_that_goes_and_comes, fixture) {

@@ -36,6 +36,7 @@ struct fixture {
     kill(handles->leases);
     kill(handles->usage);
     kill(handles->crashes);
+    kill(handles->keys);
   }
 
   template <class Handle>

@@ -1,0 +1,148 @@
+#include "actors/key_registry_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/shell.hpp"
+#include "persistence/key_store.hpp"
+
+namespace signalbox {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Other programs change keys too (the command line): a change is known everywhere within a second.
+constexpr duration look_interval = 250ms;
+constexpr std::uint32_t page = 10000;  // keys in one reading
+constexpr std::uint32_t listed_keys_limit = 1000;
+
+class key_registry : public key_registry_actor::base {
+ public:
+  key_registry(caf::actor_config& cfg, persistence::database& db)
+      : key_registry_actor::base(cfg), store_(db) {
+    end_on_exception(this, "key_registry");
+  }
+
+  const char* name() const override { return "key_registry"; }
+
+ protected:
+  behavior_type make_behavior() override {
+    return {
+        [this](const subscribe_keys& m) { return on_subscribe(m); },
+        [this](const create_key& m) { return answer([&] { return create(m.key); }); },
+        [this](const update_key& m) {
+          return answer([&] { return changed(m.key.id, store_.update(m.key)); });
+        },
+        [this](const rotate_key& m) {
+          return answer([&] { return changed(m.id, store_.rotate(m)); });
+        },
+        [this](const revoke_key& m) {
+          return answer([&] { return changed(m.id, store_.revoke(m.id)); });
+        },
+        [this](const find_key& m) { return answer([&] { return changed(m.id, true); }); },
+        [this](const list_keys& m) { return answer([&] { return list(m); }); },
+        [this](const save_limit_states& m) { on_states(m); },
+        [this](tick) { on_tick(); },
+    };
+  }
+
+ private:
+  bool on_subscribe(const subscribe_keys& m) {
+    listener_ = m.listener;
+    version_ = 0;
+    loaded_ = false;
+    on_tick();
+    return loaded_;
+  }
+
+  void on_tick() {
+    timer_.fired(clock().now());
+    auto next = look_interval;
+    try {
+      look();
+      backoff_.succeeded();
+    } catch (const persistence::database_unavailable& e) {
+      if (!away_) spdlog::warn("keys: the database is away, changes wait: {}", e.what());
+      next = backoff_.failed();
+      away_ = true;
+    }
+    timer_.arm(this, clock().now() + next);
+  }
+
+  // Tells what changed since the last time; the first time, everything.
+  void look() {
+    if (!listener_) return;
+    keys_changed news;
+    auto version = version_;
+    while (true) {
+      auto more = store_.changed_since(version, page);
+      const bool is_last = more.size() < page;
+      if (!more.empty()) version = more.back().version;
+      std::move(more.begin(), more.end(), std::back_inserter(news.keys));
+      if (is_last) break;
+    }
+    if (!loaded_) {
+      news.states = store_.states();
+      news.used_today = store_.used_today();
+    }
+    if (!loaded_ || !news.keys.empty()) listener_(news);
+    if (std::exchange(away_, false)) spdlog::info("keys: the database is back");
+    loaded_ = true;
+    version_ = version;
+  }
+
+  template <typename Work>
+  key_answer answer(Work work) {
+    try {
+      return work();
+    } catch (const persistence::database_unavailable& e) {
+      spdlog::warn("keys: the database is away: {}", e.what());
+      return {key_problem::database_away, {}};
+    }
+  }
+
+  key_answer create(const key_record& key) {
+    if (!store_.add({key})) return {key_problem::exists, {}};
+    return changed(key.id, true);
+  }
+
+  // The key as it is now, known to all shards.
+  key_answer changed(const std::string& id, bool was_changed) {
+    auto found = store_.find(id);
+    if (!found) return {key_problem::not_found, {}};
+    if (!was_changed) return {key_problem::revoked, {std::move(*found)}};
+    look();
+    return {key_problem::none, {std::move(*found)}};
+  }
+
+  key_answer list(const list_keys& m) {
+    return {key_problem::none, store_.newest(std::min(m.limit, listed_keys_limit), m.after)};
+  }
+
+  // What cannot be kept now is said anew while it matters.
+  void on_states(const save_limit_states& m) {
+    try {
+      store_.save_states(m.states);
+    } catch (const persistence::database_unavailable& e) {
+      spdlog::debug("keys: the states of {} limits are not kept: {}", m.states.size(), e.what());
+    }
+  }
+
+  persistence::key_store store_;
+  key_listener listener_;
+  std::int64_t version_ = 0;  // the greatest that was told
+  bool loaded_ = false;
+  bool away_ = false;
+  retry_backoff backoff_;
+  tick_timer timer_;
+};
+
+}  // namespace
+
+key_registry_actor spawn_key_registry(caf::actor_system& system, persistence::database& db) {
+  return system.spawn<key_registry, caf::detached>(std::ref(db));
+}
+
+}  // namespace signalbox

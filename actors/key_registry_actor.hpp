@@ -1,0 +1,12 @@
+// Owns the keys in PostgreSQL and tells who answers for them what changed. It blocks there, so it
+// has a thread of its own.
+#pragma once
+
+#include "actors/actors.hpp"
+#include "persistence/database.hpp"
+
+namespace signalbox {
+
+key_registry_actor spawn_key_registry(caf::actor_system& system, persistence::database& db);
+
+}  // namespace signalbox
