@@ -124,17 +124,21 @@ struct storage {
   std::unique_ptr<persistence::database> db;
 };
 
-http::key_table_ptr make_key_table(const config::settings& settings) {
-  std::vector<http::key_entry> entries;
+std::vector<key_record> configured_keys(const config::settings& settings) {
+  std::vector<key_record> keys;
   for (const auto& key : settings.keys) {
-    entries.push_back({key.id, http::digest_of(key.token), key.scopes});
+    key_record record;
+    record.id = record.name = key.id;
+    record.digest = http::digest_of(key.token);
+    record.scopes = key.scopes;
+    keys.push_back(std::move(record));
   }
-  if (entries.empty()) {
+  if (keys.empty()) {
     auto admin = http::load_or_make_admin_key(settings.data_dir);
     if (admin.token) std::cout << "admin key (shown once): " << *admin.token << std::endl;
-    entries.push_back(std::move(admin.entry));
+    keys.push_back(std::move(admin.record));
   }
-  return std::make_shared<const http::key_table>(entries);
+  return keys;
 }
 
 std::string program_dir() {
@@ -153,7 +157,7 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
     fatal = true;
     ::kill(::getpid(), SIGUSR1);
   });
-  http::gateway gateway(settings, make_key_table(settings), control, meters);
+  http::gateway gateway(settings, configured_keys(settings), control, meters);
   gateway.run();
   for (const auto& address : gateway.bound()) {
     std::cout << "signalbox serves on http://" << address << std::endl;

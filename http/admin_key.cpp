@@ -14,15 +14,15 @@ namespace signalbox::http {
 
 namespace {
 
-std::string to_hex(const token_digest& digest) {
+std::string to_hex(const secret_digest& digest) {
   std::string text(digest.size() * 2 + 1, '\0');
   sodium_bin2hex(text.data(), text.size(), digest.data(), digest.size());
   text.pop_back();
   return text;
 }
 
-std::optional<token_digest> from_hex(const std::string& text) {
-  token_digest digest;
+std::optional<secret_digest> from_hex(const std::string& text) {
+  secret_digest digest;
   std::size_t length = 0;
   if (sodium_hex2bin(digest.data(), digest.size(), text.data(), text.size(), "\n", &length,
                      nullptr) != 0 ||
@@ -30,16 +30,6 @@ std::optional<token_digest> from_hex(const std::string& text) {
     return std::nullopt;
   }
   return digest;
-}
-
-std::string make_token() {
-  std::array<unsigned char, 24> bytes;
-  randombytes_buf(bytes.data(), bytes.size());
-  constexpr int variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
-  std::string text(sodium_base64_encoded_len(bytes.size(), variant), '\0');
-  sodium_bin2base64(text.data(), text.size(), bytes.data(), bytes.size(), variant);
-  text.resize(std::strlen(text.c_str()));
-  return "sbk_" + text;
 }
 
 void write_private(const std::filesystem::path& path, const std::string& text) {
@@ -60,7 +50,9 @@ void write_private(const std::filesystem::path& path, const std::string& text) {
 
 admin_key load_or_make_admin_key(const std::filesystem::path& data_dir) {
   const auto path = data_dir / "admin-key.digest";
-  admin_key key{{"admin", {}, {"admin"}}, std::nullopt};
+  admin_key key;
+  key.record.id = key.record.name = "admin";
+  key.record.scopes = {"admin"};
   if (std::filesystem::exists(path)) {
     std::ifstream file(path);
     std::string text;
@@ -70,13 +62,12 @@ admin_key load_or_make_admin_key(const std::filesystem::path& data_dir) {
       throw std::runtime_error(path.string() +
                                " does not hold a key's digest; delete it to have a new key made");
     }
-    key.entry.digest = *digest;
+    key.record.digest = *digest;
     return key;
   }
-  if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialized");
   key.token = make_token();
-  key.entry.digest = digest_of(*key.token);
-  write_private(path, to_hex(key.entry.digest) + "\n");
+  key.record.digest = digest_of(*key.token);
+  write_private(path, to_hex(key.record.digest) + "\n");
   return key;
 }
 

@@ -11,7 +11,7 @@
 namespace signalbox::http {
 
 struct admin_key {
-  key_entry entry;                   // id "admin", scope admin
+  key_record record;                 // id "admin", scope admin, no limits
   std::optional<std::string> token;  // when it was made just now: to be shown
 };
 

@@ -2,8 +2,11 @@
 
 #include <sodium.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 namespace signalbox::http {
 
@@ -16,40 +19,57 @@ std::uint32_t bit(scope value) {
   return 1U << static_cast<unsigned>(value);
 }
 
-scope parse_scope(std::string_view name) {
-  for (std::size_t i = 1; i < scope_names.size(); ++i) {
-    if (scope_names[i] == name) return static_cast<scope>(i);
-  }
-  throw std::invalid_argument("unknown scope");  // config::validate() lets none through
-}
-
 }  // namespace
 
 std::string_view to_string(scope value) {
   return scope_names[static_cast<std::size_t>(value)];
 }
 
+std::optional<scope> parse_scope(std::string_view name) {
+  for (std::size_t i = 1; i < scope_names.size(); ++i) {
+    if (scope_names[i] == name) return static_cast<scope>(i);
+  }
+  return std::nullopt;
+}
+
 bool principal::may(scope needed) const {
   return needed == scope::none || (scopes & (bit(needed) | bit(scope::admin))) != 0;
 }
 
-token_digest digest_of(std::string_view token) {
+bool principal::may_use(const config::model_options& model) const {
+  return models.empty() || std::any_of(models.begin(), models.end(), [&](const std::string& name) {
+           return name == model.name || std::find(model.aliases.begin(), model.aliases.end(),
+                                                  name) != model.aliases.end();
+         });
+}
+
+secret_digest digest_of(std::string_view token) {
   if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialized");
-  token_digest out;
+  secret_digest out;
   crypto_generichash(out.data(), out.size(), reinterpret_cast<const unsigned char*>(token.data()),
                      token.size(), nullptr, 0);
   return out;
 }
 
-key_table::key_table(const std::vector<key_entry>& keys) {
-  std::uint32_t number = 0;
-  for (const auto& key : keys) {
-    auto who = std::make_shared<principal>();
-    who->key_id = key.id;
-    who->number = ++number;
-    for (const auto& name : key.scopes) who->scopes |= bit(parse_scope(name));
-    principals_.emplace(key.digest, std::move(who));
-  }
+std::string make_token() {
+  if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialized");
+  std::array<unsigned char, 24> bytes;
+  randombytes_buf(bytes.data(), bytes.size());
+  constexpr int variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
+  std::string text(sodium_base64_encoded_len(bytes.size(), variant), '\0');
+  sodium_bin2base64(text.data(), text.size(), bytes.data(), bytes.size(), variant);
+  text.resize(std::strlen(text.c_str()));
+  return "sbk_" + text;
+}
+
+// 32 bits of it, which leaves 160 to guess.
+std::string hint_of(const std::string& token) {
+  constexpr std::size_t told = 9;
+  return token.size() < 3 * told ? std::string() : token.substr(0, told);
+}
+
+void key_table::add(const secret_digest& digest, principal_ptr who) {
+  principals_.emplace(digest, std::move(who));
 }
 
 principal_ptr key_table::find(std::string_view token) const {
@@ -57,7 +77,7 @@ principal_ptr key_table::find(std::string_view token) const {
   return found == principals_.end() ? nullptr : found->second;
 }
 
-std::size_t key_table::first_bytes::operator()(const token_digest& d) const {
+std::size_t key_table::first_bytes::operator()(const secret_digest& d) const {
   std::size_t value;
   std::memcpy(&value, d.data(), sizeof value);
   return value;

@@ -12,15 +12,19 @@ namespace signalbox::http {
 enum class error_code : std::uint8_t {
   invalid_json,            // 400 the body is no JSON object, or a field has the wrong type
   invalid_header,          // 400 a header of ours has a value that is not allowed
+  invalid_value,           // 400 a field or a query parameter has one
   bad_request,             // 400 framing or request line that we refuse to interpret
   missing_credential,      // 401
   invalid_credential,      // 401
   missing_scope,           // 403
+  model_not_allowed,       // 403 the key has a list of models, and this is not on it
   model_not_found,         // 404
   not_found,               // 404 no such route or object
   method_not_allowed,      // 405
+  conflict,                // 409
   body_too_large,          // 413
   unsupported_media_type,  // 415
+  rate_limited,            // 429
   header_too_large,        // 431
   internal,                // 500
   upstream_failed,         // 502 the runtime closed, or answered what is not HTTP

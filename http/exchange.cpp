@@ -332,6 +332,8 @@ void exchange::count_usage(outcome how, int status) {
     row.completion_tokens = events_.tokens_seen();
     row.estimated = 1;
   }
+  const auto tokens = static_cast<double>(row.prompt_tokens + row.completion_tokens);
+  request_.who->account->limits.end_inference(request_.who->limits, request_.charge, tokens, now());
   home_.gateway().meters().tokens(request_.model, row.prompt_tokens, row.completion_tokens);
   home_.account(request_.who, request_.model, row);
 }

@@ -40,6 +40,7 @@ struct inference_request {
   std::string request_id;
   std::string forwarded_headers;  // lines ending in CRLF
   request_facts facts;
+  scheduling::token_charge charge;  // by limit_account::begin_inference
 };
 
 class exchange final : public ticket_holder,

@@ -7,6 +7,7 @@
 #include "http/exchange.hpp"
 #include "http/gateway_state.hpp"
 #include "http/json_text.hpp"
+#include "http/limits.hpp"
 #include "http/request_headers.hpp"
 
 namespace signalbox::http {
@@ -32,6 +33,9 @@ void exchange::own_headers(Add add) const {
   add("x-request-id", request_.request_id);
   add("x-selected-model", options().name);
   add("x-queue-wait-ms", std::to_string(waited_ms));
+  for (auto& [name, value] : limit_headers(*request_.who, std::chrono::steady_clock::now())) {
+    add(std::move(name), std::move(value));
+  }
 }
 
 void exchange::answer_client() {

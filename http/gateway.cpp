@@ -39,9 +39,11 @@ void require_free(const std::string& listen) {
 }  // namespace
 
 struct gateway::state {
-  state(const config::settings& settings, key_table_ptr keys, control_plane& control, metrics& m)
-      : shared(settings, std::move(keys), control, m) {}
+  state(const config::settings& settings, const std::vector<key_record>& configured,
+        control_plane& control, metrics& m)
+      : keys(std::make_shared<key_ring>(configured)), shared(settings, keys, control, m) {}
 
+  std::shared_ptr<key_ring> keys;  // the registry may hold it longer than we live
   gateway_state shared;
   std::vector<std::unique_ptr<shard>> shards;
   std::vector<std::unique_ptr<server>> servers;  // one for each shard; destroyed before them
@@ -52,10 +54,11 @@ std::uint32_t shard_count(const config::settings& settings) {
   return std::max(1U, std::thread::hardware_concurrency() / 2);
 }
 
-gateway::gateway(const config::settings& settings, key_table_ptr keys, control_plane& control,
-                 metrics& m)
-    : state_(std::make_unique<state>(settings, std::move(keys), control, m)) {
+gateway::gateway(const config::settings& settings, const std::vector<key_record>& configured,
+                 control_plane& control, metrics& m)
+    : state_(std::make_unique<state>(settings, configured, control, m)) {
   require_free_addresses(settings);
+  control.subscribe_to_keys([keys = state_->keys](const keys_changed& news) { keys->apply(news); });
   auto listen = settings.server.listen;
   for (std::uint32_t i = 0; i < shard_count(settings); ++i) {
     auto& home = *state_->shards.emplace_back(

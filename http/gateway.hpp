@@ -27,9 +27,11 @@ void require_free_addresses(const config::settings& settings);
 
 class gateway {
  public:
-  // Binds; throws std::runtime_error that names an address which cannot be had (another process
-  // that listens there included).
-  gateway(const config::settings& settings, key_table_ptr keys, control_plane& control, metrics& m);
+  // Binds, and learns the keys of the database; throws std::runtime_error that names an address
+  // which cannot be had (another process that listens there included). `configured`: the keys of
+  // the configuration.
+  gateway(const config::settings& settings, const std::vector<key_record>& configured,
+          control_plane& control, metrics& m);
   ~gateway();
 
   void run();                                     // serves from here on

@@ -7,7 +7,7 @@
 
 namespace signalbox::http {
 
-gateway_state::gateway_state(const config::settings& settings, key_table_ptr keys,
+gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
                              control_plane& control, metrics& m)
     : settings_(settings), control_(control), metrics_(m), keys_(std::move(keys)) {
   for (model_index i = 0; i < settings.models.size(); ++i) {

@@ -13,7 +13,7 @@
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
 #include "config/settings.hpp"
-#include "http/authentication.hpp"
+#include "http/key_ring.hpp"
 
 namespace signalbox {
 class control_plane;
@@ -23,8 +23,8 @@ namespace signalbox::http {
 
 class gateway_state {
  public:
-  gateway_state(const config::settings& settings, key_table_ptr keys, control_plane& control,
-                metrics& m);
+  gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
+                control_plane& control, metrics& m);
 
   const config::settings& settings() const { return settings_; }
   control_plane& control() { return control_; }
@@ -34,8 +34,7 @@ class gateway_state {
   std::optional<model_index> find_model(std::string_view name) const;
   const config::model_options& model(model_index index) const { return settings_.models[index]; }
 
-  key_table_ptr keys() const { return keys_.load(); }
-  void publish_keys(key_table_ptr keys) { keys_.store(std::move(keys)); }
+  const key_ring& keys() const { return *keys_; }
 
   bool draining() const { return draining_.load(std::memory_order_relaxed); }
   void begin_drain() { draining_.store(true); }
@@ -48,7 +47,7 @@ class gateway_state {
   control_plane& control_;
   metrics& metrics_;
   std::unordered_map<std::string_view, model_index> models_;
-  std::atomic<key_table_ptr> keys_;
+  std::shared_ptr<key_ring> keys_;
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> next_request_{0};
   std::uint64_t process_tag_;  // random: ids differ between runs

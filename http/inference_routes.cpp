@@ -1,9 +1,11 @@
 #include "http/inference_routes.hpp"
 
 #include <charconv>
+#include <chrono>
 
 #include "http/exchange.hpp"
 #include "http/gateway_state.hpp"
+#include "http/limits.hpp"
 #include "http/reply.hpp"
 #include "http/routes.hpp"
 
@@ -17,7 +19,11 @@ struct problem {
   error_code code;
   std::string message;
   std::string param;
+  extra_headers headers = {};
 };
+
+// As JSON has it; settled when the runtime has told.
+constexpr double bytes_of_token = 4;
 
 bool is_json(std::string_view content_type) {
   const auto type = content_type.substr(0, content_type.find(';'));
@@ -62,7 +68,30 @@ std::optional<problem> prepare(shard& home, routed_request& request, inference_r
                    "The model '" + out.facts.model + "' does not exist.", "model"};
   }
   out.model = *model;
+  if (!out.who->may_use(home.gateway().model(*model))) {
+    return problem{error_code::model_not_allowed,
+                   "This key may not use the model '" + out.facts.model + "'.", "model"};
+  }
   return std::nullopt;
+}
+
+duration until_midnight() {
+  const auto now = std::chrono::system_clock::now();
+  return std::chrono::ceil<std::chrono::days>(now) - now;
+}
+
+// Within what the key may use at once and of tokens. From here on the exchange must end.
+std::optional<problem> take_limits(shard& home, inference_request& out) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto& who = *out.who;
+  out.charge = home.charge_of(static_cast<double>(out.client->body().size()) / bytes_of_token);
+  const auto exceeded =
+      who.account->limits.begin_inference(who.limits, out.charge, until_midnight(), now);
+  if (who.limits.tokens_per_minute > 0) home.note_use(out.who);
+  if (!exceeded) return std::nullopt;
+  auto refusal = refusal_of(who, *exceeded, now);
+  return problem{error_code::rate_limited, std::move(refusal.message), "",
+                 std::move(refusal.headers)};
 }
 
 void infer(shard& home, routed_request request, metric_route route) {
@@ -75,9 +104,11 @@ void infer(shard& home, routed_request request, metric_route route) {
   if (!wrong && home.gateway().draining()) {
     wrong = problem{error_code::shutting_down, "The gateway is shutting down.", ""};
   }
+  if (!wrong) wrong = take_limits(home, out);
   if (wrong) {
     responder(home, request.client, std::move(request.request_id), route)
-        .refuse(wrong->code, std::move(wrong->message), std::move(wrong->param));
+        .refuse(wrong->code, std::move(wrong->message), std::move(wrong->param),
+                std::move(wrong->headers));
     return;
   }
   out.request_id = std::move(request.request_id);

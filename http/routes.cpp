@@ -7,6 +7,7 @@
 #include "http/error.hpp"
 #include "http/gateway_state.hpp"
 #include "http/inference_routes.hpp"
+#include "http/limits.hpp"
 #include "http/reply.hpp"
 
 namespace signalbox::http {
@@ -61,27 +62,50 @@ void refuse_unrouted(shard& home, const routed_request& request) {
               {{"Allow", allowed}});
 }
 
+bool has_expired(const principal& who) {
+  return who.expires_at != wall_time::max() && std::chrono::system_clock::now() >= who.expires_at;
+}
+
+// Within the key's requests a minute; else it has been answered.
+bool take_request(shard& home, const routed_request& request) {
+  const auto& who = *request.who;
+  if (who.limits.requests_per_minute <= 0) return true;
+  const auto now = std::chrono::steady_clock::now();
+  const auto exceeded = who.account->limits.take_request(who.limits, now);
+  home.note_use(request.who);
+  if (!exceeded) return true;
+  auto refusal = refusal_of(who, *exceeded, now);
+  reply_to(home, request)
+      .refuse(error_code::rate_limited, std::move(refusal.message), {}, std::move(refusal.headers));
+  return false;
+}
+
 // True when the request may go on; else it has been answered.
 bool authorize(shard& home, const route& found, routed_request& request) {
   auto token = bearer_token(request.headers.authorization);
   if (token.empty()) token = request.headers.api_key;
   const bool open = found.needed == scope::none ||
                     (found.handler == show_metrics && home.gateway().settings().metrics.is_public);
-  if (!token.empty()) request.who = home.gateway().keys()->find(token);
+  if (!token.empty()) request.who = home.gateway().keys().table()->find(token);
+  const bool expired = request.who && has_expired(*request.who);
+  if (expired) request.who = nullptr;
   if (open) return true;
   if (!request.who) {
     reply_to(home, request)
         .refuse(token.empty() ? error_code::missing_credential : error_code::invalid_credential,
                 token.empty()
                     ? "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
-                    : "The API key is not valid.");
+                : expired ? "The API key has expired."
+                          : "The API key is not valid.");
     return false;
   }
-  if (request.who->may(found.needed)) return true;
-  reply_to(home, request)
-      .refuse(error_code::missing_scope,
-              "This key lacks the scope '" + std::string(to_string(found.needed)) + "'.");
-  return false;
+  if (!request.who->may(found.needed)) {
+    reply_to(home, request)
+        .refuse(error_code::missing_scope,
+                "This key lacks the scope '" + std::string(to_string(found.needed)) + "'.");
+    return false;
+  }
+  return take_request(home, request);
 }
 
 }  // namespace

@@ -20,6 +20,9 @@ namespace {
 // Deadlines, comments and reports are this exact; nothing on the path of a request waits for it.
 constexpr auto tick_period = std::chrono::milliseconds(100);
 
+// What of a key's limits a crash may forget.
+constexpr auto limit_state_gap = std::chrono::seconds(1);
+
 std::int32_t today() {
   const auto days = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
   return static_cast<std::int32_t>(days.time_since_epoch().count());
@@ -127,6 +130,7 @@ void shard::finish() {
     for (const auto& request : all_requests()) request->cut_off();
     gate_.flush_reports();
     flush_usage();
+    flush_limit_states();
     done->set_value();
   });
   done->get_future().wait_for(std::chrono::seconds(5));
@@ -188,6 +192,21 @@ void shard::account(const principal_ptr& who, model_index model, const usage_row
   pending.row += counts;
 }
 
+void shard::note_use(const principal_ptr& who) {
+  if (!who->account->is_noted.exchange(true, std::memory_order_relaxed)) noted_.push_back(who);
+}
+
+void shard::flush_limit_states() {
+  if (noted_.empty()) return;
+  save_limit_states states;
+  for (const auto& who : noted_) {
+    who->account->is_noted.store(false, std::memory_order_relaxed);
+    states.states.push_back(state_of(*who));
+  }
+  noted_.clear();
+  caf::anon_send(gateway_.control().handles()->keys, std::move(states));
+}
+
 void shard::tick() {
   timer_.expires_after(tick_period);
   timer_.async_wait([this](const boost::system::error_code& e) {
@@ -199,6 +218,9 @@ void shard::tick() {
   for (const auto& request : all_requests()) request->tick(now);
   gate_.flush_reports();
   flush_usage();
+  if (now < next_limit_flush_) return;
+  next_limit_flush_ = now + limit_state_gap;
+  flush_limit_states();
 }
 
 void shard::flush_usage() {

@@ -66,6 +66,11 @@ class shard {
   // From any other thread, once.
   void finish();
 
+  // Its limits count something: their state is kept for the next start.
+  void note_use(const principal_ptr& who);
+  // What a request is charged to begin with, for one of about so many tokens.
+  scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
+
   // One ended request for the ledger.
   void account(const principal_ptr& who, model_index model, const usage_row& counts);
 
@@ -87,6 +92,7 @@ class shard {
   void send(model_index model, shard_batch batch);
   void receive(const std::vector<shard_event>& events);
   void flush_usage();
+  void flush_limit_states();
   void end_turn();
   void left(std::size_t requests);
 
@@ -100,6 +106,8 @@ class shard {
   std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
   std::vector<std::shared_ptr<exchange>> turn_end_;
   std::map<std::tuple<const principal*, model_index, std::int32_t>, pending_usage> usage_;
+  std::vector<principal_ptr> noted_;
+  time_point next_limit_flush_{};
   std::mutex active_mutex_;
   std::condition_variable idle_;
   std::size_t active_ = 0;  // requests; under active_mutex_

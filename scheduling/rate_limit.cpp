@@ -70,7 +70,10 @@ duration rate_limiter::until_full(time_point now) const {
 }
 
 void rate_limiter::restore(time_point full_at) {
-  full_at_.store(full_at.time_since_epoch().count());
+  const std::int64_t at = full_at.time_since_epoch().count();
+  auto seen = full_at_.load(std::memory_order_relaxed);
+  while (seen < at && !full_at_.compare_exchange_weak(seen, at, std::memory_order_relaxed)) {
+  }
 }
 
 void day_counter::add(std::int32_t day, std::uint64_t units) {
@@ -152,11 +155,14 @@ void limit_account::end_inference(const key_limits& limits, const token_charge& 
   }
 }
 
-void limit_account::restore(time_point requests_full_at, time_point tokens_full_at,
-                            std::int32_t day, std::uint64_t tokens_of_day) {
+void limit_account::restore_rates(time_point requests_full_at, time_point tokens_full_at) {
   requests_.restore(requests_full_at);
   tokens_.restore(tokens_full_at);
-  day_.add(day, tokens_of_day);
+}
+
+void limit_account::restore_day(std::int32_t day, std::uint64_t tokens) {
+  const auto counted = day_.used(day);
+  if (tokens > counted) day_.add(day, tokens - counted);
 }
 
 }  // namespace signalbox::scheduling

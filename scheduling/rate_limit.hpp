@@ -46,7 +46,7 @@ class rate_limiter {
 
   // For keeping it over a restart.
   time_point full_at() const { return time_point(duration(full_at_.load())); }
-  void restore(time_point full_at);
+  void restore(time_point full_at);  // no effect when it is later already
 
  private:
   std::atomic<std::int64_t> full_at_{0};  // time_point as nanoseconds
@@ -96,9 +96,9 @@ class limit_account {
   const rate_limiter& tokens() const { return tokens_; }
   std::uint32_t concurrent() const { return concurrent_.load(); }
   std::uint64_t tokens_of(std::int32_t day) const { return day_.used(day); }
-  // What an earlier process had counted; before the first request.
-  void restore(time_point requests_full_at, time_point tokens_full_at, std::int32_t day,
-               std::uint64_t tokens_of_day);
+  // What an earlier process had counted, unless this one has counted more.
+  void restore_rates(time_point requests_full_at, time_point tokens_full_at);
+  void restore_day(std::int32_t day, std::uint64_t tokens);
 
  private:
   rate_limiter requests_, tokens_;

@@ -150,7 +150,8 @@ BOOST_AUTO_TEST_CASE(a_restart_gives_no_new_burst) {
   limits.burst = 10;
   limits.tokens_per_day = 100;
   for (int i = 0; i < 10; ++i) BOOST_TEST(!before.take_request(limits, start));
-  after.restore(before.requests().full_at(), before.tokens().full_at(), today, 100);
+  after.restore_rates(before.requests().full_at(), before.tokens().full_at());
+  after.restore_day(today, 100);
   BOOST_TEST(after.take_request(limits, start).has_value());
   BOOST_TEST(!after.take_request(limits, start + 1s));
   BOOST_TEST(after.begin_inference(limits, {1, today}, 1h, start).has_value());

@@ -1,0 +1,102 @@
+#include "http/key_ring.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace signalbox::http {
+
+namespace {
+
+// Neither clock is the other's: what both read now relates them.
+wall_time to_wall(time_point at) {
+  const auto ahead = at - std::chrono::steady_clock::now();
+  return std::chrono::system_clock::now() + std::chrono::duration_cast<wall_time::duration>(ahead);
+}
+
+time_point to_steady(wall_time at) {
+  return std::chrono::steady_clock::now() + (at - std::chrono::system_clock::now());
+}
+
+principal make_principal(const key_record& key, std::shared_ptr<key_account> account) {
+  principal who;
+  who.key_id = key.id;
+  who.number = account->number;
+  for (const auto& name : key.scopes) {
+    if (const auto value = parse_scope(name)) who.scopes |= 1U << static_cast<unsigned>(*value);
+  }
+  who.models = key.models;
+  who.weight = key.weight;
+  who.limits = key.limits;
+  who.expires_at = key.expires_at.value_or(wall_time::max());
+  who.account = std::move(account);
+  return who;
+}
+
+}  // namespace
+
+key_ring::key_ring(const std::vector<key_record>& configured) {
+  for (const auto& key : configured) configured_.emplace(key.id, secrets_of(key));
+  publish();
+}
+
+void key_ring::apply(const keys_changed& news) {
+  for (const auto& key : news.keys) {
+    if (configured_.contains(key.id)) {
+      spdlog::warn("key {}: the configuration has one of that id, which hides the database's",
+                   key.id);
+    }
+    stored_.insert_or_assign(key.id, secrets_of(key));
+  }
+  for (const auto& state : news.states) {
+    account_of(state.key_id)
+        ->limits.restore_rates(to_steady(state.requests_full_at), to_steady(state.tokens_full_at));
+  }
+  for (const auto& used : news.used_today) {
+    account_of(used.key_id)->limits.restore_day(used.day, used.tokens);
+  }
+  publish();
+}
+
+std::shared_ptr<key_account> key_ring::account_of(const std::string& id) {
+  auto& account = accounts_[id];
+  if (!account) {
+    account = std::make_shared<key_account>();
+    account->number = static_cast<std::uint32_t>(accounts_.size());
+  }
+  return account;
+}
+
+key_ring::secrets key_ring::secrets_of(const key_record& key) {
+  secrets all;
+  if (key.revoked_at) return all;
+  auto who = make_principal(key, account_of(key.id));
+  if (key.old_digest) {
+    auto before = who;
+    before.expires_at = std::min(who.expires_at, key.old_until);
+    all.emplace_back(*key.old_digest, std::make_shared<const principal>(std::move(before)));
+  }
+  all.emplace_back(key.digest, std::make_shared<const principal>(std::move(who)));
+  return all;
+}
+
+void key_ring::publish() {
+  auto table = std::make_shared<key_table>();
+  table->reserve(configured_.size() + 2 * stored_.size());
+  for (const auto& [id, all] : configured_) {
+    for (const auto& [digest, who] : all) table->add(digest, who);
+  }
+  for (const auto& [id, all] : stored_) {
+    if (configured_.contains(id)) continue;
+    for (const auto& [digest, who] : all) table->add(digest, who);
+  }
+  table_.store(std::move(table));
+}
+
+key_limit_state state_of(const principal& who) {
+  const auto& limits = who.account->limits;
+  return {who.key_id, to_wall(limits.requests().full_at()), to_wall(limits.tokens().full_at())};
+}
+
+}  // namespace signalbox::http
