@@ -131,6 +131,10 @@ std::vector<key_record> configured_keys(const config::settings& settings) {
     record.id = record.name = key.id;
     record.digest = http::digest_of(key.token);
     record.scopes = key.scopes;
+    record.models = key.models;
+    record.weight = key.weight;
+    record.limits = {key.requests_per_minute, key.burst, key.tokens_per_minute, key.max_concurrent,
+                     static_cast<std::uint64_t>(key.tokens_per_day)};
     keys.push_back(std::move(record));
   }
   if (keys.empty()) {

@@ -35,7 +35,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::get_queue_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::subscribe_keys)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::create_key)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::update_key)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::change_key)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::rotate_key)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::revoke_key)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::find_key)
@@ -147,7 +147,7 @@ using key_registry_actor = caf::typed_actor<
     // A new key; problem `exists` when its id or secret is taken.
     caf::replies_to<create_key>::with<key_answer>,
     // Other scopes, limits, names; `revoked` and the key when it is.
-    caf::replies_to<update_key>::with<key_answer>,
+    caf::replies_to<change_key>::with<key_answer>,
     // A new secret; `revoked` as above.
     caf::replies_to<rotate_key>::with<key_answer>,
     // It works no more, for ever.

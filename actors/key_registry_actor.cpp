@@ -32,9 +32,7 @@ class key_registry : public key_registry_actor::base {
     return {
         [this](const subscribe_keys& m) { return on_subscribe(m); },
         [this](const create_key& m) { return answer([&] { return create(m.key); }); },
-        [this](const update_key& m) {
-          return answer([&] { return changed(m.key.id, store_.update(m.key)); });
-        },
+        [this](const change_key& m) { return answer([&] { return change(m); }); },
         [this](const rotate_key& m) {
           return answer([&] { return changed(m.id, store_.rotate(m)); });
         },
@@ -106,6 +104,13 @@ class key_registry : public key_registry_actor::base {
   key_answer create(const key_record& key) {
     if (!store_.add({key})) return {key_problem::exists, {}};
     return changed(key.id, true);
+  }
+
+  key_answer change(const change_key& m) {
+    auto key = store_.find(m.id);
+    if (!key) return {key_problem::not_found, {}};
+    m.change(*key);
+    return changed(m.id, store_.update(*key));
   }
 
   // The key as it is now, known to all shards.

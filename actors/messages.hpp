@@ -292,8 +292,10 @@ struct subscribe_keys {
 struct create_key {
   key_record key;
 };
-struct update_key {
-  key_record key;  // all but secrets and times is taken over
+// Done to the key as it is then; all but secrets, id and times is taken over.
+struct change_key {
+  std::string id;
+  std::function<void(key_record&)> change;
 };
 struct rotate_key {
   std::string id;

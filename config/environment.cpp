@@ -38,7 +38,11 @@ void replace_port(const std::string& text, settings& out, problem_list& problems
 void add_bootstrap_key(const std::string& text, settings& out, problem_list& problems) {
   std::string path = fmt::format("keys[{}]", out.keys.size());
   problems.located(path, {0, "SIGNALBOX_BOOTSTRAP_KEY"});
-  out.keys.push_back({"bootstrap", text, "", {"admin"}});
+  key_options key;
+  key.id = "bootstrap";
+  key.token = text;
+  key.scopes = {"admin"};
+  out.keys.push_back(std::move(key));
 }
 
 constexpr special_variable special_variables[] = {

@@ -30,6 +30,8 @@ auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
     return s.scheduling;
   else if constexpr (is_same_v<T, database_options>)
     return s.database;
+  else if constexpr (is_same_v<T, security_options>)
+    return s.security;
   else if constexpr (is_same_v<T, metrics_options>)
     return s.metrics;
   else if constexpr (is_same_v<T, log_options>)
@@ -161,6 +163,20 @@ void add_keys_and_gpus(std::vector<option>& out) {
       "keys[].scopes", &k::scopes, 1, 6,
       "What the key may be used for; admin includes all the others.",
       {.words = {"realtime", "batch", "eval", "upload", "monitor", "admin"}, .required = true}));
+  out.push_back(row("keys[].models", &k::models, 0, 1000,
+                    "Models that the key may ask for; when empty, all."));
+  out.push_back(row("keys[].weight", &k::weight, 0.01, 1000,
+                    "Its share of a busy model, next to the weights of others."));
+  out.push_back(row("keys[].limits.requests_per_minute", &k::requests_per_minute, 0, 1e9,
+                    "Requests a minute; 0 sets no limit."));
+  out.push_back(row("keys[].limits.burst", &k::burst, 0, 1e9,
+                    "Requests at once after a pause, when requests_per_minute is set."));
+  out.push_back(row("keys[].limits.tokens_per_minute", &k::tokens_per_minute, 0, 1e9,
+                    "Tokens of prompts and answers a minute; 0 sets no limit."));
+  out.push_back(row("keys[].limits.max_concurrent", &k::max_concurrent, 0, 1e6,
+                    "Inference requests at once, waiting or running; 0 sets no limit."));
+  out.push_back(row("keys[].limits.tokens_per_day", &k::tokens_per_day, 0, 1e15,
+                    "Tokens a day (UTC); 0 sets no limit."));
   out.push_back(row("gpus[].memory", &gpu_options::memory, mib, 1024.0 * 1024 * gib,
                     "Memory of this GPU that models may use.", {.required = true}));
 }
@@ -248,6 +264,8 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(
       row("database.usage_buffer_rows", &database_options::usage_buffer_rows, 1000, 1e7,
           "Usage records kept while the database is away; more are dropped, counted and logged."));
+  out.push_back(row("security.rotation_grace_s", &security_options::rotation_grace_s, 0, 30 * day_s,
+                    "How long the old secret of a rotated key works, unless the rotation says."));
   out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,
                     "Serve /metrics without a credential.",
                     {.variable = "SIGNALBOX_METRICS_PUBLIC"}));
@@ -298,11 +316,13 @@ const std::vector<section>& sections() {
       {"server", "The HTTP server and its limits."},
       list_section("keys[]", "API keys. None: an admin key is made at the first start.", 10000,
                    &settings::keys),
+      {"keys[].limits", "What the key may use."},
       list_section("gpus[]", "The GPUs that models may use.", 64, &settings::gpus),
       list_section("models[]", "The models that clients may ask for.", 1000, &settings::models),
       {"models[].gpu", "What the model takes of a GPU."},
       {"scheduling", "Who waits and who yields."},
       {"database", "Where usage and crashes are kept."},
+      {"security", "Keys and who may come in."},
       {"metrics", "The Prometheus endpoint."},
       {"log", "The program's own log."},
   };

@@ -30,6 +30,13 @@ struct key_options {
   std::string token;      // exactly one of token, token_env
   std::string token_env;  // resolved into token while loading
   std::vector<std::string> scopes;
+  std::vector<std::string> models;  // empty: all
+  double weight = 1;                // fair share
+  double requests_per_minute = 0;   // 0: no limit, as for the others
+  double burst = 10;
+  double tokens_per_minute = 0;
+  std::uint32_t max_concurrent = 0;
+  double tokens_per_day = 0;
 };
 
 struct gpu_options {
@@ -77,6 +84,10 @@ struct database_options {
   std::uint32_t usage_buffer_rows = 100000;  // kept while the database is away; more are dropped
 };
 
+struct security_options {
+  double rotation_grace_s = 86400;  // how long a rotated key's old secret works
+};
+
 struct metrics_options {
   bool is_public = false;  // key "public": /metrics without a credential
 };
@@ -92,6 +103,7 @@ struct settings {
   std::vector<model_options> models;
   scheduling_options scheduling;
   database_options database;
+  security_options security;
   metrics_options metrics;
   log_options log;
   std::string data_dir = "data";

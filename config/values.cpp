@@ -187,7 +187,8 @@ std::string allowed(const option& o) {
     case value_kind::integer:
       return "an integer from " + range_text(o);
     case value_kind::seconds:
-      return "a number of seconds from " + range_text(o);
+      return (o.path.ends_with("_s") ? "a number of seconds from " : "a number from ") +
+             range_text(o);
     case value_kind::size:
       return "a size (bytes, or with kB … TB, KiB … TiB) from " + range_text(o);
     case value_kind::text:

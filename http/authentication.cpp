@@ -19,6 +19,12 @@ std::uint32_t bit(scope value) {
   return 1U << static_cast<unsigned>(value);
 }
 
+template <std::size_t Size>
+void fill_randomly(std::array<unsigned char, Size>& bytes) {
+  if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialized");
+  randombytes_buf(bytes.data(), bytes.size());
+}
+
 }  // namespace
 
 std::string_view to_string(scope value) {
@@ -51,10 +57,16 @@ secret_digest digest_of(std::string_view token) {
   return out;
 }
 
+std::string make_key_id() {
+  std::array<unsigned char, 8> bytes;
+  fill_randomly(bytes);
+  std::array<char, 2 * bytes.size() + 1> text;
+  return std::string("key_") + sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+}
+
 std::string make_token() {
-  if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialized");
   std::array<unsigned char, 24> bytes;
-  randombytes_buf(bytes.data(), bytes.size());
+  fill_randomly(bytes);
   constexpr int variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
   std::string text(sodium_base64_encoded_len(bytes.size(), variant), '\0');
   sodium_bin2base64(text.data(), text.size(), bytes.data(), bytes.size(), variant);

@@ -47,6 +47,7 @@ using principal_ptr = std::shared_ptr<const principal>;
 // BLAKE2b-256 of a token. Tokens are long and random, so a fast hash is the right one; neither the
 // table nor the disk holds a token itself.
 secret_digest digest_of(std::string_view token);
+std::string make_key_id();                      // "key_" and 64 random bits
 std::string make_token();                       // "sbk_" and 192 random bits
 std::string hint_of(const std::string& token);  // its first characters
 

@@ -1,15 +1,12 @@
 #include "http/control_routes.hpp"
 
-#include <fmt/chrono.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
-#include <restinio/uri_helpers.hpp>
 
 #include "actors/control_plane.hpp"
 #include "http/gateway_state.hpp"
+#include "http/json_route.hpp"
 #include "http/openapi.hpp"
 #include "http/reply.hpp"
 #include "http/routes.hpp"
@@ -20,61 +17,6 @@ namespace {
 
 using nlohmann::json;
 using scheduling::lifecycle_state;
-
-constexpr auto ask_timeout = std::chrono::seconds(5);
-constexpr std::uint32_t default_limit = 100, max_limit = 1000;
-
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-responder reply_to(shard& home, const routed_request& request,
-                   metric_route route = metric_route::other) {
-  return {home, request.client, request.request_id, route};
-}
-
-void answer_json(const responder& reply, const json& body, int status = 200) {
-  reply.answer(status, "application/json", dump(body));
-}
-
-std::string rfc3339(std::chrono::system_clock::time_point at) {
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch());
-  const auto whole = std::chrono::floor<std::chrono::seconds>(at);
-  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
-                     us.count() % 1000000);
-}
-
-std::string query_value(const restinio::request_handle_t& client, const char* name) {
-  try {
-    const auto query = restinio::parse_query(client->header().query());
-    if (!query.has(name)) return {};
-    const auto value = query[name];
-    return {value.data(), value.size()};
-  } catch (const std::exception&) {
-    return {};  // not a query string that anybody could read
-  }
-}
-
-// The path's parameter, percent-decoded; empty when it does not decode.
-std::string parameter_of(const routed_request& request) {
-  try {
-    return restinio::utils::unescape_percent_encoding(
-        restinio::string_view_t(request.parameter.data(), request.parameter.size()));
-  } catch (const std::exception&) {
-    return {};
-  }
-}
-
-std::optional<std::uint32_t> limit_of(const routed_request& request) {
-  const auto text = query_value(request.client, "limit");
-  if (text.empty()) return default_limit;
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > max_limit) {
-    return std::nullopt;
-  }
-  return value;
-}
 
 json model_object(gateway_state& gateway, model_index index, bool detail) {
   const auto& model = gateway.model(index);
@@ -204,8 +146,7 @@ void list_crash_records(shard& home, routed_request request) {
       },
       [reply](const std::string& error) {
         spdlog::warn("crash list: {}", error);
-        reply.refuse(error_code::database_unavailable,
-                     "The database is away, please try again later.", {}, {{"Retry-After", "5"}});
+        refuse_without_database(reply);
       });
 }
 

@@ -7,14 +7,15 @@
 #include "http/error.hpp"
 #include "http/gateway_state.hpp"
 #include "http/inference_routes.hpp"
+#include "http/json_route.hpp"
+#include "http/key_routes.hpp"
 #include "http/limits.hpp"
-#include "http/reply.hpp"
 
 namespace signalbox::http {
 
 namespace {
 
-constexpr std::array<route, 13> table{{
+constexpr std::array<route, 19> table{{
     {"POST", "/v1/chat/completions", scope::realtime, chat_completions},
     {"POST", "/v1/completions", scope::realtime, completions},
     {"POST", "/v1/embeddings", scope::realtime, embeddings},
@@ -23,6 +24,12 @@ constexpr std::array<route, 13> table{{
     {"GET", "/health", scope::none, health},
     {"GET", "/health/live", scope::none, health_live},
     {"GET", "/health/ready", scope::none, health_ready},
+    {"POST", "/v1/keys", scope::admin, create_api_key},
+    {"GET", "/v1/keys", scope::admin, list_api_keys},
+    {"POST", "/v1/keys/{id}/rotate", scope::admin, rotate_api_key},
+    {"GET", "/v1/keys/{id}", scope::admin, show_api_key},
+    {"PATCH", "/v1/keys/{id}", scope::admin, change_api_key},
+    {"DELETE", "/v1/keys/{id}", scope::admin, revoke_api_key},
     {"GET", "/metrics", scope::monitor, show_metrics},
     {"GET", "/openapi.json", scope::none, show_openapi},
     {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
@@ -30,20 +37,22 @@ constexpr std::array<route, 13> table{{
     {"GET", "/", scope::none, show_index},
 }};
 
-// The rest of `path` after the route's fixed part, when they match; the parameter takes all of it,
-// slashes too (model names have them).
+// The path's parameter, when it matches the pattern (empty when that has none). At the end it takes
+// all that is left, slashes too (model names have them); in the middle it has none.
 std::optional<std::string_view> match(std::string_view pattern, std::string_view path) {
   const auto brace = pattern.find('{');
   if (brace == pattern.npos) {
     if (pattern == path) return std::string_view();
     return std::nullopt;
   }
-  if (path.size() <= brace || !path.starts_with(pattern.substr(0, brace))) return std::nullopt;
-  return path.substr(brace);
-}
-
-responder reply_to(shard& home, const routed_request& request) {
-  return {home, request.client, request.request_id};
+  const auto tail = pattern.substr(pattern.find('}') + 1);
+  if (path.size() <= brace + tail.size() || !path.starts_with(pattern.substr(0, brace)) ||
+      !path.ends_with(tail)) {
+    return std::nullopt;
+  }
+  const auto parameter = path.substr(brace, path.size() - tail.size() - brace);
+  if (!tail.empty() && parameter.find('/') != parameter.npos) return std::nullopt;
+  return parameter;
 }
 
 // No route has this path and method: 404, or 405 with the methods that it has.

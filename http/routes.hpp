@@ -26,7 +26,7 @@ using route_handler = void (*)(shard&, routed_request);
 
 struct route {
   std::string_view method;
-  std::string_view path;  // may end in one {parameter}, as openapi.yaml writes it
+  std::string_view path;  // may have one {parameter}, as openapi.yaml writes it
   scope needed;           // none: open
   route_handler handler;
 };

@@ -179,8 +179,11 @@ BOOST_AUTO_TEST_CASE(validate_judges_settings_without_a_file) {
   s.server.listen = {"nowhere"};
   s.models[0].max_concurrent = 0;
   s.models[1].name.clear();
-  s.keys.push_back({"a", "0123456789abcdef", "", {"admin"}});
-  s.keys.push_back({"b", "0123456789abcdef", "", {}});
+  s.keys.resize(2);
+  for (auto& key : s.keys) key.token = "0123456789abcdef";
+  s.keys[0].id = "a";
+  s.keys[0].scopes = {"admin"};
+  s.keys[1].id = "b";
   BOOST_TEST(validation_error(s) ==
              "server.shards: found 1000, allowed 0 to 256\n"
              "keys[1].scopes: found 0 entries, allowed 1 to 6 entries\n"

@@ -6,11 +6,11 @@ import net from 'node:net';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
+import { waitFor } from './harness/processes.mjs';
 import { Upstream } from './harness/upstream.mjs';
 
 const scopes = ['realtime', 'batch', 'eval', 'upload', 'monitor'];
 const keyOf = (scope) => `sk-test-key-only-${scope}`;
-const inference = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'];
 
 describe('the contract', () => {
   let gateway, upstream;
@@ -22,6 +22,7 @@ describe('the contract', () => {
         server: { header_limit: '2KiB', header_count_limit: 20, body_limit: '1MiB' },
         keys: [
           { id: 'administrator', token: adminKey, scopes: ['admin'] },
+          { id: 'admin', token: keyOf('admin'), scopes: ['admin'] },
           ...scopes.map((scope) => ({ id: scope, token: keyOf(scope), scopes: [scope] })),
         ],
         models: [
@@ -228,31 +229,47 @@ describe('the contract', () => {
     const { json: contract, headers } = await gateway.send('GET', '/openapi.json', { key: null });
     assert.match(headers['content-type'], /^application\/json/);
     assert.match(contract.openapi, /^3\.1/);
+    // Nobody's any more: one that has expired, one that is revoked.
+    const short = (await gateway.post('/v1/keys', { scopes: ['admin'], expires_in_s: 1 })).json;
+    const revoked = (await gateway.post('/v1/keys', { scopes: ['admin'] })).json;
+    await gateway.send('DELETE', `/v1/keys/${revoked.id}`);
+    await waitFor('the key has expired', async () =>
+      (await gateway.send('GET', '/v1/models', { key: short.key })).status === 401);
+    const strangers = [null, 'sk-nobody-has-this', short.key, revoked.key];
+    const allowed = { // where it is not 200
+      'post /v1/keys': 201, 'get /v1/keys/{id}': 404, 'patch /v1/keys/{id}': 404,
+      'delete /v1/keys/{id}': 404, 'post /v1/keys/{id}/rotate': 404,
+    };
     let guarded = 0;
     for (const [pattern, operations] of Object.entries(contract.paths)) {
       const route = pattern.replace(/\{.*\}/, 'sim');
-      const needed = inference.includes(route) || route.startsWith('/v1/') ? 'realtime' : 'monitor';
       for (const [method, operation] of Object.entries(operations)) {
-        const as = (key) => (method === 'post'
-          ? gateway.post(route, '{"model":"same"}', { key })
-          : gateway.send(method.toUpperCase(), route, { key }));
+        const body = method === 'post' && !pattern.includes('/keys') ? '{"model":"same"}' : '{}';
+        const as = (key) => (method === 'get' || method === 'delete'
+          ? gateway.send(method.toUpperCase(), route, { key })
+          : gateway.send(method.toUpperCase(), route,
+            { key, body, headers: { 'content-type': 'application/json' } }));
         if (operation.security?.length === 0) {
           assert.equal((await as(null)).status, 200, route);
           continue;
         }
         ++guarded;
-        for (const answer of [await as(null), await as('sk-nobody-has-this')]) {
-          assert.equal(answer.status, 401, route);
+        const needed = /Scope (\w+)/.exec(operation.description)[1];
+        for (const stranger of strangers) {
+          const answer = await as(stranger);
+          assert.equal(answer.status, 401, `${stranger} at ${route}`);
           assert.equal(answer.headers['www-authenticate'], 'Bearer');
         }
-        for (const scope of scopes) {
+        for (const scope of [...scopes, 'admin']) {
           const answer = await as(keyOf(scope));
-          assert.equal(answer.status, scope === needed ? 200 : 403, `${scope} at ${route}`);
-          if (scope !== needed) assert.ok(answer.text.includes(needed));
+          const expected = scope === needed || scope === 'admin'
+            ? allowed[`${method} ${pattern}`] ?? 200 : 403;
+          assert.equal(answer.status, expected, `${scope} at ${method} ${route}`);
+          if (expected === 403) assert.ok(answer.text.includes(`'${needed}'`));
         }
       }
     }
-    assert.ok(guarded >= 8);
+    assert.ok(guarded >= 14);
   });
 
   test('every answer is counted once, by route and status', async () => {

@@ -1,0 +1,80 @@
+#include "http/json_route.hpp"
+
+#include <fmt/chrono.h>
+
+#include <charconv>
+#include <iomanip>
+#include <nlohmann/json.hpp>
+#include <restinio/uri_helpers.hpp>
+#include <sstream>
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr std::uint32_t default_limit = 100, max_limit = 1000;
+
+}  // namespace
+
+responder reply_to(shard& home, const routed_request& request, metric_route route) {
+  return {home, request.client, request.request_id, route};
+}
+
+void answer_json(const responder& reply, const nlohmann::json& body, int status) {
+  // Names that clients chose may be no UTF-8: that must not throw here.
+  reply.answer(status, "application/json",
+               body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+std::string rfc3339(wall_time at) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch());
+  const auto whole = std::chrono::floor<std::chrono::seconds>(at);
+  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
+                     us.count() % 1000000);
+}
+
+std::string query_value(const restinio::request_handle_t& client, const char* name) {
+  try {
+    const auto query = restinio::parse_query(client->header().query());
+    if (!query.has(name)) return {};
+    const auto value = query[name];
+    return {value.data(), value.size()};
+  } catch (const std::exception&) {
+    return {};  // not a query string that anybody could read
+  }
+}
+
+std::string parameter_of(const routed_request& request) {
+  try {
+    return restinio::utils::unescape_percent_encoding(
+        restinio::string_view_t(request.parameter.data(), request.parameter.size()));
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+std::optional<std::uint32_t> limit_of(const routed_request& request) {
+  const auto text = query_value(request.client, "limit");
+  if (text.empty()) return default_limit;
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > max_limit) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+std::optional<wall_time> parse_rfc3339(const std::string& text) {
+  std::tm parts{};
+  std::istringstream stream(text);
+  stream >> std::get_time(&parts, "%Y-%m-%dT%H:%M:%SZ");
+  if (stream.fail() || stream.peek() != std::istringstream::traits_type::eof()) return std::nullopt;
+  return std::chrono::system_clock::from_time_t(timegm(&parts));
+}
+
+void refuse_without_database(const responder& reply) {
+  reply.refuse(error_code::database_unavailable, "The database is away, please try again later.",
+               {}, {{"Retry-After", "5"}});
+}
+
+}  // namespace signalbox::http
