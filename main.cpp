@@ -1,10 +1,11 @@
-// The command line: serve, migrate, check-config, version.
+// The command line: serve, migrate, check-config, version, and those in commands/.
 #include <poll.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -15,12 +16,13 @@
 
 #include "actors/control_plane.hpp"
 #include "actors/metrics.hpp"
+#include "commands/keys.hpp"
+#include "commands/storage.hpp"
 #include "config/load.hpp"
 #include "http/admin_key.hpp"
 #include "http/gateway.hpp"
 #include "persistence/database.hpp"
 #include "persistence/migrator.hpp"
-#include "persistence/private_cluster.hpp"
 #include "runtimes/driver.hpp"
 #include "runtimes/unique_fd.hpp"
 
@@ -50,9 +52,10 @@ config::settings load_settings(const arguments& args) {
   return settings;
 }
 
-void set_up_log(const config::settings& settings) {
+// `least`: of commands whose answer is what matters.
+void set_up_log(const config::settings& settings, spdlog::level::level_enum least = {}) {
   auto logger = spdlog::stderr_color_mt("signalbox");
-  logger->set_level(spdlog::level::from_str(settings.log.level));
+  logger->set_level(std::max(least, spdlog::level::from_str(settings.log.level)));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
   logger->flush_on(spdlog::level::warn);
   spdlog::set_default_logger(std::move(logger));
@@ -110,20 +113,6 @@ void migrate_patiently(persistence::database& db, const signal_waiter& signals) 
   }
 }
 
-// The database of the settings, or our own cluster in the data folder.
-struct storage {
-  explicit storage(const config::settings& settings, std::function<bool()> interrupted = {}) {
-    if (settings.database.url.empty()) {
-      cluster =
-          std::make_unique<persistence::private_cluster>(settings.data_dir, std::move(interrupted));
-    }
-    db = std::make_unique<persistence::database>(cluster ? cluster->url() : settings.database.url);
-  }
-
-  std::unique_ptr<persistence::private_cluster> cluster;
-  std::unique_ptr<persistence::database> db;
-};
-
 std::vector<key_record> configured_keys(const config::settings& settings) {
   std::vector<key_record> keys;
   for (const auto& key : settings.keys) {
@@ -152,7 +141,7 @@ std::string program_dir() {
 // Until SIGINT or SIGTERM, or until the control plane gives up. A second signal ends the grace.
 int serve_until_asked(const config::settings& settings, const signal_waiter& signals) {
   const auto asked_to_end = [&signals] { return signals.asked_to_end(); };
-  storage store(settings, asked_to_end);
+  commands::storage store(settings, asked_to_end);
   migrate_patiently(*store.db, signals);
   metrics meters(settings, http::shard_count(settings));
   auto driver = runtimes::make_runtime_driver({settings.data_dir, program_dir()});
@@ -207,7 +196,7 @@ int migrate(const arguments& args) {
   const auto settings = load_settings(args);
   set_up_log(settings);
   fs::create_directories(settings.data_dir);
-  storage store(settings);
+  commands::storage store(settings);
   const auto report = persistence::migrate(*store.db);
   std::cout << "schema version " << report.version << ", " << report.applied
             << " migrations applied" << std::endl;
@@ -246,11 +235,18 @@ int run(int argc, char** argv) {
   check_command->add_flag("--print-schema", args.print_schema,
                           "Print the JSON Schema of the configuration instead");
   app.add_subcommand("version", "Print the version");
+  const auto run_keys = commands::add_keys(app, [&args] {
+    const auto settings = load_settings(args);
+    set_up_log(settings, spdlog::level::warn);
+    return settings;
+  });
+  add_config(app.get_subcommand("keys"));
   CLI11_PARSE(app, argc, argv);
 
   if (serve_command->parsed()) return serve(args);
   if (migrate_command->parsed()) return migrate(args);
   if (check_command->parsed()) return check_config(args);
+  if (const auto status = run_keys()) return *status;
   std::cout << "signalbox " << SIGNALBOX_VERSION << std::endl;
   return 0;
 }

@@ -1,0 +1,262 @@
+#include "commands/keys.hpp"
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "commands/storage.hpp"
+#include "http/authentication.hpp"
+#include "http/key_document.hpp"
+#include "persistence/key_store.hpp"
+
+namespace signalbox::commands {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint32_t page = 1000;
+constexpr std::size_t token_least = 16, token_most = 512;  // as for keys of the configuration
+
+struct options {
+  json fields = json::object();  // of the key to make, as /v1/keys takes them
+  json limits = json::object();
+  std::string id, file;
+  std::optional<double> grace_s;
+  bool as_json = false;
+};
+
+void set_fields(const json& fields, key_record& key) {
+  const auto problem = http::apply_fields(fields, std::chrono::system_clock::now(), key);
+  if (problem) throw std::runtime_error(problem->message);
+}
+
+void new_secret(const std::string& token, key_record& key) {
+  key.digest = http::digest_of(token);
+  key.hint = http::hint_of(token);
+}
+
+int create(persistence::key_store& store, options& o) {
+  if (!o.limits.empty()) o.fields["limits"] = o.limits;
+  key_record key;
+  key.id = http::make_key_id();
+  key.scopes = {"realtime"};
+  set_fields(o.fields, key);
+  const auto token = http::make_token();
+  new_secret(token, key);
+  if (!store.add({key})) throw std::runtime_error("a key with this id or secret exists");
+  std::cout << "id: " << key.id << "\nsecret (shown once): " << token << std::endl;
+  return 0;
+}
+
+std::string state_of(const key_record& key) {
+  const auto now = std::chrono::system_clock::now();
+  if (key.revoked_at) return "revoked";
+  return key.expires_at && *key.expires_at <= now ? "expired" : "valid";
+}
+
+void print(const key_record& key) {
+  const auto limit = [](double value) { return value > 0 ? fmt::format("{}", value) : "-"; };
+  std::string scopes;
+  for (const auto& scope : key.scopes) scopes += (scopes.empty() ? "" : ",") + scope;
+  std::cout << fmt::format("{:<22} {:<10} {:<8} {:>8} {:>10}  {:<30} {}\n", key.id, key.hint,
+                           state_of(key), limit(key.limits.requests_per_minute),
+                           limit(key.limits.tokens_per_minute), scopes, key.name);
+}
+
+int list(persistence::key_store& store, const options& o) {
+  json all = json::array();
+  if (!o.as_json) {
+    std::cout << fmt::format("{:<22} {:<10} {:<8} {:>8} {:>10}  {:<30} {}\n", "ID", "SECRET",
+                             "STATE", "REQ/MIN", "TOKENS/MIN", "SCOPES", "NAME");
+  }
+  std::string after;
+  while (true) {
+    const auto keys = store.newest(page, after);
+    for (const auto& key : keys) {
+      if (o.as_json) {
+        all.push_back(http::to_document(key));
+      } else {
+        print(key);
+      }
+    }
+    if (keys.size() < page) break;
+    after = keys.back().id;
+  }
+  if (o.as_json) std::cout << all.dump(2) << std::endl;
+  return 0;
+}
+
+int rotate(persistence::key_store& store, const options& o, double default_grace_s) {
+  const auto token = http::make_token();
+  const auto grace_s = o.grace_s.value_or(default_grace_s);
+  if (!store.rotate({o.id, http::digest_of(token), http::hint_of(token), grace_s})) {
+    throw std::runtime_error("there is no valid key " + o.id);
+  }
+  std::cout << fmt::format("id: {}\nsecret (shown once): {}\nthe old one works for {} s more\n",
+                           o.id, token, grace_s);
+  return 0;
+}
+
+int revoke(persistence::key_store& store, const options& o) {
+  if (!store.revoke(o.id)) throw std::runtime_error("there is no key " + o.id);
+  std::cout << o.id << " is revoked" << std::endl;
+  return 0;
+}
+
+// Seed 002's file: {"keys": [{"id", "token", "scopes"}]}, with any other field of ours.
+key_record read_entry(const json& entry, std::size_t index) {
+  const auto where = fmt::format("keys[{}]", index);
+  const auto text = [&](const char* field) {
+    if (!entry.is_object() || !entry.contains(field) || !entry[field].is_string()) {
+      throw std::runtime_error(fmt::format("{}: found no text \"{}\"", where, field));
+    }
+    return entry[field].get<std::string>();
+  };
+  key_record key;
+  key.id = key.name = text("id");
+  const auto token = text("token");
+  if (key.id.empty() || key.id.size() > 200) {
+    throw std::runtime_error(where + ".id: allowed are 1 to 200 bytes");
+  }
+  if (token.size() < token_least || token.size() > token_most) {
+    throw std::runtime_error(fmt::format("{}.token: found {} bytes, allowed {} to {}", where,
+                                         token.size(), token_least, token_most));
+  }
+  auto fields = entry;
+  fields.erase("id");
+  fields.erase("token");
+  try {
+    set_fields(fields, key);
+  } catch (const std::runtime_error& e) {
+    throw std::runtime_error(where + ": " + e.what());
+  }
+  if (key.scopes.empty()) throw std::runtime_error(where + ": found no scopes");
+  new_secret(token, key);
+  return key;
+}
+
+std::vector<key_record> read_file(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error("cannot read " + path);
+  const auto document = json::parse(file, nullptr, false);
+  if (!document.is_object() || !document.contains("keys") || !document["keys"].is_array()) {
+    throw std::runtime_error(path + R"( is not {"keys": [{"id", "token", "scopes"}, …]})");
+  }
+  std::vector<key_record> keys;
+  for (const auto& entry : document["keys"]) keys.push_back(read_entry(entry, keys.size()));
+  return keys;
+}
+
+std::map<std::string, key_record> all_keys(persistence::key_store& store) {
+  std::map<std::string, key_record> all;
+  std::int64_t version = 0;
+  while (true) {
+    const auto some = store.changed_since(version, page);
+    for (const auto& key : some) all[key.id] = key;
+    if (some.size() < page) return all;
+    version = some.back().version;
+  }
+}
+
+// A key that exists gets what the file says of it; another secret is a rotation.
+int import(persistence::key_store& store, const options& o, double default_grace_s) {
+  const auto wanted = read_file(o.file);
+  const auto known = all_keys(store);
+  std::vector<key_record> added;
+  std::size_t changed = 0;
+  for (const auto& key : wanted) {
+    const auto found = known.find(key.id);
+    if (found == known.end()) {
+      added.push_back(key);
+      continue;
+    }
+    if (found->second.revoked_at) throw std::runtime_error(key.id + " is revoked");
+    store.update(key);
+    if (found->second.digest != key.digest) {
+      store.rotate({key.id, key.digest, key.hint, o.grace_s.value_or(default_grace_s)});
+    }
+    ++changed;
+  }
+  if (!store.add(added)) {
+    throw std::runtime_error(
+        "none added: two of the new keys share an id or a secret, or one has "
+        "the secret of a key that exists");
+  }
+  std::cout << fmt::format("{} added, {} brought up to date", added.size(), changed) << std::endl;
+  return 0;
+}
+
+// An option that becomes a field of the key.
+template <typename Value>
+void field(CLI::App* command, json& into, const std::string& option, const std::string& name,
+           const std::string& help) {
+  command->add_option_function<Value>(
+      option, [&into, name](const Value& value) { into[name] = value; }, help);
+}
+
+void add_create(CLI::App* command, options& o) {
+  field<std::string>(command, o.fields, "--name", "name", "What it is for");
+  field<std::string>(command, o.fields, "--owner", "owner", "Whose it is");
+  field<std::vector<std::string>>(
+      command, o.fields, "--scope", "scopes",
+      "realtime (the default), batch, eval, upload, monitor, admin; may be repeated");
+  field<std::vector<std::string>>(command, o.fields, "--model", "models",
+                                  "A model that it may ask for; may be repeated; default: all");
+  field<double>(command, o.fields, "--weight", "weight", "Fair share; default: 1");
+  field<double>(command, o.fields, "--expires-in", "expires_in_s", "Seconds; default: never");
+  field<double>(command, o.limits, "--requests-per-minute", "requests_per_minute",
+                "Default, as for all limits: none");
+  field<double>(command, o.limits, "--burst", "burst", "Requests at once after a pause");
+  field<double>(command, o.limits, "--tokens-per-minute", "tokens_per_minute",
+                "Of prompts and answers");
+  field<double>(command, o.limits, "--max-concurrent", "max_concurrent", "Requests at once");
+  field<double>(command, o.limits, "--tokens-per-day", "tokens_per_day", "UTC days");
+}
+
+}  // namespace
+
+std::function<std::optional<int>()> add_keys(CLI::App& app,
+                                             std::function<config::settings()> load) {
+  auto* keys = app.add_subcommand("keys", "Make, list, rotate, revoke and import API keys");
+  keys->require_subcommand(1);
+  auto o = std::make_shared<options>();
+  auto* create_command = keys->add_subcommand("create", "Make a key; its secret is printed once");
+  add_create(create_command, *o);
+  auto* list_command = keys->add_subcommand("list", "Newest first, revoked ones too");
+  list_command->add_flag("--json", o->as_json, "As JSON");
+  auto* rotate_command =
+      keys->add_subcommand("rotate", "A new secret; the old one works for the grace period");
+  rotate_command->add_option("id", o->id, "The key")->required();
+  auto* revoke_command = keys->add_subcommand("revoke", "It works no more, for ever");
+  revoke_command->add_option("id", o->id, "The key")->required();
+  auto* import_command = keys->add_subcommand(
+      "import", R"(Keys of a JSON file: {"keys": [{"id", "token", "scopes", …}]})");
+  import_command->add_option("file", o->file, "The file")->required();
+  for (auto* command : {rotate_command, import_command}) {
+    command->add_option("--grace", o->grace_s, "Seconds; default: security.rotation_grace_s")
+        ->check(CLI::Range(0.0, 30 * 86400.0));
+  }
+  for (auto* command : keys->get_subcommands({})) command->fallthrough();  // to --config, --data
+  return [=, load = std::move(load)]() -> std::optional<int> {
+    if (!keys->parsed()) return std::nullopt;
+    const auto settings = load();
+    shared_storage storage(settings);
+    persistence::key_store store(storage.db());
+    const double grace_s = settings.security.rotation_grace_s;
+    if (create_command->parsed()) return create(store, *o);
+    if (list_command->parsed()) return list(store, *o);
+    if (rotate_command->parsed()) return rotate(store, *o, grace_s);
+    if (revoke_command->parsed()) return revoke(store, *o);
+    return import(store, *o, grace_s);
+  };
+}
+
+}  // namespace signalbox::commands
