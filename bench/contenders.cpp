@@ -63,13 +63,13 @@ workbench::~workbench() {
 }
 
 fs::path workbench::binary(const std::string& name) const {
-  const auto path = binaries_ / name;
+  auto path = binaries_ / name;
   if (!fs::exists(path)) throw std::runtime_error(path.string() + " is missing: run ./dev build");
   return path;
 }
 
 fs::path workbench::write(const std::string& name, const std::string& content) const {
-  const auto path = folder_ / name;
+  auto path = folder_ / name;
   std::ofstream file(path, std::ios::binary);
   file << content;
   if (!file.flush()) throw std::runtime_error("cannot write " + path.string());

@@ -26,7 +26,7 @@ target parse_target(const std::string& url) {
     return (parts.field_set & (1 << field)) != 0 ? url.substr(at.off, at.len) : std::string();
   };
   if (http_parser_parse_url(url.data(), url.size(), 0, &parts) != 0 || part(UF_SCHEMA) != "http" ||
-      (part(UF_PATH) != "" && part(UF_PATH) != "/") || part(UF_QUERY) != "") {
+      (!part(UF_PATH).empty() && part(UF_PATH) != "/") || !part(UF_QUERY).empty()) {
     throw std::runtime_error("'" + url + "' is no URL of the form http://host:port");
   }
   const std::string port = part(UF_PORT).empty() ? "80" : part(UF_PORT);

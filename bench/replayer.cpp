@@ -179,7 +179,7 @@ void replayer::send(const trace_request& request, steady::time_point due) {
 
 std::shared_ptr<http_connection> replayer::take_connection() {
   while (!idle_.empty()) {
-    const auto connection = std::move(idle_.back());
+    auto connection = std::move(idle_.back());
     idle_.pop_back();
     if (steady::now() - connection->idle_since() < reuse_within) return connection;
     idle_.clear();  // the others were left even earlier

@@ -65,7 +65,7 @@ account account_for(const fs::path& folder) {
 
 // Outside of a data folder that the user cannot enter; a link shows the way.
 fs::path place_elsewhere(const fs::path& data_dir, const fs::path& link, const account& user) {
-  const fs::path folder = fs::path(shared_home) / short_name(data_dir) / "postgres";
+  fs::path folder = fs::path(shared_home) / short_name(data_dir) / "postgres";
   if (fs::is_symlink(link) || (fs::exists(link) && !fs::is_empty(link))) {
     throw std::runtime_error(
         fmt::format("user {} cannot enter {}: move the data folder to where that user can, or open "
@@ -187,7 +187,7 @@ fs::path make_socket_folder(const cluster_place& place) {
   constexpr std::string_view name = "/.s.PGSQL.5432";
   if (is_plain && path.size() + name.size() < sizeof(sockaddr_un::sun_path)) return place.folder;
 
-  const fs::path folder = "/tmp/signalbox-" + short_name(place.folder);
+  fs::path folder = "/tmp/signalbox-" + short_name(place.folder);
   if (::mkdir(folder.c_str(), 0700) == 0) {
     give_to(folder, place.run_as);
   } else if (errno != EEXIST) {

@@ -38,7 +38,7 @@ constexpr auto immediate_stop_limit = std::chrono::seconds(10);
 fs::path prepare_folder(const fs::path& data_dir) {
   std::error_code error;
   fs::create_directories(data_dir, error);
-  const fs::path folder = error ? fs::path() : fs::canonical(data_dir, error);
+  fs::path folder = error ? fs::path() : fs::canonical(data_dir, error);
   if (error) {
     throw std::runtime_error(
         fmt::format("the data folder {} cannot be used: {}", data_dir.string(), error.message()));

@@ -52,7 +52,7 @@ std::string query(database& db, const std::string& sql) {
   db.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
     const pqxx::result rows = tx.exec(sql);
-    if (rows.size() > 0) value = rows[0][0].c_str();
+    if (!rows.empty()) value = rows[0][0].c_str();
     tx.commit();
   });
   return value;

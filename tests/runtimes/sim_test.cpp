@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(embeddings_are_unit_vectors_of_their_text) {
 BOOST_AUTO_TEST_CASE(errors_have_the_envelope) {
   const sim s({"--body-limit", "1000"});
   const auto check = [&](const call& c, unsigned status, const std::string& code) {
-    const auto answer = send_once(s.port, c);
+    auto answer = send_once(s.port, c);
     BOOST_TEST(answer.status() == status);
     BOOST_TEST(json::parse(answer.body())["error"]["code"] == code);
     return answer;
