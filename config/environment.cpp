@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "config/address.hpp"
 #include "config/schema.hpp"
@@ -35,19 +38,63 @@ void replace_port(const std::string& text, settings& out, problem_list& problems
   }  // an address that cannot be read is reported as such
 }
 
-void add_bootstrap_key(const std::string& text, settings& out, problem_list& problems) {
-  std::string path = fmt::format("keys[{}]", out.keys.size());
-  problems.located(path, {0, "SIGNALBOX_BOOTSTRAP_KEY"});
-  key_options key;
-  key.id = "bootstrap";
-  key.token = text;
-  key.scopes = {"admin"};
+void add_key(key_options key, const char* variable, settings& out, problem_list& problems) {
+  problems.located(fmt::format("keys[{}]", out.keys.size()), {0, variable});
   out.keys.push_back(std::move(key));
 }
 
+key_options make_key(std::string id, std::string token, std::vector<std::string> scopes) {
+  key_options key;
+  key.id = std::move(id);
+  key.token = std::move(token);
+  key.scopes = std::move(scopes);
+  return key;
+}
+
+void add_bootstrap_key(const std::string& text, settings& out, problem_list& problems) {
+  add_key(make_key("bootstrap", text, {"admin"}), "SIGNALBOX_BOOTSTRAP_KEY", out, problems);
+}
+
+// Seed 004's two.
+void add_gateway_key(const std::string& text, settings& out, problem_list& problems) {
+  add_key(make_key("gateway", text, {"realtime", "batch"}), "GATEWAY_API_KEY", out, problems);
+}
+
+void add_gateway_admin_key(const std::string& text, settings& out, problem_list& problems) {
+  add_key(make_key("gateway-admin", text, {"admin"}), "GATEWAY_ADMIN_API_KEY", out, problems);
+}
+
+// Seed 000's, for its monitor; it comes as X-Admin-Token.
+void add_monitor_token(const std::string& text, settings& out, problem_list& problems) {
+  add_key(make_key("llm-admin", text, {"monitor"}), "LLM_ADMIN_TOKEN", out, problems);
+}
+
+// Seed 002's: {"keys": [{"id", "token", "scopes": […]}]}, read at every start.
+void add_keys_of_file(const std::string& name, settings& out, problem_list& problems) {
+  constexpr const char* variable = "AUTH_KEYS_FILE";
+  const auto fail = [&](const std::string& why) {
+    problems.unreadable("keys", fmt::format("{} {}", in_quotes(name), why), {0, variable});
+  };
+  std::ifstream file(name);
+  if (!file) return fail("cannot be read");
+  const auto document = nlohmann::json::parse(file, nullptr, false);
+  if (!document.is_object() || !document.contains("keys") || !document["keys"].is_array()) {
+    return fail(R"(holds no {"keys": [{"id", "token", "scopes"}]})");
+  }
+  for (const auto& entry : document["keys"]) {
+    try {
+      add_key(make_key(entry.at("id"), entry.at("token"), entry.at("scopes")), variable, out,
+              problems);
+    } catch (const nlohmann::json::exception&) {  // whose text would show the secret
+      return fail("has an entry without the texts id and token and the list scopes");
+    }
+  }
+}
+
 constexpr special_variable special_variables[] = {
-    {"LOAD_BALANCER_PORT", replace_port},
-    {"SIGNALBOX_BOOTSTRAP_KEY", add_bootstrap_key},
+    {"LOAD_BALANCER_PORT", replace_port},   {"SIGNALBOX_BOOTSTRAP_KEY", add_bootstrap_key},
+    {"GATEWAY_API_KEY", add_gateway_key},   {"GATEWAY_ADMIN_API_KEY", add_gateway_admin_key},
+    {"LLM_ADMIN_TOKEN", add_monitor_token}, {"AUTH_KEYS_FILE", add_keys_of_file},
 };
 
 std::vector<std::string> split_at_commas(const std::string& text) {

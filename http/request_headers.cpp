@@ -22,6 +22,7 @@ enum class field : std::uint8_t {
   host,
   authorization,
   api_key,
+  admin_token,
   content_type,
   priority_word,
   max_wait,
@@ -52,7 +53,7 @@ constexpr known_field known_fields[] = {
     {"content-type", field::content_type},
     {"x-request-id", field::request_id},
     {"authorization", field::authorization},
-    {"x-admin-token", field::private_to_us},
+    {"x-admin-token", field::admin_token},
     {"content-length", field::hop_by_hop},
     {"accept-encoding", field::private_to_us},
     {"proxy-connection", field::hop_by_hop},
@@ -133,6 +134,8 @@ class field_reader {
         break;
       case field::api_key:
         return once(out_.api_key, value, name);
+      case field::admin_token:
+        return once(out_.admin_token, value, name);
       case field::content_type:
         return once(out_.content_type, value, name);
       case field::authorization:

@@ -11,7 +11,8 @@
 namespace signalbox::http {
 
 struct request_headers {
-  std::string_view authorization, api_key, content_type, priority_word, max_wait, request_id;
+  std::string_view authorization, api_key, admin_token, content_type, priority_word, max_wait,
+      request_id;
   // The fields for the runtime, as lines ending in CRLF: all but hop-by-hop and framing fields
   // (RFC 9110 7.6.1), credentials, and what is meant for us.
   std::string forwarded;
@@ -29,8 +30,8 @@ struct header_limits {
 
 // Fills `out` with views into `header`. Refuses what the parser lets through although two readers
 // could disagree on it: none or two Host fields, a Transfer-Encoding other than `chunked`, a second
-// Authorization, X-API-Key or Content-Type, control characters in a value. (The parser has unfolded
-// folded values before we see them.)
+// Authorization, X-API-Key, X-Admin-Token or Content-Type, control characters in a value. (The
+// parser has unfolded folded values before we see them.)
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,
                                            const header_limits& limits, bool forward,
                                            request_headers& out);

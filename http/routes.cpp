@@ -93,6 +93,7 @@ bool take_request(shard& home, const routed_request& request) {
 bool authorize(shard& home, const route& found, routed_request& request) {
   auto token = bearer_token(request.headers.authorization);
   if (token.empty()) token = request.headers.api_key;
+  if (token.empty()) token = request.headers.admin_token;
   const bool open = found.needed == scope::none ||
                     (found.handler == show_metrics && home.gateway().settings().metrics.is_public);
   if (!token.empty()) request.who = home.gateway().keys().table()->find(token);

@@ -1,7 +1,11 @@
 // What reaches the program: defaults, file, environment, in this order; the demo; validate().
+#include <stdlib.h>
+#include <unistd.h>
 #include <boost/test/unit_test.hpp>
 
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 
 #include "config/address.hpp"
 #include "tests/config/support.hpp"
@@ -111,6 +115,45 @@ BOOST_AUTO_TEST_CASE(the_environment_overrides_the_file) {
   BOOST_TEST(s.keys[0].id == "bootstrap");
   BOOST_TEST(s.keys[0].token == "0123456789abcdef");
   BOOST_TEST(s.keys[0].scopes == std::vector<std::string>{"admin"});
+}
+
+BOOST_AUTO_TEST_CASE(keys_come_by_the_names_that_other_gateways_use) {
+  char pattern[] = "/tmp/signalbox-keys-XXXXXX";
+  const int file = mkstemp(pattern);
+  BOOST_REQUIRE(file >= 0);
+  close(file);
+  const auto write = [&](const std::string& text) { std::ofstream(pattern) << text; };
+  write(R"({"keys": [{"id": "app", "token": "0123456789abcdefg", "scopes": ["batch", "eval"]}]})");
+  const settings s = load_text(one_model, "f",
+                               variables({{"GATEWAY_API_KEY", "0123456789abcdef1"},
+                                          {"GATEWAY_ADMIN_API_KEY", "0123456789abcdef2"},
+                                          {"LLM_ADMIN_TOKEN", "0123456789abcdef3"},
+                                          {"AUTH_KEYS_FILE", pattern}}));
+  BOOST_TEST_REQUIRE(s.keys.size() == 4u);
+  BOOST_TEST(s.keys[0].scopes == (std::vector<std::string>{"realtime", "batch"}));
+  BOOST_TEST(s.keys[1].scopes == std::vector<std::string>{"admin"});
+  BOOST_TEST(s.keys[2].scopes == std::vector<std::string>{"monitor"});
+  BOOST_TEST(s.keys[3].id == "app");
+  BOOST_TEST(s.keys[3].token == "0123456789abcdefg");
+  const auto error = [&](const std::string& text) {
+    write(text);
+    return error_of(one_model, variables({{"AUTH_KEYS_FILE", pattern}}));
+  };
+  const std::string name = "environment AUTH_KEYS_FILE: keys";
+  for (const auto* wrong : {"", "[]", R"({"keys": 7})"}) {
+    BOOST_TEST(error(wrong).starts_with(name + ": \"/tmp/"));
+    BOOST_TEST(error(wrong).find("holds no") != std::string::npos);
+  }
+  const auto untold = error(R"({"keys": [{"id": "app", "token": "s3cret", "scopes": 1}]})");
+  BOOST_TEST(untold.find("has an entry without") != std::string::npos);
+  BOOST_TEST(untold.find("s3cret") == std::string::npos);
+  BOOST_TEST(error(R"({"keys": [{"id": "app", "token": "short", "scopes": ["batch"]}]})") ==
+             name + "[0].token: found 5 bytes, allowed 16 to 512 bytes");
+  BOOST_TEST(error(R"({"keys": [{"id": "a", "token": "0123456789abcdef", "scopes": ["x"]}]})") ==
+             name +
+                 "[0].scopes: found \"x\", allowed one of realtime, batch, eval, upload, monitor, "
+                 "admin");
+  std::remove(pattern);
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_variable_is_not_set) {

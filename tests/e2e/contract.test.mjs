@@ -61,6 +61,16 @@ describe('the contract', () => {
     });
   }
 
+  test('a key comes in any of three headers, and twice in none', async () => {
+    for (const name of ['x-api-key', 'x-admin-token']) {
+      const as = (headers) => gateway.send('GET', '/v1/models', { key: null, headers });
+      assert.equal((await as({ [name]: adminKey })).status, 200, name);
+      assert.equal((await as({ [name]: `${adminKey}x` })).status, 401, name);
+      assert.equal((await as({ [name]: keyOf('batch') })).status, 403, name);
+      assert.equal((await as({ [name]: [adminKey, adminKey] })).status, 400, name);
+    }
+  });
+
   test('every answer has an id, also that of an error', async () => {
     const headers = { 'x-request-id': 'told-id' };
     for (const answer of [
