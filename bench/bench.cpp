@@ -34,6 +34,7 @@ int run(const bench_options& options) {
   report out;
   const std::pair<std::string, std::function<void()>> parts[] = {
       {"chat", [&] { measure_chat(bench, options, out); }},
+      {"keys", [&] { measure_keys(bench, options, out); }},
       {"streams", [&] { measure_streams(bench, options, out); }},
       {"admission", [&] { measure_admission(bench, out); }}};
   for (const auto& [name, measure] : parts) {
@@ -83,8 +84,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(150, 20000));
   app.add_flag("!--together", options.apart,
                "in streams, leave it to the kernel who runs on which core");
-  app.add_option("--only", options.only, "chat, streams, admission")
-      ->check(CLI::IsMember({"chat", "streams", "admission"}));
+  app.add_option("--only", options.only, "chat, keys, streams, admission")
+      ->check(CLI::IsMember({"chat", "keys", "streams", "admission"}));
   app.add_flag("--keep", options.keep, "keep the temporary folder with all logs");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -1,11 +1,12 @@
 // Chats that are not streamed, with wrk: small ones for throughput and latency, large ones for the
-// cost of a body.
+// cost of a body; and what keys with limits cost.
 #include <fmt/format.h>
 
 #include <iostream>
 #include <map>
 
 #include "bench/figures.hpp"
+#include "bench/http_client.hpp"
 #include "bench/statistics.hpp"
 #include "bench/wrk.hpp"
 
@@ -75,9 +76,11 @@ std::vector<double> values(const rounds& all, const std::string& name, double wr
 }
 
 // Round by round, so that both stand for the same seconds (nearly).
-std::vector<double> ratios(const rounds& all, double wrk_result::*which) {
-  auto result = values(all, "gateway", which);
-  const auto base = values(all, "haproxy", which);
+std::vector<double> ratios(const rounds& all, double wrk_result::*which,
+                           const std::string& over = "gateway",
+                           const std::string& under = "haproxy") {
+  auto result = values(all, over, which);
+  const auto base = values(all, under, which);
   for (std::size_t i = 0; i < result.size(); ++i) result[i] /= base[i];
   return result;
 }
@@ -122,15 +125,87 @@ void measure_small(const workbench& bench, const std::vector<contender>& ways,
   }
 }
 
+// Keys of a file for `signalbox keys import`; the one that the benchmark uses has every limit, so
+// high that none is reached.
+std::string many_keys(const workbench& bench, int count) {
+  nlohmann::json keys = nlohmann::json::array();
+  for (int i = 1; i < count; ++i) {
+    const auto number = std::to_string(i);
+    keys.push_back({{"id", "key-" + number},
+                    {"token", "secret-of-nobody-" + number},
+                    {"scopes", {"realtime"}}});
+  }
+  keys.push_back({{"id", "bench"},
+                  {"token", bench.key()},
+                  {"scopes", {"realtime", "admin"}},
+                  {"limits",
+                   {{"requests_per_minute", 1e9},
+                    {"burst", 1e9},
+                    {"tokens_per_minute", 1e9},
+                    {"max_concurrent", 1000000},
+                    {"tokens_per_day", 1e15}}}});
+  return nlohmann::json{{"keys", keys}}.dump();
+}
+
+// From the order to the answer, when all shards know it.
+double time_publishing_ms(const workbench& bench, const server& gateway) {
+  const auto to = parse_target(gateway.url());
+  const auto start = std::chrono::steady_clock::now();
+  const auto made =
+      fetch(to, post_request(to, "/v1/keys", bench.key(), "{}"), std::chrono::seconds(30));
+  if (made.status != 201) throw std::runtime_error("no key was made: " + made.body);
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+chat_load make_load(const workbench& bench, const std::string& model, std::size_t bytes) {
+  chat_load load{model, chat_request(model, bytes), chat_answer(small_bytes), {}};
+  load.request_file = bench.write(model + ".json", load.request);
+  return load;
+}
+
 }  // namespace
 
+void measure_keys(const workbench& bench, const bench_options& options, report& out) {
+  constexpr int count = 100000;
+  const auto load = make_load(bench, "small", small_bytes);
+  const auto nginx = start_nginx(bench, load.answer);
+  const std::vector<upstream> upstreams{{"small", nginx.small_port}};
+  const auto config = bench.write(
+      "keys.yaml",
+      nlohmann::json{
+          {"models",
+           {{{"name", "small"}, {"driver", "external"}, {"endpoint", "http://127.0.0.1:1"}}}}}
+          .dump());
+  child_process import(
+      {bench.binary("signalbox"), "keys", "import", "--config", config, "--data",
+       bench.folder() / "keys-data", bench.write("keys.json", many_keys(bench, count))},
+      bench.folder() / "import.log");
+  if (import.wait(std::chrono::minutes(5)) != 0) {
+    throw std::runtime_error("the keys were not imported: " + import.output());
+  }
+  const auto checked = start_gateway(bench, "keys", upstreams, {{"keys", nullptr}});
+  const auto open =
+      start_gateway(bench, "open", upstreams, {{"security", {{"anonymous_scopes", {"realtime"}}}}});
+  const std::vector<contender> ways{{"open", open.url(), open.process.get(), true},
+                                    {"keys", checked.url(), checked.process.get()}};
+  for (const auto& way : ways) await_answer(bench, way, load, std::chrono::seconds(10));
+  const auto name = fmt::format("{} keys with limits, 32 connections", count);
+  const auto all = run_rounds(bench, ways, load, 32, options);
+  show(name, all, out.part(name));
+  out.figure(name + ": requests/s, with / without a key",
+             ratios(all, &wrk_result::requests_per_s, "keys", "open"), "x", bound::at_least, 0.95);
+  out.note(name + ": CPU, with / without a key",
+           ratios(all, &wrk_result::cpu_us_per_request, "keys", "open"), "x");
+  std::vector<double> publishing;
+  for (int i = 0; i < options.rounds; ++i) publishing.push_back(time_publishing_ms(bench, checked));
+  out.figure("a new key among 100,000: until all shards know it", publishing, "ms", bound::at_most,
+             1000);
+}
+
 void measure_chat(const workbench& bench, const bench_options& options, report& out) {
-  const auto make_load = [&](const std::string& model, std::size_t bytes) {
-    chat_load load{model, chat_request(model, bytes), chat_answer(small_bytes), {}};
-    load.request_file = bench.write(model + ".json", load.request);
-    return load;
-  };
-  const auto small = make_load("small", small_bytes), large = make_load("large", large_bytes);
+  const auto small = make_load(bench, "small", small_bytes);
+  const auto large = make_load(bench, "large", large_bytes);
   const auto nginx = start_nginx(bench, small.answer);
   const std::vector<upstream> upstreams{{"small", nginx.small_port}, {"large", nginx.large_port}};
   const auto proxy = start_haproxy(bench, upstreams);

@@ -128,7 +128,7 @@ haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstr
 }
 
 server start_gateway(const workbench& bench, const std::string& name,
-                     const std::vector<upstream>& upstreams) {
+                     const std::vector<upstream>& upstreams, const nlohmann::json& changes) {
   server result;
   result.port = free_port();
   // Written as JSON, which is YAML, too.
@@ -141,14 +141,20 @@ server start_gateway(const workbench& bench, const std::string& name,
                                 {"endpoint", "http://127.0.0.1:" + std::to_string(to.port)},
                                 {"max_concurrent", 4096}});
   }
+  config.merge_patch(changes);
   const auto file = bench.write(name + ".yaml", config.dump(2));
   result.process = std::make_unique<child_process>(
       std::vector<std::string>{bench.binary("signalbox"), "serve", "--config", file, "--data",
-                               bench.folder() / "data", "--listen",
+                               bench.folder() / (name + "-data"), "--listen",
                                "127.0.0.1:" + std::to_string(result.port)},
       bench.folder() / (name + ".log"));
   await_ready(*result.process, result.url(), "/health/ready", 60s);
   return result;
+}
+
+const std::string& contender::key(const workbench& bench) const {
+  static const std::string none;
+  return anonymous ? none : bench.key();
 }
 
 void await_answer(const workbench& bench, const contender& way, const chat_load& load,
@@ -157,7 +163,7 @@ void await_answer(const workbench& bench, const contender& way, const chat_load&
   const auto until = steady::now() + limit;
   while (true) {
     const auto got =
-        fetch(to, post_request(to, "/v1/chat/completions", bench.key(), load.request), 5s);
+        fetch(to, post_request(to, "/v1/chat/completions", way.key(bench), load.request), 5s);
     if (got.status == 200 && got.end == exchange_end::complete && got.body == load.answer) return;
     if (steady::now() >= until) {
       throw std::runtime_error("wrong answer through " + way.name + ": " + to_string(got.end) +

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ struct server {
 struct contender {
   std::string name, url;
   child_process* process = nullptr;
+  bool anonymous = false;  // the requests carry no key
+  const std::string& key(const workbench& bench) const;
 };
 
 // An upstream model as the proxies see it.
@@ -69,8 +72,11 @@ struct haproxy {
   std::vector<std::uint16_t> ports;
 };
 haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams);
+// `changes`: to the configuration that all have, as a JSON merge patch (RFC 7396). The data folder
+// is bench.folder() / (name + "-data").
 server start_gateway(const workbench& bench, const std::string& name,
-                     const std::vector<upstream>& upstreams);
+                     const std::vector<upstream>& upstreams,
+                     const nlohmann::json& changes = nlohmann::json::object());
 
 // Makes the load's request until it is answered as it should be, at most so long. Throws
 // std::runtime_error with what came instead, and the log of the process.

@@ -8,6 +8,7 @@
 namespace signalbox::bench {
 
 void measure_chat(const workbench& bench, const bench_options& options, report& out);
+void measure_keys(const workbench& bench, const bench_options& options, report& out);
 void measure_streams(const workbench& bench, const bench_options& options, report& out);
 void measure_admission(const workbench& bench, report& out);
 

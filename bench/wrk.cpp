@@ -13,7 +13,7 @@ wrk_result run_wrk(const workbench& bench, const contender& way, const chat_load
   child_process wrk(
       {"wrk", "--threads", "1", "--connections", count, "--duration", std::to_string(seconds) + "s",
        "--timeout", "10s", "--script", bench.folder() / "wrk.lua", way.url + "/v1/chat/completions",
-       "--", bench.key(), load.request_file},
+       "--", way.key(bench), load.request_file},
       bench.folder() / ("wrk-" + std::to_string(++runs) + ".log"));
   const auto status = wrk.wait(std::chrono::seconds(seconds + 30));
   const double cpu_after = way.process ? cpu_seconds(way.process->pid()) : 0;

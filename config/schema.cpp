@@ -264,6 +264,9 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(
       row("database.usage_buffer_rows", &database_options::usage_buffer_rows, 1000, 1e7,
           "Usage records kept while the database is away; more are dropped, counted and logged."));
+  out.push_back(row("security.anonymous_scopes", &security_options::anonymous_scopes, 0, 5,
+                    "What requests without a credential may do; none: they are refused.",
+                    {.words = {"realtime", "batch", "eval", "upload", "monitor"}}));
   out.push_back(row("security.rotation_grace_s", &security_options::rotation_grace_s, 0, 30 * day_s,
                     "How long the old secret of a rotated key works, unless the rotation says."));
   out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,

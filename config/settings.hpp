@@ -85,6 +85,7 @@ struct database_options {
 };
 
 struct security_options {
+  std::vector<std::string> anonymous_scopes;  // of requests without a credential; none: 401
   double rotation_grace_s = 86400;  // how long a rotated key's old secret works
 };
 

@@ -15,6 +15,12 @@ gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<k
     for (const auto& alias : settings.models[i].aliases) models_.emplace(alias, i);
   }
   randombytes_buf(&process_tag_, sizeof process_tag_);
+  if (!settings.security.anonymous_scopes.empty()) {
+    key_record key;
+    key.id = "anonymous";
+    key.scopes = settings.security.anonymous_scopes;
+    anonymous_ = keys_->make_principal(key);
+  }
 }
 
 std::optional<model_index> gateway_state::find_model(std::string_view name) const {

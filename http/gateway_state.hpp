@@ -35,6 +35,7 @@ class gateway_state {
   const config::model_options& model(model_index index) const { return settings_.models[index]; }
 
   const key_ring& keys() const { return *keys_; }
+  const principal_ptr& anonymous() const { return anonymous_; }  // null: nobody comes in as such
 
   bool draining() const { return draining_.load(std::memory_order_relaxed); }
   void begin_drain() { draining_.store(true); }
@@ -48,6 +49,7 @@ class gateway_state {
   metrics& metrics_;
   std::unordered_map<std::string_view, model_index> models_;
   std::shared_ptr<key_ring> keys_;
+  principal_ptr anonymous_;
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> next_request_{0};
   std::uint64_t process_tag_;  // random: ids differ between runs

@@ -19,7 +19,7 @@ time_point to_steady(wall_time at) {
   return std::chrono::steady_clock::now() + (at - std::chrono::system_clock::now());
 }
 
-principal make_principal(const key_record& key, std::shared_ptr<key_account> account) {
+principal to_principal(const key_record& key, std::shared_ptr<key_account> account) {
   principal who;
   who.key_id = key.id;
   who.number = account->number;
@@ -39,6 +39,10 @@ principal make_principal(const key_record& key, std::shared_ptr<key_account> acc
 key_ring::key_ring(const std::vector<key_record>& configured) {
   for (const auto& key : configured) configured_.emplace(key.id, secrets_of(key));
   publish();
+}
+
+principal_ptr key_ring::make_principal(const key_record& key) {
+  return std::make_shared<const principal>(to_principal(key, account_of(key.id)));
 }
 
 void key_ring::apply(const keys_changed& news) {
@@ -71,7 +75,7 @@ std::shared_ptr<key_account> key_ring::account_of(const std::string& id) {
 key_ring::secrets key_ring::secrets_of(const key_record& key) {
   secrets all;
   if (key.revoked_at) return all;
-  auto who = make_principal(key, account_of(key.id));
+  auto who = to_principal(key, account_of(key.id));
   if (key.old_digest) {
     auto before = who;
     before.expires_at = std::min(who.expires_at, key.old_until);

@@ -22,6 +22,8 @@ class key_ring {
 
   key_table_ptr table() const { return table_.load(); }
   bool is_configured(const std::string& id) const { return configured_.contains(id); }
+  // For who has no secret; before the first apply().
+  principal_ptr make_principal(const key_record& key);
   // From the registry's thread.
   void apply(const keys_changed& news);
 

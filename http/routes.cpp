@@ -96,7 +96,8 @@ bool authorize(shard& home, const route& found, routed_request& request) {
   if (token.empty()) token = request.headers.admin_token;
   const bool open = found.needed == scope::none ||
                     (found.handler == show_metrics && home.gateway().settings().metrics.is_public);
-  if (!token.empty()) request.who = home.gateway().keys().table()->find(token);
+  request.who =
+      token.empty() ? home.gateway().anonymous() : home.gateway().keys().table()->find(token);
   const bool expired = request.who && has_expired(*request.who);
   if (expired) request.who = nullptr;
   if (open) return true;

@@ -341,3 +341,13 @@ describe('signalbox keys', () => {
     await gateway.stop();
   });
 });
+
+test('without a credential one may do what the configuration says, with a wrong one nothing',
+  async () => {
+    const gateway = await startGateway({ config: { ...config,
+      security: { anonymous_scopes: ['realtime'] } } });
+    assert.equal((await gateway.chat('one', {}, { key: null })).status, 200);
+    assert.equal((await gateway.chat('one', {}, { key: 'sk-nobody-has-this' })).status, 401);
+    assert.equal((await gateway.send('GET', '/metrics', { key: null })).status, 403);
+    await gateway.stop();
+  });
