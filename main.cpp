@@ -36,6 +36,9 @@ constexpr auto database_patience = std::chrono::seconds(30);
 // What the runtimes get to stop in, however long the last requests took.
 constexpr auto least_stop_time = std::chrono::seconds(1);
 
+// For a private database that is being started again while we end: usage waits for it.
+constexpr auto restart_patience = std::chrono::seconds(10);
+
 struct arguments {
   std::optional<fs::path> config;
   std::string data;
@@ -113,6 +116,14 @@ void migrate_patiently(persistence::database& db, const signal_waiter& signals) 
   }
 }
 
+void await_restart(const commands::storage& store, const signal_waiter& signals) {
+  const auto deadline = std::chrono::steady_clock::now() + restart_patience;
+  while (store.cluster && !store.cluster->is_running() &&
+         std::chrono::steady_clock::now() < deadline) {
+    if (signals.asked_to_end(std::chrono::milliseconds(20))) return;
+  }
+}
+
 std::vector<key_record> configured_keys(const config::settings& settings) {
   std::vector<key_record> keys;
   for (const auto& key : settings.keys) {
@@ -166,6 +177,7 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
       std::chrono::duration<double>(settings.server.shutdown_grace_s));
   const auto deadline = std::chrono::steady_clock::now() + grace;
   gateway.drain(grace, asked_to_end);
+  await_restart(store, signals);
   if (asked_to_end()) {
     spdlog::info("second signal: not waiting any longer");
     control.shutdown(least_stop_time);

@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace signalbox::persistence {
 
@@ -106,6 +107,12 @@ void child_process::signal(int number) {
 std::optional<int> child_process::wait_for(std::chrono::milliseconds limit) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, limit, [this] { return status_.has_value(); });
+  return status_;
+}
+
+std::optional<int> child_process::wait_until(std::stop_token given_up) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, std::move(given_up), [this] { return status_.has_value(); });
   return status_;
 }
 

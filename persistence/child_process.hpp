@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,12 +46,13 @@ class child_process {
   void signal(int number);  // nothing when it has ended
   // Its wait status, as soon as it has ended.
   std::optional<int> wait_for(std::chrono::milliseconds limit);
+  std::optional<int> wait_until(std::stop_token given_up);
 
  private:
   void keep(const child_command& command);
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   pid_t pid_ = 0;  // 0: not started yet
   int error_ = 0;  // errno of a failed start
   std::optional<int> status_;

@@ -6,13 +6,20 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <fstream>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
+#include <thread>
 #include <utility>
 
 #include "persistence/child_process.hpp"
@@ -34,6 +41,9 @@ constexpr auto ready_limit = std::chrono::seconds(60);
 constexpr auto ready_poll = std::chrono::milliseconds(20);
 constexpr auto fast_stop_limit = std::chrono::seconds(30);
 constexpr auto immediate_stop_limit = std::chrono::seconds(10);
+constexpr auto first_pause = std::chrono::milliseconds(500);  // after a restart that was in vain
+constexpr auto longest_pause = std::chrono::seconds(30);
+constexpr auto proven_after = std::chrono::seconds(60);  // who dies later starts again at once
 
 fs::path prepare_folder(const fs::path& data_dir) {
   std::error_code error;
@@ -128,6 +138,11 @@ void remove_stale_locks(const fs::path& cluster, const fs::path& socket_folder) 
   fs::remove(socket_folder / ".s.PGSQL.5432.lock");
 }
 
+std::string text_of_status(int status) {
+  return WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                             : fmt::format("exit status {}", WEXITSTATUS(status));
+}
+
 child_command server_command(const cluster_place& place, const fs::path& programs,
                              const fs::path& socket_folder, const fs::path& log) {
   child_command command;
@@ -157,34 +172,42 @@ struct private_cluster::process {
   // Two data folders may point to one cluster: one is a copy of the other.
   std::optional<folder_lock> cluster_lock;
   const fs::path log;
-  const std::function<bool()> interrupted;
   std::string url;
-  std::optional<child_process> server;
+  fs::path socket_folder;
+  child_command command;
+  std::optional<child_process> server;  // the keeper's, as long as that runs
+  std::atomic<bool> is_running = false;
+  std::jthread keeper;
 
-  process(const fs::path& folder, std::function<bool()> is_interrupted)
+  process(const fs::path& folder, const std::function<bool()>& interrupted)
       : data_dir(prepare_folder(folder)),
         data_lock(data_dir),
         place(find_place(data_dir)),
-        log(data_dir / "postgres.log"),
-        interrupted(std::move(is_interrupted)) {
+        log(data_dir / "postgres.log") {
     fs::create_directories(place.folder.parent_path());
     if (!fs::equivalent(place.folder.parent_path(), data_dir)) {
       cluster_lock.emplace(place.folder.parent_path());
     }
+    const fs::path programs = find_programs(place.folder);
+    if (!is_cluster(place.folder)) initialise(place, programs, log, interrupted);
+    socket_folder = make_socket_folder(place);
+    url = fmt::format("host={} port=5432 user=signalbox dbname=postgres", socket_folder.string());
+    command = server_command(place, programs, socket_folder, log);
+    start(interrupted);
+    keeper = std::jthread([this](const std::stop_token& ending) { keep(ending); });
+  }
+
+  ~process() {
+    keeper.request_stop();
+    keeper.join();
+    stop();
+  }
+
+  void start(const std::function<bool()>& interrupted) {
     stop_leftovers(place.folder);
     std::error_code ignored;
     if (fs::file_size(log, ignored) > log_limit && !ignored) fs::resize_file(log, 0);
-    const fs::path programs = find_programs(place.folder);
-    if (!is_cluster(place.folder)) initialise(place, programs, log, interrupted);
-    const fs::path socket_folder = make_socket_folder(place);
     remove_stale_locks(place.folder, socket_folder);
-    url = fmt::format("host={} port=5432 user=signalbox dbname=postgres", socket_folder.string());
-    start(server_command(place, programs, socket_folder, log));
-  }
-
-  ~process() { stop(); }
-
-  void start(const child_command& command) {
     server.emplace(command);
     const std::string ping = url + " connect_timeout=5";
     const auto deadline = clock::now() + ready_limit;
@@ -202,6 +225,49 @@ struct private_cluster::process {
                       last_lines(log)));
     }
     spdlog::info("database: PostgreSQL runs in {} (pid {})", place.folder.string(), server->pid());
+    is_running = true;
+  }
+
+  // Starts the server again whenever it ends.
+  void keep(const std::stop_token& ending) {
+    std::chrono::milliseconds pause(0);
+    auto started = clock::now();
+    while (const auto status = server->wait_until(ending)) {
+      if (ending.stop_requested()) return;
+      is_running = false;
+      spdlog::error("database: PostgreSQL (pid {}) ended unasked with {}", server->pid(),
+                    text_of_status(*status));
+      server.reset();
+      if (clock::now() - started >= proven_after) pause = std::chrono::milliseconds(0);
+      while (!server) {
+        if (!wait_for(pause, ending)) return;
+        pause = std::clamp<std::chrono::milliseconds>(2 * pause, first_pause, longest_pause);
+        if (!start_again(pause, ending)) return;
+      }
+      started = clock::now();
+    }
+  }
+
+  // False: it is to end.
+  static bool wait_for(std::chrono::milliseconds pause, const std::stop_token& ending) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait_for(lock, ending, pause, [] { return false; });
+    return !ending.stop_requested();
+  }
+
+  // False: it is to end. `pause` comes before the next attempt, when this one fails.
+  bool start_again(std::chrono::milliseconds pause, const std::stop_token& ending) {
+    try {
+      start([&ending] { return ending.stop_requested(); });
+    } catch (const start_interrupted&) {
+      return false;
+    } catch (const std::exception& error) {
+      server.reset();
+      spdlog::error("database: tried again in {} s: {}",
+                    std::chrono::duration<double>(pause).count(), error.what());
+    }
+    return true;
   }
 
   void stop() {
@@ -225,6 +291,10 @@ private_cluster::~private_cluster() = default;
 
 const std::string& private_cluster::url() const {
   return process_->url;
+}
+
+bool private_cluster::is_running() const {
+  return process_->is_running;
 }
 
 }  // namespace signalbox::persistence

@@ -19,7 +19,8 @@ class start_interrupted : public std::runtime_error {
 // Started in the constructor: initdb on first use, then postgres as a child process (as root: both
 // under the user `postgres`, which gets to own the cluster's folder). A cluster left running by a
 // gateway that was killed is stopped first (its postmaster.pid tells), and PostgreSQL recovers by
-// itself. The child dies with the gateway (PR_SET_PDEATHSIG → SIGINT, fast shutdown). Throws
+// itself. When it dies while the gateway lives it is started again: at once, then after pauses that
+// grow. It dies with the gateway (PR_SET_PDEATHSIG → SIGINT, fast shutdown). The constructor throws
 // std::runtime_error that says what is missing (no PostgreSQL binaries, folder not writable, not
 // ready within 60 s: with the last lines of its log).
 class private_cluster {
@@ -32,6 +33,7 @@ class private_cluster {
   private_cluster& operator=(const private_cluster&) = delete;
 
   const std::string& url() const;  // for database
+  bool is_running() const;         // false: it died, and is being started again
 
  private:
   struct process;

@@ -14,6 +14,15 @@ async function userId(flag) {
   return Number((await run('id', [flag, 'postgres'])).stdout);
 }
 
+// Rows as objects, from the server whose socket is in that folder.
+export async function query(sockets, sql, database = 'postgres') {
+  const wrapped = /^select/i.test(sql)
+    ? `SELECT coalesce(json_agg(r), '[]') FROM (${sql}) r` : sql;
+  const { stdout } = await run('psql', ['-h', sockets, '-U', 'signalbox', '-d', database,
+    '-XqAtc', wrapped], { timeout: 20_000 });
+  return stdout.trim() === '' ? [] : JSON.parse(stdout);
+}
+
 export class Postgres {
   static async start() {
     const me = new Postgres();
@@ -58,12 +67,7 @@ export class Postgres {
     return `postgresql:///${name}?host=${this.sockets}&user=signalbox`;
   }
 
-  // Rows as objects.
-  async query(sql, database = 'postgres') {
-    const wrapped = /^select/i.test(sql)
-      ? `SELECT coalesce(json_agg(r), '[]') FROM (${sql}) r` : sql;
-    const { stdout } = await run(path.join(this.programs, 'psql'), ['-h', this.sockets,
-      '-U', 'signalbox', '-d', database, '-XqAtc', wrapped], { timeout: 20_000 });
-    return stdout.trim() === '' ? [] : JSON.parse(stdout);
+  query(sql, database) {
+    return query(this.sockets, sql, database);
   }
 }
