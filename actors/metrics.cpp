@@ -92,6 +92,7 @@ struct metrics::families {
   std::vector<Gauge*> connections;
   Counter* swaps = nullptr;
   Counter* usage_dropped = nullptr;
+  Gauge* database_up = nullptr;
   Counter* actor_restarts = nullptr;
 };
 
@@ -177,6 +178,10 @@ void metrics::families::add_machine(const config::settings& settings, std::uint3
   }
   swaps = &counters("signalbox_swaps_total", "Leases asked back for another model.").Add({});
   usage_dropped = &counters("signalbox_usage_dropped_total", "Rows of usage lost.").Add({});
+  database_up = &gauges("signalbox_database_up",
+                        "1 when the database did what it was last asked for, else 0; it is asked "
+                        "every 5 s at least.")
+                     .Add({});
   actor_restarts = &counters("signalbox_actor_restarts_total", "Actors started anew.").Add({});
   gauges("signalbox_start_time_seconds", "When the gateway started, in seconds since 1970.")
       .Add({})
@@ -260,6 +265,10 @@ void metrics::crashed(model_index model, exit_reason reason) {
 
 void metrics::usage_dropped(std::uint64_t rows) {
   families_->usage_dropped->Increment(static_cast<double>(rows));
+}
+
+void metrics::database_up(bool up) {
+  families_->database_up->Set(up);
 }
 
 void metrics::actor_restarted() {

@@ -41,6 +41,7 @@ class metrics {
   void leases(std::uint32_t gpu, std::uint32_t holders, std::uint64_t used_bytes);
   void crashed(model_index model, scheduling::exit_reason reason);
   void usage_dropped(std::uint64_t rows);
+  void database_up(bool up);
   void actor_restarted();
 
  private:

@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr duration commit_interval = 250ms;
+constexpr duration look_interval = 5s;  // at a database that there is nothing to write to
 constexpr duration drop_log_interval = 10s;
 constexpr std::size_t batch_limit = 1000;  // rows in one transaction
 
@@ -29,6 +30,7 @@ class usage_ledger : public usage_ledger_actor::base {
                metrics& recorder)
       : usage_ledger_actor::base(cfg),
         limit_(settings.database.usage_buffer_rows),
+        db_(db),
         store_(db),
         recorder_(recorder) {
     end_on_exception(this, "usage_ledger");
@@ -38,6 +40,7 @@ class usage_ledger : public usage_ledger_actor::base {
 
  protected:
   behavior_type make_behavior() override {
+    on_tick();
     return {
         [this](const usage_batch& batch) { on_usage(batch); },
         [this](const flush_usage&) { return write(); },
@@ -84,20 +87,30 @@ class usage_ledger : public usage_ledger_actor::base {
     const auto now = clock().now();
     timer_.fired(now);
     if (now >= retry_at_) {
-      write();
-    } else {
-      timer_.arm(this, retry_at_);
+      const bool has_work = !open_.empty() || !frozen_.empty();
+      has_work ? write() : use([this] { db_.ping(); });
     }
+    timer_.arm(this, std::max(now + look_interval, retry_at_));
   }
 
   // True when everything taken so far is durable.
   bool write() {
-    try {
+    return use([this] {
       while (freeze()) write_first();
+    });
+  }
+
+  // True when the database did the work; false: to be tried again at retry_at_.
+  template <class Work>
+  bool use(Work work) {
+    try {
+      work();
       backoff_.succeeded();
       retry_at_ = {};
+      recorder_.database_up(true);
       return true;
     } catch (const persistence::database_unavailable& e) {
+      recorder_.database_up(false);
       const auto delay = backoff_.failed();
       spdlog::warn("usage: {} rows to write, the database is away: {}", open_.size() + frozen_rows_,
                    e.what());
@@ -146,6 +159,7 @@ class usage_ledger : public usage_ledger_actor::base {
   }
 
   const std::size_t limit_;
+  persistence::database& db_;
   persistence::usage_store store_;
   metrics& recorder_;
   std::map<row_key, usage_row> open_;

@@ -191,4 +191,9 @@ void database::with_connection(const std::function<void(session&)>& work) {
   pool_->give_back(std::move(taken));
 }
 
+void database::ping() {
+  with_connection(
+      [](session& session) { pqxx::nontransaction(session.connection).exec("SELECT 1"); });
+}
+
 }  // namespace signalbox::persistence

@@ -34,6 +34,8 @@ class database {
   // `work` (a bad statement) pass through.
   void with_connection(const std::function<void(session&)>& work);
 
+  void ping();  // throws database_unavailable
+
  private:
   struct pool;
   std::unique_ptr<pool> pool_;
