@@ -12,7 +12,9 @@
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <string>
 #include <system_error>
+#include <utility>
 
 #include "actors/control_plane.hpp"
 #include "actors/metrics.hpp"
@@ -97,18 +99,23 @@ class signal_waiter {
   runtimes::unique_fd end_;  // readable while such an order is pending
 };
 
-// A database that comes up a little later than we do is waited for; the schema must be right before
-// the first row is written.
+// A database that comes up a little later than we do is waited for, one that does not let us in is
+// not; the schema must be right before the first row is written.
 void migrate_patiently(persistence::database& db, const signal_waiter& signals) {
   const auto deadline = std::chrono::steady_clock::now() + database_patience;
+  std::string told;
   for (auto pause = std::chrono::milliseconds(200);; pause *= 2) {
     try {
       const auto report = persistence::migrate(db);
       if (report.applied > 0) spdlog::info("database: schema is at version {}", report.version);
       return;
+    } catch (const persistence::database_refused&) {
+      throw;
     } catch (const persistence::database_unavailable& e) {
       if (std::chrono::steady_clock::now() + pause > deadline) throw;
-      spdlog::warn("database: not there yet ({})", e.what());
+      if (std::exchange(told, e.what()) != e.what()) {
+        spdlog::warn("database: not there yet ({})", e.what());
+      }
       if (signals.asked_to_end(pause)) {
         throw persistence::start_interrupted("stopped while the database was awaited");
       }

@@ -59,10 +59,12 @@ class crash_log : public crash_log_actor::base {
       }
       backoff_.succeeded();
       retry_at_ = {};
+      told_away_.clear();
     } catch (const persistence::database_unavailable& e) {
-      const auto delay = backoff_.failed();
-      spdlog::warn("crash log: {} to write, the database is away: {}", buffer_.size(), e.what());
-      retry_at_ = clock().now() + delay;
+      if (std::exchange(told_away_, e.what()) != e.what()) {
+        spdlog::warn("crash log: the database is away, what is to be written waits: {}", e.what());
+      }
+      retry_at_ = clock().now() + backoff_.failed();
       timer_.arm(this, retry_at_);
     }
   }
@@ -95,6 +97,7 @@ class crash_log : public crash_log_actor::base {
 
   persistence::crash_store store_;
   std::deque<crash_record> buffer_;  // not written yet, oldest first
+  std::string told_away_;            // why; empty: it is there
   retry_backoff backoff_;
   time_point retry_at_{};
   tick_timer timer_;

@@ -108,13 +108,14 @@ class usage_ledger : public usage_ledger_actor::base {
       backoff_.succeeded();
       retry_at_ = {};
       recorder_.database_up(true);
+      if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: the database is back");
       return true;
     } catch (const persistence::database_unavailable& e) {
       recorder_.database_up(false);
-      const auto delay = backoff_.failed();
-      spdlog::warn("usage: {} rows to write, the database is away: {}", open_.size() + frozen_rows_,
-                   e.what());
-      retry_at_ = clock().now() + delay;
+      if (std::exchange(told_away_, e.what()) != e.what()) {
+        spdlog::warn("usage: the database is away, what is used waits: {}", e.what());
+      }
+      retry_at_ = clock().now() + backoff_.failed();
       timer_.arm(this, retry_at_);
       return false;
     }
@@ -165,6 +166,7 @@ class usage_ledger : public usage_ledger_actor::base {
   std::map<row_key, usage_row> open_;
   std::deque<frozen_batch> frozen_;
   std::size_t frozen_rows_ = 0;
+  std::string told_away_;  // why; empty: it is there
   retry_backoff backoff_;
   time_point retry_at_{};
   time_point next_drop_log_{};

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "persistence/connect_refusal.hpp"
 #include "persistence/session.hpp"
 
 namespace signalbox::persistence {
@@ -90,10 +91,19 @@ bool is_stale(session& idle) {
   return ::poll(&watched, 1, 0) != 0;
 }
 
-std::string one_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
+// libpq indents its hints with a TAB, in a line of their own.
+std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char character : text) {
+    const bool is_space = character == '\n' || character == '\t' || character == ' ';
+    if (!is_space) {
+      line += character;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
+  }
+  if (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
 }
 
 // A server that starts up or recovers from a crash is worth a short wait.
@@ -103,7 +113,13 @@ session_ptr connect(const std::string& url) {
     try {
       return std::make_unique<session>(url);
     } catch (const std::exception& error) {
-      if (clock::now() >= deadline || PQping(url.c_str()) != PQPING_REJECT) {
+      const auto ping = PQping(url.c_str());
+      const std::string state = ping == PQPING_OK ? sqlstate_of_refusal(url) : std::string();
+      if (is_permanent_refusal(state)) {
+        throw database_refused(fmt::format("the database does not let us in (SQLSTATE {}): {}",
+                                           state, one_line(error.what())));
+      }
+      if (clock::now() >= deadline || ping != PQPING_REJECT) {
         throw database_unavailable("no connection to the database: " + one_line(error.what()));
       }
     }

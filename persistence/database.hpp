@@ -18,6 +18,12 @@ class database_unavailable : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The server is there and does not let us in: the URL is wrong, or the database is yet to be made.
+class database_refused : public database_unavailable {
+ public:
+  using database_unavailable::database_unavailable;
+};
+
 struct session;  // persistence/session.hpp: a pqxx::connection
 
 class database {
@@ -30,8 +36,8 @@ class database {
 
   // Runs `work` with a connection of the pool; waits at most 5 s for one to be free, and as long
   // again for a server that is just starting. A connection that broke is thrown away. Throws
-  // database_unavailable when there is none to be had or it broke meanwhile; other exceptions of
-  // `work` (a bad statement) pass through.
+  // database_unavailable when there is none to be had (database_refused, when waiting will not
+  // help) or it broke meanwhile; other exceptions of `work` (a bad statement) pass through.
   void with_connection(const std::function<void(session&)>& work);
 
   void ping();  // throws database_unavailable

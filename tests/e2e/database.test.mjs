@@ -1,12 +1,13 @@
 // The gateway's own PostgreSQL dies while it serves: nobody who asks a model notices, the database
-// is started again, and what was used meanwhile stands in it once.
+// is started again, and what was used meanwhile stands in it once. And one that is not the
+// gateway's own, at the start: absent, and there but closed.
 import assert from 'node:assert/strict';
 import { readFileSync, realpathSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { simModel, startGateway } from './harness/gateway.mjs';
-import { query } from './harness/postgres.mjs';
-import { waitFor } from './harness/processes.mjs';
+import { launchGateway, simModel, startGateway } from './harness/gateway.mjs';
+import { Postgres, query } from './harness/postgres.mjs';
+import { waitFor, within } from './harness/processes.mjs';
 
 const models = [simModel('demo')];
 const clusterOf = (gateway) => realpathSync(path.join(gateway.folder, 'data/postgres'));
@@ -96,4 +97,25 @@ describe('the private database', () => {
     await gateway.stop(30_000);
     assert.match(gateway.log, /is lost/);
   });
+});
+
+test('at the start an absent database is waited for, one that is closed is not', async () => {
+  const postgres = await Postgres.start();
+  const url = await postgres.url('ours');
+  await postgres.down();
+  const patient = launchGateway({ config: { models }, env: { DATABASE_URL: url } });
+  await waitFor('it waits', () => /database: not there yet/.test(patient.log), 20_000);
+  await postgres.up();
+  await patient.waitUntilServing();
+  await patient.stop();
+  const told = patient.log.split('\n').filter((line) => line.includes('not there yet'));
+  assert.equal(new Set(told.map((line) => line.split('not there yet')[1])).size, told.length,
+    'what was said was not said again');
+
+  const wrong = url.replace('/ours', '/theirs');
+  const refused = launchGateway({ config: { models }, env: { DATABASE_URL: wrong } });
+  assert.equal(await within(30_000, 'it ends by itself', refused.exited), 1);
+  assert.match(refused.log, /^signalbox: .*SQLSTATE 3D000.*"theirs" does not exist$/m);
+  assert.doesNotMatch(refused.log, /not there yet/);
+  await postgres.down();
 });

@@ -3,9 +3,11 @@
 #include <signal.h>
 
 #include <boost/test/unit_test.hpp>
+#include <fstream>
 #include <future>
 #include <latch>
 #include <optional>
+#include <sstream>
 
 #include "persistence/private_cluster.hpp"
 #include "persistence/session.hpp"
@@ -90,9 +92,67 @@ BOOST_AUTO_TEST_CASE(too_many_connections_is_unavailable) {
   fresh_database fresh;
   execute(fresh.db, "CREATE ROLE few LOGIN CONNECTION LIMIT 1");
   database few(fresh.url + " user=few", 2);
-  few.with_connection(
-      [&](session&) { BOOST_CHECK_THROW(query(few, "SELECT 1"), database_unavailable); });
+  few.with_connection([&](session&) {
+    BOOST_CHECK_EXCEPTION(few.ping(), database_unavailable, [](const auto& error) {
+      return !dynamic_cast<const database_refused*>(&error);  // there may be room later
+    });
+  });
   execute(fresh.db, "DROP ROLE few");
+}
+
+namespace {
+
+// In one line, with the code and not with the password.
+bool is_refusal(const database_refused& error, const std::string& sqlstate) {
+  const std::string text = error.what();
+  BOOST_TEST_MESSAGE(text);
+  return text.find("(SQLSTATE " + sqlstate + ")") != std::string::npos &&
+         text.find_first_of("\t\n") == std::string::npos &&
+         text.find("s3cret") == std::string::npos;
+}
+
+void check_refused(const std::string& url, const std::string& sqlstate) {
+  database db(url, 1);
+  BOOST_CHECK_EXCEPTION(db.ping(), database_refused,
+                        [&](const auto& error) { return is_refusal(error, sqlstate); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(who_is_not_let_in_is_told_so) {
+  temporary_folder folder;
+  {
+    private_cluster cluster(folder.path());
+    database db(cluster.url(), 1);
+    execute(db, "CREATE ROLE guarded LOGIN PASSWORD 's3cret'");
+    execute(db, "CREATE ROLE outsider LOGIN");
+    execute(db, "CREATE ROLE no_login");
+    execute(db, "REVOKE CONNECT ON DATABASE template1 FROM public");
+  }
+  const auto file = folder.path() / "postgres/pg_hba.conf";
+  std::ostringstream rules;
+  rules << "local all guarded scram-sha-256\nlocal all outsider reject\n"
+        << std::ifstream(file).rdbuf();
+  std::ofstream(file) << rules.str();
+
+  private_cluster cluster(folder.path());
+  check_refused(cluster.url() + " dbname=nowhere", "3D000");
+  check_refused(cluster.url() + " user=nobody", "28000");
+  check_refused(cluster.url() + " user=outsider", "28000");
+  check_refused(cluster.url() + " user=no_login", "28000");
+  check_refused(cluster.url() + " user=guarded", "28P01");  // no password at all
+  check_refused(cluster.url() + " user=guarded password=not-s3cret", "28P01");
+  check_refused(cluster.url() + " user=guarded password=s3cret dbname=template1", "42501");
+  database allowed(cluster.url() + " user=guarded password=s3cret");
+  BOOST_TEST(query(allowed, "SELECT 1") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(nobody_there_is_no_refusal) {
+  database db("postgresql://127.0.0.1:1/nowhere", 1);
+  BOOST_CHECK_EXCEPTION(db.ping(), database_unavailable, [](const database_unavailable& error) {
+    return !dynamic_cast<const database_refused*>(&error) &&
+           std::string(error.what()).find_first_of("\t\n") == std::string::npos;
+  });
 }
 
 BOOST_AUTO_TEST_CASE(server_stopped_and_started_again) {
