@@ -205,7 +205,11 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
       stop_now(options_.stop_grace, out);
       break;
     case lifecycle_state::failed:
-      begin(out, now);
+      if (wanted()) {
+        begin(out, now);
+      } else {
+        state_ = lifecycle_state::stopped;
+      }
       break;
     case lifecycle_state::ready:
       forget_failures_if_proven(now);
@@ -230,7 +234,7 @@ time_point model_lifecycle::next_deadline() const {
     case lifecycle_state::draining:
       return deadline_;
     case lifecycle_state::failed:
-      return wanted() && (!breaker_open() || options_.pinned) ? retry_at_ : never;
+      return !breaker_open() || options_.pinned ? retry_at_ : never;
     case lifecycle_state::ready: {
       auto next = never;
       if (options_.idle_unload > duration::zero()) {

@@ -6,6 +6,9 @@
 //      ▼               ▼                  ▼ └──released── failed ◀──────────────────── stopping
 //      ◀──────────────────────── stopping
 //
+// A failure is over when its backoff is and nobody waits: failed becomes stopped. After
+// load_attempts of them in a row it stays, for people to see, until somebody asks again.
+//
 // The lease is released only after `runtime_released`: the process tree is seen gone.
 #pragma once
 

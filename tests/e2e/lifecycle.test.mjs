@@ -190,4 +190,19 @@ describe('the life of a gateway', { concurrency: false }, () => {
     assert.equal((await gateway.send('GET', '/health/ready', { key: null })).status, 200);
     await gateway.stop();
   });
+
+  test('health forgets a runtime that died while nobody used it', async () => {
+    const gateway = await startGateway({
+      folder: shared,
+      config: { models: [simModel('demo')], scheduling: { load_backoff_s: 2 } },
+    });
+    const status = async () => (await gateway.send('GET', '/health')).json.status;
+    await gateway.chat('demo', { max_tokens: 1 });
+    process.kill(gateway.runtimes('demo')[0].pid, 'SIGKILL');
+    await waitFor('it has failed', async () => (await status()) === 'unhealthy');
+    await waitFor('that is over', async () => (await status()) === 'healthy');
+    assert.deepEqual(await gateway.states(), { demo: 'stopped' });
+    assert.equal((await gateway.chat('demo', { max_tokens: 1 })).status, 200);
+    await gateway.stop();
+  });
 });

@@ -213,6 +213,10 @@ BOOST_AUTO_TEST_CASE(nobody_waits_nothing_is_retried) {
   life.runtime_exited(1, exit_reason::start_failed, t0);
   life.activity(t0, false, t0);
   life.runtime_released(1, t0);
+  BOOST_CHECK_EQUAL(life.state(), state::failed);
+  BOOST_CHECK(life.next_deadline() == t0 + 1s);
+  BOOST_CHECK(life.advance(t0 + 1s).empty());
+  BOOST_CHECK_EQUAL(life.state(), state::stopped);
   BOOST_CHECK(life.next_deadline() == never);
 }
 
@@ -242,7 +246,7 @@ BOOST_AUTO_TEST_CASE(after_enough_failures_the_breaker_is_open_until_one_probe) 
   auto refused = all<refuse_waiting>(fail_load(life, now));
   BOOST_REQUIRE_EQUAL(refused.size(), 1u);
   BOOST_CHECK(refused[0].why == refusal::model_failed && refused[0].retry_after == 4s);
-  BOOST_CHECK(life.next_deadline() == never);  // no retry by itself
+  BOOST_CHECK(life.next_deadline() == never);  // no retry by itself, and it stays failed
   BOOST_CHECK(all<refuse_waiting>(life.ensure_ready(now + 1s))[0].retry_after == 3s);
   BOOST_CHECK((are<acquire_lease>(life.ensure_ready(now + 4s))));
   BOOST_CHECK(life.ensure_ready(now + 4s).empty());
@@ -264,11 +268,18 @@ BOOST_AUTO_TEST_CASE(a_ready_runtime_that_exits_crashed) {
               exit_reason::crashed);
 }
 
-BOOST_AUTO_TEST_CASE(after_a_crash_nobody_waits_nothing_restarts) {
+BOOST_AUTO_TEST_CASE(after_a_crash_nobody_waits_for_it_is_stopped_once_the_backoff_is_over) {
   auto life = ready();
   life.runtime_exited(1, exit_reason::crashed, t0);
   life.runtime_released(1, t0);
-  BOOST_CHECK(life.next_deadline() == never);
+  BOOST_CHECK(life.advance(t0 + 999ms).empty());
+  BOOST_CHECK_EQUAL(life.state(), state::failed);
+  BOOST_CHECK(life.advance(t0 + 1s).empty());
+  BOOST_CHECK_EQUAL(life.state(), state::stopped);
+  BOOST_CHECK_EQUAL(life.failures(), 1u);  // the next one still waits longer
+  BOOST_CHECK((are<acquire_lease>(life.ensure_ready(t0 + 2s))));
+  fail_load(life, t0 + 2s);
+  BOOST_CHECK(life.next_deadline() == t0 + 4s);
 }
 
 BOOST_AUTO_TEST_CASE(a_crash_while_draining_is_a_crash) {
