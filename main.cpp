@@ -48,8 +48,13 @@ struct arguments {
   bool print_schema = false;
 };
 
-config::settings load_settings(const arguments& args) {
-  auto settings = config::load(args.config, config::process_environment());
+std::string program_dir() {
+  return fs::read_symlink("/proc/self/exe").parent_path().string();
+}
+
+config::settings load_settings(const arguments& args,
+                               const std::optional<config::command_check>& commands = {}) {
+  auto settings = config::load(args.config, config::process_environment(), commands);
   if (!args.data.empty()) settings.data_dir = args.data;
   if (!args.listen.empty()) settings.server.listen = args.listen;
   config::validate(settings);
@@ -152,10 +157,6 @@ std::vector<key_record> configured_keys(const config::settings& settings) {
   return keys;
 }
 
-std::string program_dir() {
-  return fs::read_symlink("/proc/self/exe").parent_path().string();
-}
-
 // Until SIGINT or SIGTERM, or until the control plane gives up. A second signal ends the grace.
 int serve_until_asked(const config::settings& settings, const signal_waiter& signals) {
   const auto asked_to_end = [&signals] { return signals.asked_to_end(); };
@@ -198,9 +199,12 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
 }
 
 int serve(const arguments& args) {
-  const auto settings = load_settings(args);
+  std::vector<std::string> doubts;
+  const auto settings = load_settings(
+      args, {{program_dir(), [&](const std::string& line) { doubts.push_back(line); }}});
   const signal_waiter signals;
   set_up_log(settings);
+  for (const auto& line : doubts) spdlog::warn("configuration: {}", line);
   fs::create_directories(settings.data_dir);
   http::require_free_addresses(settings);
   try {
@@ -227,7 +231,7 @@ int check_config(const arguments& args) {
     std::cout << config::json_schema();
     return 0;
   }
-  const auto settings = load_settings(args);
+  const auto settings = load_settings(args, {{program_dir(), {}}});
   std::cout << "configuration is valid: " << settings.models.size() << " models, "
             << settings.gpus.size() << " GPUs, " << settings.keys.size() << " keys" << std::endl;
   return 0;

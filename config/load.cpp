@@ -9,6 +9,7 @@
 
 #include "config/environment.hpp"
 #include "config/problems.hpp"
+#include "config/programs.hpp"
 #include "config/reader.hpp"
 #include "config/validate.hpp"
 #include "config/yaml.hpp"
@@ -55,12 +56,15 @@ void fill_dependent_defaults(settings& s, const problem_list& problems) {
 
 }  // namespace
 
-settings load(const std::optional<std::filesystem::path>& file, const environment& env) {
-  if (!file) return load_text(std::string(embedded::demo_yaml), "demo configuration", env);
-  return load_text(read_file(*file), file->string(), env);
+settings load(const std::optional<std::filesystem::path>& file, const environment& env,
+              const std::optional<command_check>& commands) {
+  if (!file)
+    return load_text(std::string(embedded::demo_yaml), "demo configuration", env, commands);
+  return load_text(read_file(*file), file->string(), env, commands);
 }
 
-settings load_text(const std::string& yaml, const std::string& name, const environment& env) {
+settings load_text(const std::string& yaml, const std::string& name, const environment& env,
+                   const std::optional<command_check>& commands) {
   settings s;
   problem_list problems(name);
   read_yaml(yaml, name, s, problems);
@@ -68,7 +72,13 @@ settings load_text(const std::string& yaml, const std::string& name, const envir
   resolve_tokens(env, s, problems);
   fill_dependent_defaults(s, problems);
   check(s, problems);
+  const bool is_strict = commands && !commands->on_doubt;
+  if (is_strict) check_commands(s, commands->program_dir, env, problems);
   problems.raise();
+  if (commands && !is_strict) {
+    check_commands(s, commands->program_dir, env, problems);
+    for (const auto& line : problems.lines()) commands->on_doubt(line);
+  }
   return s;
 }
 

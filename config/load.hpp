@@ -24,10 +24,19 @@ class config_error : public std::runtime_error {
 using environment = std::function<std::optional<std::string>(const std::string&)>;
 environment process_environment();
 
+// Whether the programs that are named are there, and what looks like a placeholder is one: a doubt
+// only, for a program may come later, and another one's braces may be meant.
+struct command_check {
+  std::string program_dir;                           // our own
+  std::function<void(const std::string&)> on_doubt;  // a line as in config_error; none: an error
+};
+
 // Defaults, then the file (optional), then environment variables; then validate(). All problems are
 // reported at once. No file: the demo configuration, config/demo.yaml. `name` stands in errors.
-settings load(const std::optional<std::filesystem::path>& file, const environment& env);
-settings load_text(const std::string& yaml, const std::string& name, const environment& env);
+settings load(const std::optional<std::filesystem::path>& file, const environment& env,
+              const std::optional<command_check>& commands = {});
+settings load_text(const std::string& yaml, const std::string& name, const environment& env,
+                   const std::optional<command_check>& commands = {});
 
 // Bounds, and relations between options: unique names, a model fits a GPU, endpoints parse …
 // Throws config_error.

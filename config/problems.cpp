@@ -76,8 +76,7 @@ std::string problem_list::line_for(const problem& p) const {
   return where + (p.path.empty() ? "" : p.path + ": ") + p.text;
 }
 
-void problem_list::raise() const {
-  if (problems_.empty()) return;
+std::vector<std::string> problem_list::lines() const {
   constexpr std::size_t most = 100;
   // Problems of the file by line, then what has no line.
   auto rank = [](const problem& p) {
@@ -94,7 +93,11 @@ void problem_list::raise() const {
     }
     lines.push_back(line_for(p));
   }
-  throw config_error(fmt::format("{}", fmt::join(lines, "\n")));
+  return lines;
+}
+
+void problem_list::raise() const {
+  if (!problems_.empty()) throw config_error(fmt::format("{}", fmt::join(lines(), "\n")));
 }
 
 }  // namespace signalbox::config

@@ -36,6 +36,8 @@ class problem_list {
   void unrelated(const std::string& path, std::string text,
                  const std::vector<std::string>& involved = {});
 
+  // One for each problem, for a person.
+  std::vector<std::string> lines() const;
   // Throws config_error when there is any problem.
   void raise() const;
 

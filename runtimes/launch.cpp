@@ -3,18 +3,18 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/algorithm/string/replace.hpp>
-#include <boost/algorithm/string/split.hpp>
 #include <csignal>
 #include <map>
 #include <system_error>
 
 #include "config/load.hpp"
+#include "config/programs.hpp"
 #include "runtimes/guard_protocol.hpp"
 
 namespace signalbox::runtimes {
@@ -32,11 +32,6 @@ int check(int result, const char* what) {
 // Above the numbers that the child's descriptors get, so that no dup2 overwrites another's source.
 unique_fd lift(unique_fd fd) {
   return unique_fd(check(fcntl(fd.get(), F_DUPFD_CLOEXEC, 10), "fcntl"));
-}
-
-bool is_program(const std::string& path) {
-  struct stat info {};
-  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && access(path.c_str(), X_OK) == 0;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
@@ -77,29 +72,16 @@ struct spawn_plan {
 
 }  // namespace
 
-std::optional<std::string> find_program(const std::string& name, const std::string& program_dir,
-                                        const std::string& path) {
-  if (name.find('/') != std::string::npos) {
-    return is_program(name) ? std::optional(name) : std::nullopt;
-  }
-  std::vector<std::string> directories;
-  boost::split(directories, path, [](char c) { return c == ':'; });
-  directories.insert(directories.begin(), program_dir);
-  for (const auto& directory : directories) {
-    const auto candidate = directory + "/" + name;
-    if (!directory.empty() && is_program(candidate)) return candidate;
-  }
-  return std::nullopt;
-}
-
 std::vector<std::string> make_arguments(const config::model_options& model, std::uint16_t port,
                                         const std::string& data_dir) {
   auto arguments = model.command;
   const auto& name = model.upstream_model.empty() ? model.name : model.upstream_model;
+  const std::array values{std::to_string(port), name, data_dir};
+  static_assert(values.size() == config::placeholders.size());
   for (auto& argument : arguments) {
-    boost::replace_all(argument, "{port}", std::to_string(port));
-    boost::replace_all(argument, "{data}", data_dir);
-    boost::replace_all(argument, "{model}", name);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      boost::replace_all(argument, config::placeholders[i], values[i]);
+    }
   }
   return arguments;
 }

@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +15,7 @@ namespace signalbox::runtimes {
 
 inline constexpr const char* run_marker = "SIGNALBOX_RUN";  // in the environment of a whole tree
 
-// Our own program directory first, then PATH; a name with a slash is taken as it is.
-std::optional<std::string> find_program(const std::string& name, const std::string& program_dir,
-                                        const std::string& path);
-
-// The command with {port}, {model} and {data} replaced.
+// The command with its placeholders replaced.
 std::vector<std::string> make_arguments(const config::model_options& model, std::uint16_t port,
                                         const std::string& data_dir);
 

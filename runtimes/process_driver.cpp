@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "config/load.hpp"
+#include "config/programs.hpp"
 #include "runtimes/exit_report.hpp"
 #include "runtimes/guard_protocol.hpp"
 #include "runtimes/leftovers.hpp"
@@ -57,9 +58,9 @@ void process_run::begin() {
 }
 
 void process_run::launch() {
-  const auto path = config::process_environment()("PATH").value_or("/usr/bin:/bin");
+  const auto path = config::program_path(config::process_environment());
   const auto wanted = model_.command.empty() ? std::string() : model_.command.front();
-  const auto program = find_program(wanted, options_.program_dir, path);
+  const auto program = config::find_program(wanted, options_.program_dir, path);
   if (!program) return never_started(fmt::format("command not found: {}", wanted));
   port_ = ports_.take();
   auto arguments = make_arguments(model_, port_, options_.data_dir);
