@@ -20,8 +20,8 @@ constexpr std::uint32_t listed_keys_limit = 1000;
 
 class key_registry : public key_registry_actor::base {
  public:
-  key_registry(caf::actor_config& cfg, persistence::database& db)
-      : key_registry_actor::base(cfg), store_(db) {
+  key_registry(caf::actor_config& cfg, persistence::database& db, metrics& recorder)
+      : key_registry_actor::base(cfg), store_(db), recorder_(recorder) {
     end_on_exception(this, "key_registry");
   }
 
@@ -61,9 +61,11 @@ class key_registry : public key_registry_actor::base {
     try {
       look();
       backoff_.succeeded();
+      recorder_.database_up(true);
     } catch (const persistence::database_unavailable& e) {
       if (!away_) spdlog::warn("keys: the database is away, changes wait: {}", e.what());
       next = backoff_.failed();
+      recorder_.database_up(false);
       away_ = true;
     }
     timer_.arm(this, clock().now() + next);
@@ -136,6 +138,7 @@ class key_registry : public key_registry_actor::base {
   }
 
   persistence::key_store store_;
+  metrics& recorder_;
   key_listener listener_;
   std::int64_t version_ = 0;  // the greatest that was told
   bool loaded_ = false;
@@ -146,8 +149,9 @@ class key_registry : public key_registry_actor::base {
 
 }  // namespace
 
-key_registry_actor spawn_key_registry(caf::actor_system& system, persistence::database& db) {
-  return system.spawn<key_registry, caf::detached>(std::ref(db));
+key_registry_actor spawn_key_registry(caf::actor_system& system, persistence::database& db,
+                                      metrics& recorder) {
+  return system.spawn<key_registry, caf::detached>(std::ref(db), std::ref(recorder));
 }
 
 }  // namespace signalbox

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "actors/actors.hpp"
+#include "actors/metrics.hpp"
 #include "persistence/database.hpp"
 
 namespace signalbox {
 
-key_registry_actor spawn_key_registry(caf::actor_system& system, persistence::database& db);
+key_registry_actor spawn_key_registry(caf::actor_system& system, persistence::database& db,
+                                      metrics& recorder);
 
 }  // namespace signalbox

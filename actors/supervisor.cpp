@@ -141,7 +141,7 @@ class supervisor : public supervisor_actor::base {
   }
 
   void start_key_registry(child& c) {
-    handles_.keys = spawn_key_registry(system(), *options_.db);
+    handles_.keys = spawn_key_registry(system(), *options_.db, *options_.recorder);
     watch(c, handles_.keys);
     if (subscription_.listener) caf::anon_send(handles_.keys, subscription_);
   }

@@ -15,7 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr duration commit_interval = 250ms;
-constexpr duration look_interval = 5s;  // at a database that there is nothing to write to
 constexpr duration drop_log_interval = 10s;
 constexpr std::size_t batch_limit = 1000;  // rows in one transaction
 
@@ -30,7 +29,6 @@ class usage_ledger : public usage_ledger_actor::base {
                metrics& recorder)
       : usage_ledger_actor::base(cfg),
         limit_(settings.database.usage_buffer_rows),
-        db_(db),
         store_(db),
         recorder_(recorder) {
     end_on_exception(this, "usage_ledger");
@@ -40,7 +38,6 @@ class usage_ledger : public usage_ledger_actor::base {
 
  protected:
   behavior_type make_behavior() override {
-    on_tick();
     return {
         [this](const usage_batch& batch) { on_usage(batch); },
         [this](const flush_usage&) { return write(); },
@@ -87,31 +84,21 @@ class usage_ledger : public usage_ledger_actor::base {
     const auto now = clock().now();
     timer_.fired(now);
     if (now >= retry_at_) {
-      const bool has_work = !open_.empty() || !frozen_.empty();
-      has_work ? write() : use([this] { db_.ping(); });
+      write();
+    } else {
+      timer_.arm(this, retry_at_);
     }
-    timer_.arm(this, std::max(now + look_interval, retry_at_));
   }
 
   // True when everything taken so far is durable.
   bool write() {
-    return use([this] {
-      while (freeze()) write_first();
-    });
-  }
-
-  // True when the database did the work; false: to be tried again at retry_at_.
-  template <class Work>
-  bool use(Work work) {
     try {
-      work();
+      while (freeze()) write_first();
       backoff_.succeeded();
       retry_at_ = {};
-      recorder_.database_up(true);
       if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: the database is back");
       return true;
     } catch (const persistence::database_unavailable& e) {
-      recorder_.database_up(false);
       if (std::exchange(told_away_, e.what()) != e.what()) {
         spdlog::warn("usage: the database is away, what is used waits: {}", e.what());
       }
@@ -160,7 +147,6 @@ class usage_ledger : public usage_ledger_actor::base {
   }
 
   const std::size_t limit_;
-  persistence::database& db_;
   persistence::usage_store store_;
   metrics& recorder_;
   std::map<row_key, usage_row> open_;
