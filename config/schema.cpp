@@ -242,6 +242,37 @@ void add_model_times(std::vector<option>& out) {
           "First guess of the load time, until it was measured; at most start_timeout_s."));
 }
 
+void add_security(std::vector<option>& out) {
+  using t = security_options;
+  out.push_back(row("security.rotation_grace_s", &t::rotation_grace_s, 0, 30 * day_s,
+                    "How long the old secret of a rotated key works, unless the rotation says."));
+  out.push_back(row("security.jwt_secret", &t::jwt_secret, 0, 512,
+                    "Secret that signs the tokens of users, at least 32 bytes; when empty, one is "
+                    "made at the first start and kept in the data folder.",
+                    {.variable = "SIGNALBOX_JWT_SECRET", .secret = true}));
+  out.push_back(row("security.jwt_secret_previous", &t::jwt_secret_previous, 0, 512,
+                    "The secret before it was changed: tokens that it signed count until they "
+                    "expire.",
+                    {.variable = "SIGNALBOX_JWT_SECRET_PREVIOUS", .secret = true}));
+  out.push_back(row("security.access_token_lifetime_s", &t::access_token_lifetime_s, 1, 30 * day_s,
+                    "How long a user's access token is valid."));
+  out.push_back(row("security.refresh_token_lifetime_s", &t::refresh_token_lifetime_s, 1,
+                    365 * day_s,
+                    "How long a refresh token may be exchanged; at least "
+                    "access_token_lifetime_s."));
+  out.push_back(row("security.login_failures", &t::login_failures, 0, 1000000,
+                    "Failed logins of one account until the next has to wait, a second at first, "
+                    "twice as long with each, up to a minute; 0 never."));
+  out.push_back(row("security.login_failures_per_address", &t::login_failures_per_address, 0,
+                    1000000,
+                    "The same for one client address; 0 where a proxy makes all addresses one."));
+  out.push_back(row("security.user_requests_per_minute", &t::user_requests_per_minute, 0, 1e9,
+                    "Requests a minute of each user; 0 sets no limit."));
+  out.push_back(row("security.user_burst", &t::user_burst, 0, 1e9,
+                    "A user's requests at once after a pause, when user_requests_per_minute is "
+                    "set."));
+}
+
 void add_the_rest(std::vector<option>& out) {
   using t = scheduling_options;
   out.push_back(row("scheduling.max_starvation_s", &t::max_starvation_s, 0.1, day_s,
@@ -264,8 +295,7 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(
       row("database.usage_buffer_rows", &database_options::usage_buffer_rows, 1000, 1e7,
           "Usage records kept while the database is away; more are dropped, counted and logged."));
-  out.push_back(row("security.rotation_grace_s", &security_options::rotation_grace_s, 0, 30 * day_s,
-                    "How long the old secret of a rotated key works, unless the rotation says."));
+  add_security(out);
   out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,
                     "Serve /metrics without a credential.",
                     {.variable = "SIGNALBOX_METRICS_PUBLIC"}));
@@ -275,7 +305,7 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(
       row("data_dir", &settings::data_dir, 1, text_bytes,
           "Folder for everything the program keeps: the private database and its log, the "
-          "digest of the admin key.",
+          "digest of the admin key, the secret that signs users' tokens.",
           {.variable = "SIGNALBOX_DATA_DIR"}));
 }
 
