@@ -9,7 +9,7 @@ RUN ./dev build signalbox && strip build/signalbox build/signalbox-guard build/s
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates curl libcaf-core0.17 libfmt9 \
-      libhttp-parser2.9 libpqxx-6.4 libprometheus-cpp-core1.0 libsimdjson14 libsodium23 \
+      libhttp-parser2.9 libjwt0 libpqxx-6.4 libprometheus-cpp-core1.0 libsimdjson14 libsodium23 \
       libspdlog1.10 libyaml-cpp0.7 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/signalbox --create-home signalbox

@@ -20,6 +20,7 @@
 #include "actors/metrics.hpp"
 #include "commands/keys.hpp"
 #include "commands/storage.hpp"
+#include "commands/users.hpp"
 #include "config/load.hpp"
 #include "http/admin_key.hpp"
 #include "http/gateway.hpp"
@@ -258,18 +259,21 @@ int run(int argc, char** argv) {
   check_command->add_flag("--print-schema", args.print_schema,
                           "Print the JSON Schema of the configuration instead");
   app.add_subcommand("version", "Print the version");
-  const auto run_keys = commands::add_keys(app, [&args] {
+  const auto load = [&args] {
     const auto settings = load_settings(args);
     set_up_log(settings, spdlog::level::warn);
     return settings;
-  });
-  add_config(app.get_subcommand("keys"));
+  };
+  const auto run_keys = commands::add_keys(app, load);
+  const auto run_users = commands::add_users(app, load);
+  for (const auto* name : {"keys", "users"}) add_config(app.get_subcommand(name));
   CLI11_PARSE(app, argc, argv);
 
   if (serve_command->parsed()) return serve(args);
   if (migrate_command->parsed()) return migrate(args);
   if (check_command->parsed()) return check_config(args);
   if (const auto status = run_keys()) return *status;
+  if (const auto status = run_users()) return *status;
   std::cout << "signalbox " << SIGNALBOX_VERSION << std::endl;
   return 0;
 }

@@ -42,6 +42,11 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::find_key)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_keys)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::key_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::save_limit_states)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::open_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::renew_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::session_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::check_password)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::password_checked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_all)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
@@ -138,8 +143,8 @@ using usage_ledger_actor = caf::typed_actor<
     // Time to write.
     caf::reacts_to<tick>>;
 
-// Owns the keys in PostgreSQL. Whoever answers for keys hears of a change before it is answered,
-// and within a second of those that somebody else makes.
+// Owns keys, users and their sessions in PostgreSQL. Whoever answers for keys hears of a change
+// before it is answered, and within a second of those that somebody else makes.
 using key_registry_actor = caf::typed_actor<
     // The only listener, from now on; true when it has heard everything, false when it will, as the
     // database is away.
@@ -156,8 +161,17 @@ using key_registry_actor = caf::typed_actor<
     caf::replies_to<list_keys>::with<key_answer>,
     // For the next start.
     caf::reacts_to<save_limit_states>,
+    // A user has logged in; `refused` when that may not be any more.
+    caf::replies_to<open_session>::with<session_answer>,
+    // A refresh token for the next one.
+    caf::replies_to<renew_session>::with<session_answer>,
     // Time to look for changes.
     caf::reacts_to<tick>>;
+
+// Checks passwords, one at a time, and slows down who fails.
+using login_guard_actor = caf::typed_actor<
+    // Whether the password fits; asked at most as often as there are slots.
+    caf::replies_to<check_password>::with<password_checked>>;
 
 }  // namespace signalbox
 

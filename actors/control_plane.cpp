@@ -142,6 +142,7 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
   self->send_exit(all->usage, caf::exit_reason::user_shutdown);
   self->send_exit(all->crashes, caf::exit_reason::user_shutdown);
   self->send_exit(all->keys, caf::exit_reason::user_shutdown);
+  self->send_exit(all->logins, caf::exit_reason::kill);  // whoever still waits to log in
   self->send_exit(state_->supervisor, caf::exit_reason::user_shutdown);
 }
 

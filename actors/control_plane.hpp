@@ -28,6 +28,7 @@ struct control_handles {
   usage_ledger_actor usage;
   crash_log_actor crashes;
   key_registry_actor keys;
+  login_guard_actor logins;
 };
 using control_handles_ptr = std::shared_ptr<const control_handles>;
 

@@ -7,6 +7,7 @@
 
 #include "actors/shell.hpp"
 #include "persistence/key_store.hpp"
+#include "persistence/user_store.hpp"
 
 namespace signalbox {
 namespace {
@@ -15,13 +16,25 @@ using namespace std::chrono_literals;
 
 // Other programs change keys too (the command line): a change is known everywhere within a second.
 constexpr duration look_interval = 250ms;
-constexpr std::uint32_t page = 10000;  // keys in one reading
+constexpr std::uint32_t page = 10000;  // keys or users in one reading
 constexpr std::uint32_t listed_keys_limit = 1000;
+
+// Adds all rows above `version`, which becomes that of the last.
+template <typename Store, typename Record>
+void read_changes(Store& store, std::int64_t& version, std::vector<Record>& into) {
+  while (true) {
+    auto more = store.changed_since(version, page);
+    const bool is_last = more.size() < page;
+    if (!more.empty()) version = more.back().version;
+    std::move(more.begin(), more.end(), std::back_inserter(into));
+    if (is_last) return;
+  }
+}
 
 class key_registry : public key_registry_actor::base {
  public:
   key_registry(caf::actor_config& cfg, persistence::database& db, metrics& recorder)
-      : key_registry_actor::base(cfg), store_(db), recorder_(recorder) {
+      : key_registry_actor::base(cfg), store_(db), users_(db), recorder_(recorder) {
     end_on_exception(this, "key_registry");
   }
 
@@ -42,6 +55,8 @@ class key_registry : public key_registry_actor::base {
         [this](const find_key& m) { return answer([&] { return changed(m.id, true); }); },
         [this](const list_keys& m) { return answer([&] { return list(m); }); },
         [this](const save_limit_states& m) { on_states(m); },
+        [this](const open_session& m) { return answer_session([&] { return users_.open(m); }); },
+        [this](const renew_session& m) { return on_renew(m); },
         [this](tick) { on_tick(); },
     };
   }
@@ -49,7 +64,7 @@ class key_registry : public key_registry_actor::base {
  private:
   bool on_subscribe(const subscribe_keys& m) {
     listener_ = m.listener;
-    version_ = 0;
+    version_ = users_version_ = 0;
     loaded_ = false;
     on_tick();
     return loaded_;
@@ -75,22 +90,18 @@ class key_registry : public key_registry_actor::base {
   void look() {
     if (!listener_) return;
     keys_changed news;
-    auto version = version_;
-    while (true) {
-      auto more = store_.changed_since(version, page);
-      const bool is_last = more.size() < page;
-      if (!more.empty()) version = more.back().version;
-      std::move(more.begin(), more.end(), std::back_inserter(news.keys));
-      if (is_last) break;
-    }
+    auto version = version_, users_version = users_version_;
+    read_changes(store_, version, news.keys);
+    read_changes(users_, users_version, news.users);
     if (!loaded_) {
       news.states = store_.states();
       news.used_today = store_.used_today();
     }
-    if (!loaded_ || !news.keys.empty()) listener_(news);
+    if (!loaded_ || !news.keys.empty() || !news.users.empty()) listener_(news);
     if (std::exchange(away_, false)) spdlog::info("keys: the database is back");
     loaded_ = true;
     version_ = version;
+    users_version_ = users_version;
   }
 
   template <typename Work>
@@ -137,10 +148,29 @@ class key_registry : public key_registry_actor::base {
     }
   }
 
+  template <typename Work>
+  session_answer answer_session(Work work) {
+    try {
+      return {work()};
+    } catch (const persistence::database_unavailable& e) {
+      spdlog::warn("sessions: the database is away: {}", e.what());
+      return {session_problem::database_away};
+    }
+  }
+
+  session_answer on_renew(const renew_session& m) {
+    const auto answer = answer_session([&] { return users_.renew(m); });
+    if (answer.problem == session_problem::reused) {
+      spdlog::warn("user {}: a used refresh token came back, its session has ended", m.next.user);
+    }
+    return answer;
+  }
+
   persistence::key_store store_;
+  persistence::user_store users_;
   metrics& recorder_;
   key_listener listener_;
-  std::int64_t version_ = 0;  // the greatest that was told
+  std::int64_t version_ = 0, users_version_ = 0;  // the greatest that were told
   bool loaded_ = false;
   bool away_ = false;
   retry_backoff backoff_;

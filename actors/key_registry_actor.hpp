@@ -1,5 +1,5 @@
-// Owns the keys in PostgreSQL and tells who answers for them what changed. It blocks there, so it
-// has a thread of its own.
+// Owns keys and users in PostgreSQL and tells who answers for them what changed. It blocks there,
+// so it has a thread of its own.
 #pragma once
 
 #include "actors/actors.hpp"

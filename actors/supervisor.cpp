@@ -9,6 +9,7 @@
 #include "actors/crash_log_actor.hpp"
 #include "actors/gpu_lease_actor.hpp"
 #include "actors/key_registry_actor.hpp"
+#include "actors/login_guard_actor.hpp"
 #include "actors/model_backend_actor.hpp"
 #include "actors/model_queue_actor.hpp"
 #include "actors/shell.hpp"
@@ -26,6 +27,8 @@ const char* text_of(child_kind kind) {
       return "usage_ledger";
     case child_kind::key_registry:
       return "key_registry";
+    case child_kind::login_guard:
+      return "login_guard";
     case child_kind::gpu_lease:
       return "gpu_lease";
     case child_kind::model_queue:
@@ -42,6 +45,7 @@ const char* text_of(child_kind kind) {
 //   model_backend  its runtime is killed; the pool is told that the lease is free; the queue closes
 //   gpu_lease      nobody knows any more who holds what: all backends end with it and start anew
 //   key_registry   the keys that are known stay in force; it tells everything again
+//   login_guard    it forgets who failed to log in
 //   crash_log, usage_ledger   what they had not written is lost
 class supervisor : public supervisor_actor::base {
  public:
@@ -93,7 +97,7 @@ class supervisor : public supervisor_actor::base {
     handles_.queues.resize(models);
     handles_.backends.resize(models);
     for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::key_registry,
-                      child_kind::gpu_lease}) {
+                      child_kind::login_guard, child_kind::gpu_lease}) {
       children_.emplace_back(kind, no_model);
     }
     for (auto kind : {child_kind::model_queue, child_kind::model_backend}) {
@@ -113,6 +117,10 @@ class supervisor : public supervisor_actor::base {
         break;
       case child_kind::key_registry:
         start_key_registry(c);
+        break;
+      case child_kind::login_guard:
+        handles_.logins = spawn_login_guard(system(), *options_.settings);
+        watch(c, handles_.logins);
         break;
       case child_kind::gpu_lease:
         start_gpu_lease(c);

@@ -13,6 +13,7 @@ enum class child_kind : std::uint8_t {
   crash_log,
   usage_ledger,
   key_registry,
+  login_guard,
   gpu_lease,
   model_queue,
   model_backend

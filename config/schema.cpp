@@ -1,4 +1,5 @@
 #include "config/schema.hpp"
+#include "config/schema_row.hpp"
 
 #include <algorithm>
 #include <type_traits>
@@ -6,112 +7,6 @@
 
 namespace signalbox::config {
 namespace {
-
-constexpr double day_s = 86400;
-constexpr double name_bytes = 200;
-constexpr double text_bytes = 4096;
-
-const std::vector<std::string> driver_words{"process", "external"};
-const std::vector<std::string> residency_words{"pinned", "on_demand", "exclusive"};
-
-// The struct of type T that an option belongs to; `index` counts only in lists.
-template <class T, class Settings>
-auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
-  using std::is_same_v;
-  if constexpr (is_same_v<T, server_options>)
-    return s.server;
-  else if constexpr (is_same_v<T, key_options>)
-    return s.keys.at(index);
-  else if constexpr (is_same_v<T, gpu_options>)
-    return s.gpus.at(index);
-  else if constexpr (is_same_v<T, model_options>)
-    return s.models.at(index);
-  else if constexpr (is_same_v<T, scheduling_options>)
-    return s.scheduling;
-  else if constexpr (is_same_v<T, database_options>)
-    return s.database;
-  else if constexpr (is_same_v<T, security_options>)
-    return s.security;
-  else if constexpr (is_same_v<T, metrics_options>)
-    return s.metrics;
-  else if constexpr (is_same_v<T, log_options>)
-    return s.log;
-  else {
-    static_assert(is_same_v<T, settings>);
-    return s;
-  }
-}
-
-// A member of an enumeration is a word of the table, at the enumerator's number.
-template <class V>
-value to_value(const V& member, const std::vector<std::string>& words) {
-  if constexpr (std::is_enum_v<V>)
-    return words.at(static_cast<std::size_t>(member));
-  else if constexpr (std::is_same_v<V, std::uint32_t>)
-    return std::uint64_t{member};
-  else
-    return member;
-}
-
-template <class V>
-void assign(V& member, const value& v, const std::vector<std::string>& words) {
-  if constexpr (std::is_enum_v<V>) {
-    auto word = std::find(words.begin(), words.end(), std::get<std::string>(v));
-    member = static_cast<V>(word - words.begin());
-  } else if constexpr (std::is_same_v<V, std::uint32_t>) {
-    member = static_cast<std::uint32_t>(std::get<std::uint64_t>(v));  // bounds were checked
-  } else {
-    member = std::get<V>(v);
-  }
-}
-
-template <class V>
-constexpr value_kind kind_of() {
-  if constexpr (std::is_same_v<V, bool>)
-    return value_kind::boolean;
-  else if constexpr (std::is_same_v<V, std::uint32_t>)
-    return value_kind::integer;
-  else if constexpr (std::is_same_v<V, std::uint64_t>)
-    return value_kind::size;
-  else if constexpr (std::is_same_v<V, double>)
-    return value_kind::seconds;
-  else if constexpr (std::is_same_v<V, std::vector<std::string>>)
-    return value_kind::text_list;
-  else
-    return value_kind::text;
-}
-
-struct extras {
-  std::vector<std::string> words = {};
-  std::string variable = {};
-  bool required = false;
-  bool secret = false;
-  bool multiline = false;
-  bool bytes = false;  // a 32-bit integer that is a size
-};
-
-template <class T, class V>
-option row(std::string path, V T::*member, double min, double max, std::string description,
-           extras more = {}) {
-  auto set = [member, words = more.words](settings& s, std::size_t i, const value& v) {
-    assign(part<T>(s, i).*member, v, words);
-  };
-  auto get = [member, words = more.words](const settings& s, std::size_t i) {
-    return to_value(part<T>(s, i).*member, words);
-  };
-  return {std::move(path),
-          more.bytes ? value_kind::size : kind_of<V>(),
-          min,
-          max,
-          std::move(description),
-          set,
-          get,
-          std::move(more.words),
-          std::move(more.variable),
-          more.required,
-          more.secret,
-          more.multiline};
-}
 
 void add_server(std::vector<option>& out) {
   using t = server_options;
@@ -181,65 +76,38 @@ void add_keys_and_gpus(std::vector<option>& out) {
                     "Memory of this GPU that models may use.", {.required = true}));
 }
 
-void add_models(std::vector<option>& out) {
-  using t = model_options;
-  out.push_back(row("models[].name", &t::name, 1, name_bytes,
-                    "Name that clients ask for; unique among all names and aliases.",
-                    {.required = true}));
-  out.push_back(row("models[].aliases", &t::aliases, 0, 100, "Other names of the same model."));
-  out.push_back(
-      row("models[].driver", &t::driver, 0, 0,
-          "process: the gateway starts and stops the runtime; external: it already runs elsewhere.",
-          {.words = driver_words}));
-  out.push_back(
-      row("models[].command", &t::command, 0, 1000,
-          "Program and arguments (driver process); {port}, {model} and {data} are replaced.",
-          {.multiline = true}));
-  out.push_back(
-      row("models[].environment", &t::environment, 0, 1000,
-          "NAME=VALUE entries added to the runtime's minimal environment (driver process).",
-          {.multiline = true}));
-  out.push_back(row("models[].endpoint", &t::endpoint, 0, text_bytes,
-                    "Where the runtime answers, as http://HOST:PORT (driver external)."));
-  out.push_back(row("models[].upstream_model", &t::upstream_model, 0, name_bytes,
-                    "Name that the runtime knows the model by; when empty, the model's name."));
-  out.push_back(row("models[].health_path", &t::health_path, 1, text_bytes,
-                    "Path that answers 200 once the runtime is ready."));
-  out.push_back(row("models[].gpu.memory", &t::gpu_memory, 0, 1024.0 * 1024 * gib,
-                    "GPU memory the model takes, on one GPU; 0 needs no GPU."));
-  out.push_back(
-      row("models[].residency", &t::residency, 0, 0,
-          "pinned: always loaded; on_demand: loaded on request; exclusive: alone on the machine.",
-          {.words = residency_words}));
-  out.push_back(row("models[].idle_unload_s", &t::idle_unload_s, 0, 365 * day_s,
-                    "An on_demand model without a request for this long is unloaded; 0 never."));
-  out.push_back(row("models[].max_concurrent", &t::max_concurrent, 1, 65536,
-                    "Most requests in flight at the runtime."));
-  out.push_back(
-      row("models[].max_waiting", &t::max_waiting, 0, 1000000,
-          "Most requests that wait; past it they are answered with 503 and Retry-After."));
-}
-
-void add_model_times(std::vector<option>& out) {
-  using t = model_options;
-  out.push_back(row("models[].start_timeout_s", &t::start_timeout_s, 0.1, day_s,
-                    "Time the runtime has from its start until it is ready."));
-  out.push_back(
-      row("models[].stop_grace_s", &t::stop_grace_s, 0, 3600, "Time between SIGTERM and SIGKILL."));
-  out.push_back(row("models[].drain_timeout_s", &t::drain_timeout_s, 0, day_s,
-                    "Time that requests in flight have to finish before the runtime is stopped."));
-  out.push_back(row("models[].queue_timeout_s", &t::queue_timeout_s, 0.1, day_s,
-                    "Longest time that a request waits for its turn."));
-  out.push_back(row("models[].request_timeout_s", &t::request_timeout_s, 0.1, day_s,
-                    "Longest time from a request's turn to the last byte of its answer."));
-  out.push_back(row("models[].first_byte_timeout_s", &t::first_byte_timeout_s, 0.1, day_s,
-                    "Longest time from a request's turn to the first byte of its answer; at most "
-                    "request_timeout_s."));
-  out.push_back(row("models[].stream_idle_timeout_s", &t::stream_idle_timeout_s, 0.1, day_s,
-                    "Longest silence inside a streamed answer; at most request_timeout_s."));
-  out.push_back(
-      row("models[].expected_load_s", &t::expected_load_s, 0, day_s,
-          "First guess of the load time, until it was measured; at most start_timeout_s."));
+void add_security(std::vector<option>& out) {
+  using t = security_options;
+  out.push_back(row("security.anonymous_scopes", &security_options::anonymous_scopes, 0, 5,
+                    "What requests without a credential may do; none: they are refused.",
+                    {.words = {"realtime", "batch", "eval", "upload", "monitor"}}));
+  out.push_back(row("security.rotation_grace_s", &t::rotation_grace_s, 0, 30 * day_s,
+                    "How long the old secret of a rotated key works, unless the rotation says."));
+  out.push_back(row("security.jwt_secret", &t::jwt_secret, 0, 512,
+                    "Secret that signs the tokens of users, at least 32 bytes; when empty, one is "
+                    "made at the first start and kept in the data folder.",
+                    {.variable = "SIGNALBOX_JWT_SECRET", .secret = true}));
+  out.push_back(row("security.jwt_secret_previous", &t::jwt_secret_previous, 0, 512,
+                    "The secret before it was changed: tokens that it signed count until they "
+                    "expire.",
+                    {.variable = "SIGNALBOX_JWT_SECRET_PREVIOUS", .secret = true}));
+  out.push_back(row("security.access_token_lifetime_s", &t::access_token_lifetime_s, 1, 30 * day_s,
+                    "How long a user's access token is valid."));
+  out.push_back(row("security.refresh_token_lifetime_s", &t::refresh_token_lifetime_s, 1,
+                    365 * day_s,
+                    "How long a refresh token may be exchanged; at least "
+                    "access_token_lifetime_s."));
+  out.push_back(row("security.login_failures", &t::login_failures, 0, 1000000,
+                    "Failed logins of one account until the next has to wait, a second at first, "
+                    "twice as long with each, up to a minute; 0 never."));
+  out.push_back(row("security.login_failures_per_address", &t::login_failures_per_address, 0,
+                    1000000,
+                    "The same for one client address; 0 where a proxy makes all addresses one."));
+  out.push_back(row("security.user_requests_per_minute", &t::user_requests_per_minute, 0, 1e9,
+                    "Requests a minute of each user; 0 sets no limit."));
+  out.push_back(row("security.user_burst", &t::user_burst, 0, 1e9,
+                    "A user's requests at once after a pause, when user_requests_per_minute is "
+                    "set."));
 }
 
 void add_the_rest(std::vector<option>& out) {
@@ -264,11 +132,7 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(
       row("database.usage_buffer_rows", &database_options::usage_buffer_rows, 1000, 1e7,
           "Usage records kept while the database is away; more are dropped, counted and logged."));
-  out.push_back(row("security.anonymous_scopes", &security_options::anonymous_scopes, 0, 5,
-                    "What requests without a credential may do; none: they are refused.",
-                    {.words = {"realtime", "batch", "eval", "upload", "monitor"}}));
-  out.push_back(row("security.rotation_grace_s", &security_options::rotation_grace_s, 0, 30 * day_s,
-                    "How long the old secret of a rotated key works, unless the rotation says."));
+  add_security(out);
   out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,
                     "Serve /metrics without a credential.",
                     {.variable = "SIGNALBOX_METRICS_PUBLIC"}));
@@ -278,7 +142,7 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(
       row("data_dir", &settings::data_dir, 1, text_bytes,
           "Folder for everything the program keeps: the private database and its log, the "
-          "digest of the admin key.",
+          "digest of the admin key, the secret that signs users' tokens.",
           {.variable = "SIGNALBOX_DATA_DIR"}));
 }
 
@@ -306,8 +170,7 @@ const std::vector<option>& options() {
     std::vector<option> out;
     add_server(out);
     add_keys_and_gpus(out);
-    add_models(out);
-    add_model_times(out);
+    add_model_options(out);
     add_the_rest(out);
     return out;
   }();

@@ -87,6 +87,14 @@ struct database_options {
 struct security_options {
   std::vector<std::string> anonymous_scopes;  // of requests without a credential; none: 401
   double rotation_grace_s = 86400;  // how long a rotated key's old secret works
+  std::string jwt_secret;           // signs users' tokens; empty: data_dir/jwt-secret
+  std::string jwt_secret_previous;  // accepted too
+  double access_token_lifetime_s = 3600;
+  double refresh_token_lifetime_s = 7 * 86400.0;
+  std::uint32_t login_failures = 5;  // of one account, until it has to wait; 0: never
+  std::uint32_t login_failures_per_address = 20;
+  double user_requests_per_minute = 0;  // of each user; 0: no limit
+  double user_burst = 10;
 };
 
 struct metrics_options {

@@ -219,6 +219,22 @@ void check_database(const database_options& o, problem_list& problems) {
                      "found something else, allowed postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
 }
 
+void check_security(const security_options& o, problem_list& problems) {
+  constexpr std::size_t least = 32;  // as many bytes as the digest that it keys
+  const auto check_secret = [&](const char* path, const std::string& secret) {
+    if (secret.empty() || secret.size() >= least) return;
+    problems.unrelated(path,
+                       fmt::format("found {} bytes, allowed at least {}", secret.size(), least));
+  };
+  check_secret("security.jwt_secret", o.jwt_secret);
+  check_secret("security.jwt_secret_previous", o.jwt_secret_previous);
+  if (o.refresh_token_lifetime_s < o.access_token_lifetime_s) {
+    problems.unrelated("security.refresh_token_lifetime_s",
+                       fmt::format("found {}, allowed from access_token_lifetime_s ({})",
+                                   o.refresh_token_lifetime_s, o.access_token_lifetime_s));
+  }
+}
+
 }  // namespace
 
 void check(const settings& s, problem_list& problems) {
@@ -229,6 +245,7 @@ void check(const settings& s, problem_list& problems) {
   check_placement(s, problems);
   check_scheduling(s.scheduling, problems);
   check_database(s.database, problems);
+  check_security(s.security, problems);
 }
 
 void validate(const settings& s) {

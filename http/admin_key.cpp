@@ -1,14 +1,11 @@
 #include "http/admin_key.hpp"
 
-#include <fcntl.h>
 #include <sodium.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <stdexcept>
+
+#include "http/private_file.hpp"
 
 namespace signalbox::http {
 
@@ -32,20 +29,6 @@ std::optional<secret_digest> from_hex(const std::string& text) {
   return digest;
 }
 
-void write_private(const std::filesystem::path& path, const std::string& text) {
-  const auto part = path.string() + ".part";
-  const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool written = fd >= 0 &&
-                       ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!written || ::rename(part.c_str(), path.c_str()) != 0) {
-    throw std::runtime_error("cannot write " + path.string() + ": " +
-                             std::strerror(written ? errno : error));
-  }
-}
-
 }  // namespace
 
 admin_key load_or_make_admin_key(const std::filesystem::path& data_dir) {
@@ -67,7 +50,7 @@ admin_key load_or_make_admin_key(const std::filesystem::path& data_dir) {
   }
   key.token = make_token();
   key.record.digest = digest_of(*key.token);
-  write_private(path, to_hex(key.record.digest) + "\n");
+  write_private_file(path, to_hex(key.record.digest) + "\n");
   return key;
 }
 

@@ -89,9 +89,9 @@ principal_ptr key_table::find(std::string_view token) const {
   return found == principals_.end() ? nullptr : found->second;
 }
 
-std::size_t key_table::first_bytes::operator()(const secret_digest& d) const {
+std::size_t digest_hash::operator()(const secret_digest& digest) const {
   std::size_t value;
-  std::memcpy(&value, d.data(), sizeof value);
+  std::memcpy(&value, digest.data(), sizeof value);
   return value;
 }
 

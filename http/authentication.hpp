@@ -51,6 +51,10 @@ std::string make_key_id();                      // "key_" and 64 random bits
 std::string make_token();                       // "sbk_" and 192 random bits
 std::string hint_of(const std::string& token);  // its first characters
 
+struct digest_hash {
+  std::size_t operator()(const secret_digest& digest) const;
+};
+
 // Immutable once built: published as a snapshot.
 class key_table {
  public:
@@ -61,11 +65,7 @@ class key_table {
   principal_ptr find(std::string_view token) const;
 
  private:
-  struct first_bytes {
-    std::size_t operator()(const secret_digest& d) const;
-  };
-
-  std::unordered_map<secret_digest, principal_ptr, first_bytes> principals_;
+  std::unordered_map<secret_digest, principal_ptr, digest_hash> principals_;
 };
 using key_table_ptr = std::shared_ptr<const key_table>;
 

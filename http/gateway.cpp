@@ -36,12 +36,17 @@ void require_free(const std::string& listen) {
   if (error) throw std::runtime_error("cannot listen on " + listen + ": " + error.message());
 }
 
+scheduling::key_limits user_limits(const config::security_options& security) {
+  return {security.user_requests_per_minute, security.user_burst, 0, 0, 0};
+}
+
 }  // namespace
 
 struct gateway::state {
   state(const config::settings& settings, const std::vector<key_record>& configured,
         control_plane& control, metrics& m)
-      : keys(std::make_shared<key_ring>(configured)), shared(settings, keys, control, m) {}
+      : keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
+        shared(settings, keys, control, m) {}
 
   std::shared_ptr<key_ring> keys;  // the registry may hold it longer than we live
   gateway_state shared;

@@ -7,9 +7,19 @@
 
 namespace signalbox::http {
 
+namespace {
+
+constexpr std::uint32_t most_logins = 32;  // about a second of work
+
+}  // namespace
+
 gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
                              control_plane& control, metrics& m)
-    : settings_(settings), control_(control), metrics_(m), keys_(std::move(keys)) {
+    : settings_(settings),
+      control_(control),
+      metrics_(m),
+      keys_(std::move(keys)),
+      tokens_(make_token_signer(settings.security, settings.data_dir)) {
   for (model_index i = 0; i < settings.models.size(); ++i) {
     models_.emplace(settings.models[i].name, i);
     for (const auto& alias : settings.models[i].aliases) models_.emplace(alias, i);
@@ -27,6 +37,14 @@ std::optional<model_index> gateway_state::find_model(std::string_view name) cons
   const auto found = models_.find(name);
   if (found == models_.end()) return std::nullopt;
   return found->second;
+}
+
+std::shared_ptr<void> gateway_state::take_login_slot() {
+  if (logins_->fetch_add(1) >= most_logins) {
+    logins_->fetch_sub(1);
+    return nullptr;
+  }
+  return {logins_.get(), [held = logins_](void*) { held->fetch_sub(1); }};
 }
 
 std::string gateway_state::make_request_id() {

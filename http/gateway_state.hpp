@@ -14,6 +14,7 @@
 #include "actors/metrics.hpp"
 #include "config/settings.hpp"
 #include "http/key_ring.hpp"
+#include "http/user_token.hpp"
 
 namespace signalbox {
 class control_plane;
@@ -37,6 +38,10 @@ class gateway_state {
   const key_ring& keys() const { return *keys_; }
   const principal_ptr& anonymous() const { return anonymous_; }  // null: nobody comes in as such
 
+  const token_signer& tokens() const { return tokens_; }
+  // Held by a login while it waits or runs; null when there are too many.
+  std::shared_ptr<void> take_login_slot();
+
   bool draining() const { return draining_.load(std::memory_order_relaxed); }
   void begin_drain() { draining_.store(true); }
   std::chrono::system_clock::time_point started_at() const { return started_at_; }
@@ -50,6 +55,9 @@ class gateway_state {
   std::unordered_map<std::string_view, model_index> models_;
   std::shared_ptr<key_ring> keys_;
   principal_ptr anonymous_;
+  token_signer tokens_;
+  std::shared_ptr<std::atomic<std::uint32_t>> logins_ =  // slots may be held longer than we live
+      std::make_shared<std::atomic<std::uint32_t>>(0);
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> next_request_{0};
   std::uint64_t process_tag_;  // random: ids differ between runs

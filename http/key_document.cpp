@@ -21,13 +21,13 @@ constexpr double weight_least = 0.01, weight_most = 1000;
 constexpr double rate_most = 1e9, day_most = 1e15, concurrent_most = 1e6;
 constexpr double ten_years_s = 10 * 365.25 * 86400;
 
-using problem = std::optional<document_problem>;
+using field_problem = std::optional<document_problem>;
 
-problem wrong(const std::string& field, const std::string& allowed) {
+field_problem wrong(const std::string& field, const std::string& allowed) {
   return document_problem{field + " must be " + allowed + ".", field};
 }
 
-problem unknown(const std::string& field) {
+field_problem unknown(const std::string& field) {
   return document_problem{"There is no field " + field + ".", field};
 }
 
@@ -40,13 +40,14 @@ bool is_text(const json& value) {
          });
 }
 
-problem read_text(const json& value, const std::string& field, std::string& out) {
+field_problem read_text(const json& value, const std::string& field, std::string& out) {
   if (!is_text(value)) return wrong(field, "a text of up to 200 bytes without control characters");
   out = value.get<std::string>();
   return std::nullopt;
 }
 
-problem read_scopes(const json& value, const std::string& field, std::vector<std::string>& out) {
+field_problem read_scopes(const json& value, const std::string& field,
+                          std::vector<std::string>& out) {
   const auto is_scope = [](const json& name) {
     return name.is_string() && parse_scope(name.get_ref<const std::string&>());
   };
@@ -59,7 +60,8 @@ problem read_scopes(const json& value, const std::string& field, std::vector<std
   return std::nullopt;
 }
 
-problem read_models(const json& value, const std::string& field, std::vector<std::string>& out) {
+field_problem read_models(const json& value, const std::string& field,
+                          std::vector<std::string>& out) {
   const auto is_name = [](const json& name) {
     return is_text(name) && !name.get_ref<const std::string&>().empty();
   };
@@ -72,8 +74,8 @@ problem read_models(const json& value, const std::string& field, std::vector<std
 }
 
 template <typename Number>
-problem read_number(const json& value, const std::string& field, double least, double most,
-                    Number& out) {
+field_problem read_number(const json& value, const std::string& field, double least, double most,
+                          Number& out) {
   constexpr bool is_whole = std::is_integral_v<Number>;
   const double number = value.is_number() ? value.get<double>() : std::nan("");
   if (!(number >= least && number <= most) || (is_whole && number != std::floor(number))) {
@@ -84,7 +86,7 @@ problem read_number(const json& value, const std::string& field, double least, d
   return std::nullopt;
 }
 
-problem read_limits(const json& value, scheduling::key_limits& out) {
+field_problem read_limits(const json& value, scheduling::key_limits& out) {
   if (!value.is_object()) return wrong("limits", "an object");
   const auto read_one = [&out](const std::string& name, const json& number) {
     const auto field = "limits." + name;
@@ -109,7 +111,7 @@ problem read_limits(const json& value, scheduling::key_limits& out) {
   return std::nullopt;
 }
 
-problem read_expiry(const json& value, wall_time now, std::optional<wall_time>& out) {
+field_problem read_expiry(const json& value, wall_time now, std::optional<wall_time>& out) {
   if (value.is_null()) {
     out.reset();
     return std::nullopt;
@@ -120,7 +122,7 @@ problem read_expiry(const json& value, wall_time now, std::optional<wall_time>& 
   return std::nullopt;
 }
 
-problem read_lifetime(const json& value, wall_time now, std::optional<wall_time>& out) {
+field_problem read_lifetime(const json& value, wall_time now, std::optional<wall_time>& out) {
   double seconds = 0;
   if (auto found = read_number(value, "expires_in_s", 1, ten_years_s, seconds)) return found;
   const std::chrono::duration<double> lifetime(seconds);
@@ -128,7 +130,8 @@ problem read_lifetime(const json& value, wall_time now, std::optional<wall_time>
   return std::nullopt;
 }
 
-problem apply_field(const std::string& name, const json& value, wall_time now, key_record& key) {
+field_problem apply_field(const std::string& name, const json& value, wall_time now,
+                          key_record& key) {
   if (name == "name") return read_text(value, name, key.name);
   if (name == "owner") return read_text(value, name, key.owner);
   if (name == "scopes") return read_scopes(value, name, key.scopes);

@@ -19,13 +19,24 @@ time_point to_steady(wall_time at) {
   return std::chrono::steady_clock::now() + (at - std::chrono::system_clock::now());
 }
 
+std::uint32_t bits_of(const std::vector<std::string>& scopes) {
+  std::uint32_t bits = 0;
+  for (const auto& name : scopes) {
+    if (const auto value = parse_scope(name)) bits |= 1U << static_cast<unsigned>(*value);
+  }
+  return bits;
+}
+
+std::uint32_t with_implied(std::uint32_t scopes) {
+  const auto admin = 1U << static_cast<unsigned>(scope::admin);
+  return (scopes & admin) != 0 ? ~0U : scopes;
+}
+
 principal to_principal(const key_record& key, std::shared_ptr<key_account> account) {
   principal who;
   who.key_id = key.id;
   who.number = account->number;
-  for (const auto& name : key.scopes) {
-    if (const auto value = parse_scope(name)) who.scopes |= 1U << static_cast<unsigned>(*value);
-  }
+  who.scopes = bits_of(key.scopes);
   who.models = key.models;
   who.weight = key.weight;
   who.limits = key.limits;
@@ -36,7 +47,26 @@ principal to_principal(const key_record& key, std::shared_ptr<key_account> accou
 
 }  // namespace
 
-key_ring::key_ring(const std::vector<key_record>& configured) {
+principal_ptr principal_of(const user_entry& user, const std::vector<std::string>& token_scopes,
+                           wall_time expires_at) {
+  principal who;
+  who.key_id = user.key_id;
+  who.number = user.account->number;
+  who.scopes = with_implied(bits_of(user.scopes)) & with_implied(bits_of(token_scopes));
+  who.limits = user.limits;
+  who.expires_at = expires_at;
+  who.account = user.account;
+  return std::make_shared<const principal>(std::move(who));
+}
+
+user_ptr user_table::find(const std::string& name) const {
+  const auto found = users_.find(name);
+  return found == users_.end() ? nullptr : found->second;
+}
+
+key_ring::key_ring(const std::vector<key_record>& configured,
+                   const scheduling::key_limits& user_limits)
+    : user_limits_(user_limits) {
   for (const auto& key : configured) configured_.emplace(key.id, secrets_of(key));
   publish();
 }
@@ -60,7 +90,26 @@ void key_ring::apply(const keys_changed& news) {
   for (const auto& used : news.used_today) {
     account_of(used.key_id)->limits.restore_day(used.day, used.tokens);
   }
+  if (!news.users.empty()) apply_users(news.users);
   publish();
+}
+
+user_ptr key_ring::entry_of(const user_record& user) {
+  auto entry = std::make_shared<user_entry>();
+  entry->password_hash = user.password_hash;
+  entry->scopes = user.scopes;
+  entry->disabled = user.disabled;
+  entry->generation = user.generation;
+  entry->key_id = "user:" + user.name;
+  entry->limits = user_limits_;
+  entry->account = account_of(entry->key_id);
+  return entry;
+}
+
+void key_ring::apply_users(const std::vector<user_record>& users) {
+  auto table = std::make_shared<user_table>(*users_.load());
+  for (const auto& user : users) table->set(user.name, entry_of(user));
+  users_.store(std::move(table));
 }
 
 std::shared_ptr<key_account> key_ring::account_of(const std::string& id) {

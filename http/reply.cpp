@@ -52,11 +52,13 @@ responder::responder(shard& home, restinio::request_handle_t client, std::string
       request_id_(std::move(request_id)),
       route_(route) {}
 
-void responder::answer(int status, std::string_view content_type, std::string body) const {
+void responder::answer(int status, std::string_view content_type, std::string body,
+                       extra_headers headers) const {
   meters_->request_ended(no_model, route_, status);
+  headers.emplace_back("x-request-id", request_id_);
   post_([client = client_, status, type = std::string(content_type), body = std::move(body),
-         id = request_id_]() mutable {
-    http::answer(client, status, type, std::move(body), {{"x-request-id", id}});
+         headers = std::move(headers)]() mutable {
+    http::answer(client, status, type, std::move(body), std::move(headers));
   });
 }
 

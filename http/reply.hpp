@@ -33,7 +33,8 @@ class responder {
   responder(shard& home, restinio::request_handle_t client, std::string request_id,
             metric_route route = metric_route::other);
 
-  void answer(int status, std::string_view content_type, std::string body) const;
+  void answer(int status, std::string_view content_type, std::string body,
+              extra_headers headers = {}) const;
   void refuse(error_code code, std::string message, std::string param = {},
               extra_headers headers = {}) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "http/auth_routes.hpp"
 #include "http/control_routes.hpp"
 #include "http/error.hpp"
 #include "http/gateway_state.hpp"
@@ -15,7 +16,7 @@ namespace signalbox::http {
 
 namespace {
 
-constexpr std::array<route, 19> table{{
+constexpr std::array<route, 21> table{{
     {"POST", "/v1/chat/completions", scope::realtime, chat_completions},
     {"POST", "/v1/completions", scope::realtime, completions},
     {"POST", "/v1/embeddings", scope::realtime, embeddings},
@@ -30,6 +31,8 @@ constexpr std::array<route, 19> table{{
     {"GET", "/v1/keys/{id}", scope::admin, show_api_key},
     {"PATCH", "/v1/keys/{id}", scope::admin, change_api_key},
     {"DELETE", "/v1/keys/{id}", scope::admin, revoke_api_key},
+    {"POST", "/auth/token", scope::none, create_token},
+    {"POST", "/auth/refresh", scope::none, renew_token},
     {"GET", "/metrics", scope::monitor, show_metrics},
     {"GET", "/openapi.json", scope::none, show_openapi},
     {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
@@ -71,10 +74,6 @@ void refuse_unrouted(shard& home, const routed_request& request) {
               {{"Allow", allowed}});
 }
 
-bool has_expired(const principal& who) {
-  return who.expires_at != wall_time::max() && std::chrono::system_clock::now() >= who.expires_at;
-}
-
 // Within the key's requests a minute; else it has been answered.
 bool take_request(shard& home, const routed_request& request) {
   const auto& who = *request.who;
@@ -89,25 +88,46 @@ bool take_request(shard& home, const routed_request& request) {
   return false;
 }
 
+// A key, or as a bearer token one of a user; without any, whoever may come in so. None of them:
+// why.
+struct identity {
+  principal_ptr who;
+  std::string_view problem;
+};
+identity identify(shard& home, const request_headers& headers) {
+  const auto bearer = bearer_token(headers.authorization);
+  const auto& credential = !bearer.empty()            ? bearer
+                           : !headers.api_key.empty() ? headers.api_key
+                                                      : headers.admin_token;
+  auto& gateway = home.gateway();
+  if (credential.empty()) return {gateway.anonymous(), {}};
+  const auto now = std::chrono::system_clock::now();
+  bearer_reading reading;
+  reading.who = gateway.keys().table()->find(credential);
+  if (!reading.who && !bearer.empty()) {
+    reading = home.tokens().find(bearer, gateway.tokens(), *gateway.keys().users(), now);
+  } else if (reading.who && reading.who->expires_at <= now) {
+    reading = {nullptr, true};
+  }
+  return {reading.who, reading.expired ? "The API key or the token has expired."
+                                       : "The API key or the token is not valid."};
+}
+
 // True when the request may go on; else it has been answered.
 bool authorize(shard& home, const route& found, routed_request& request) {
-  auto token = bearer_token(request.headers.authorization);
-  if (token.empty()) token = request.headers.api_key;
-  if (token.empty()) token = request.headers.admin_token;
   const bool open = found.needed == scope::none ||
                     (found.handler == show_metrics && home.gateway().settings().metrics.is_public);
-  request.who =
-      token.empty() ? home.gateway().anonymous() : home.gateway().keys().table()->find(token);
-  const bool expired = request.who && has_expired(*request.who);
-  if (expired) request.who = nullptr;
   if (open) return true;
-  if (!request.who) {
+  const auto caller = identify(home, request.headers);
+  request.who = caller.who;
+  if (!request.who && caller.problem.empty()) {
     reply_to(home, request)
-        .refuse(token.empty() ? error_code::missing_credential : error_code::invalid_credential,
-                token.empty()
-                    ? "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
-                : expired ? "The API key has expired."
-                          : "The API key is not valid.");
+        .refuse(error_code::missing_credential,
+                "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.");
+    return false;
+  }
+  if (!request.who) {
+    reply_to(home, request).refuse(error_code::invalid_credential, std::string(caller.problem));
     return false;
   }
   if (!request.who->may(found.needed)) {

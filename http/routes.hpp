@@ -17,7 +17,7 @@ struct routed_request {
   restinio::request_handle_t client;
   connection_key connection = 0;
   request_headers headers;
-  principal_ptr who;           // null on an open route without a credential
+  principal_ptr who;           // null on an open route
   std::string_view parameter;  // the path's {…}, still percent-encoded; views into the request
   std::string request_id;
 };

@@ -19,6 +19,7 @@
 #include "config/settings.hpp"
 #include "http/admission_gate.hpp"
 #include "http/authentication.hpp"
+#include "http/token_cache.hpp"
 #include "http/upstream.hpp"
 
 namespace signalbox {
@@ -45,6 +46,7 @@ class shard {
   boost::asio::io_context& io() { return io_; }
   gateway_state& gateway() { return gateway_; }
   admission_gate& gate() { return gate_; }
+  token_cache& tokens() { return tokens_; }
   upstream_pool& pool() { return pool_; }
   shard_inbox_ptr inbox() const;  // for any thread
   // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.
@@ -103,6 +105,7 @@ class shard {
   std::shared_ptr<inbox_port> inbox_;
   upstream_pool pool_;
   admission_gate gate_;
+  token_cache tokens_;
   std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
   std::vector<std::shared_ptr<exchange>> turn_end_;
   std::map<std::tuple<const principal*, model_index, std::int32_t>, pending_usage> usage_;

@@ -1,8 +1,8 @@
 #include "persistence/key_store.hpp"
 
 #include <algorithm>
-#include <sstream>
 
+#include "persistence/columns.hpp"
 #include "persistence/crypto.hpp"
 #include "persistence/session.hpp"
 #include "persistence/text.hpp"
@@ -10,8 +10,6 @@
 namespace signalbox::persistence {
 
 namespace {
-
-constexpr std::size_t text_limit = 256;  // bytes
 
 // Writers one after another, so that versions are committed in their order.
 constexpr const char* lock_keys = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
@@ -42,11 +40,6 @@ constexpr const char* rotate_one =
 constexpr const char* revoke_one =
     "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()),"
     " version = nextval('api_key_versions') WHERE id = $1";
-
-// As a bigint, which libpqxx reads exactly.
-std::string microseconds(const std::string& column) {
-  return "(extract(epoch FROM " + column + ") * 1000000)::bigint";
-}
 
 // Lists come as lines: names hold none, and the array parser of libpqxx 6.4 takes an unquoted ';'
 // for a separator.
@@ -83,37 +76,6 @@ const std::string select_states = "SELECT key_id, " + microseconds("requests_ful
 constexpr const char* select_used_today =
     "SELECT key_id, day - date '1970-01-01', sum(prompt_tokens + completion_tokens)::bigint"
     " FROM usage_daily WHERE day = (now() AT TIME ZONE 'UTC')::date GROUP BY key_id, day";
-
-std::int64_t to_microseconds(wall_time at) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count();
-}
-
-std::optional<std::int64_t> to_microseconds(const std::optional<wall_time>& at) {
-  if (!at) return std::nullopt;
-  return to_microseconds(*at);
-}
-
-wall_time to_time(std::int64_t microseconds) {
-  return wall_time(std::chrono::microseconds(microseconds));
-}
-
-std::optional<wall_time> optional_time(const pqxx::field& field) {
-  if (field.is_null()) return std::nullopt;
-  return to_time(field.as<std::int64_t>());
-}
-
-std::string to_array(const std::vector<std::string>& texts) {
-  array_literal all;
-  for (const auto& text : texts) all.add(clean_text(text, text_limit));
-  return std::move(all).take();
-}
-
-std::vector<std::string> to_lines(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
 
 key_record to_key(const pqxx::row& row) {
   key_record key;

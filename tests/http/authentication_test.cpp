@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(a_rotated_key_has_two_secrets_and_one_account) {
   const auto before = ring.table();
   rotated.old_digest = digest_of("old");
   rotated.old_until = std::chrono::system_clock::now() + std::chrono::hours(1);
-  ring.apply({{rotated}, {}, {}});
+  ring.apply({{rotated}, {}, {}, {}});
   BOOST_TEST(!before->find("new"));  // a snapshot stays what it was
   const auto keys = ring.table();
   BOOST_REQUIRE(keys->find("old"));
@@ -67,18 +67,18 @@ BOOST_AUTO_TEST_CASE(a_rotated_key_has_two_secrets_and_one_account) {
   const auto account = keys->find("new")->account;
   rotated.limits.max_concurrent = 7;
   rotated.old_digest.reset();
-  ring.apply({{rotated}, {}, {}});
+  ring.apply({{rotated}, {}, {}, {}});
   BOOST_TEST(ring.table()->find("new")->account == account);
   BOOST_TEST(ring.table()->find("new")->limits.max_concurrent == 7u);
   BOOST_TEST(!ring.table()->find("old"));
   rotated.revoked_at = std::chrono::system_clock::now();
-  ring.apply({{rotated}, {}, {}});
+  ring.apply({{rotated}, {}, {}, {}});
   BOOST_TEST(!ring.table()->find("new"));
 }
 
 BOOST_AUTO_TEST_CASE(the_configuration_hides_a_key_of_the_database) {
   key_ring ring({key("k", "configured", {"realtime"})});
-  ring.apply({{key("k", "stored", {"admin"}), key("other", "configured", {"admin"})}, {}, {}});
+  ring.apply({{key("k", "stored", {"admin"}), key("other", "configured", {"admin"})}, {}, {}, {}});
   BOOST_TEST(!ring.table()->find("stored"));
   BOOST_TEST(ring.table()->find("configured")->key_id == "k");
   BOOST_TEST(!ring.table()->find("configured")->may(scope::admin));

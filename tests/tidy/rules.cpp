@@ -16,7 +16,8 @@ const std::vector<include_row>& include_table() {
   static const std::vector<include_row> table{
       {"scheduling/", {"scheduling/"}, {}},
       {"config/", {"config/", "scheduling/types.hpp"}, {"yaml-cpp/", "nlohmann/", "fmt/"}},
-      {"actors/messages.hpp", {"scheduling/", "config/"}, {}},
+      {"actors/messages.hpp", {"actors/key_messages.hpp", "scheduling/", "config/"}, {}},
+      {"actors/key_messages.hpp", {"scheduling/"}, {}},
       {"persistence/",
        {"persistence/", "actors/messages.hpp", "config/", "scheduling/"},
        {"pqxx/", "sodium.h", "boost/algorithm/string", "boost/locale/utf.hpp", "fmt/", "spdlog/"}},
@@ -38,7 +39,7 @@ const std::vector<include_row>& include_table() {
        {"http/", "actors/actors.hpp", "actors/messages.hpp", "actors/metrics.hpp",
         "actors/control_plane.hpp", "config/", "scheduling/"},
        {"restinio/", "boost/asio", "boost/system", "http_parser.h", "simdjson.h", "nlohmann/",
-        "sodium.h", "fmt/", "spdlog/"}},
+        "sodium.h", "jwt.h", "fmt/", "spdlog/"}},
   };
   return table;
 }

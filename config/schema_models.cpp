@@ -1,0 +1,75 @@
+// The options of a model.
+#include "config/schema_row.hpp"
+
+namespace signalbox::config {
+namespace {
+
+void add_models(std::vector<option>& out) {
+  using t = model_options;
+  out.push_back(row("models[].name", &t::name, 1, name_bytes,
+                    "Name that clients ask for; unique among all names and aliases.",
+                    {.required = true}));
+  out.push_back(row("models[].aliases", &t::aliases, 0, 100, "Other names of the same model."));
+  out.push_back(
+      row("models[].driver", &t::driver, 0, 0,
+          "process: the gateway starts and stops the runtime; external: it already runs elsewhere.",
+          {.words = driver_words}));
+  out.push_back(
+      row("models[].command", &t::command, 0, 1000,
+          "Program and arguments (driver process); {port}, {model} and {data} are replaced.",
+          {.multiline = true}));
+  out.push_back(
+      row("models[].environment", &t::environment, 0, 1000,
+          "NAME=VALUE entries added to the runtime's minimal environment (driver process).",
+          {.multiline = true}));
+  out.push_back(row("models[].endpoint", &t::endpoint, 0, text_bytes,
+                    "Where the runtime answers, as http://HOST:PORT (driver external)."));
+  out.push_back(row("models[].upstream_model", &t::upstream_model, 0, name_bytes,
+                    "Name that the runtime knows the model by; when empty, the model's name."));
+  out.push_back(row("models[].health_path", &t::health_path, 1, text_bytes,
+                    "Path that answers 200 once the runtime is ready."));
+  out.push_back(row("models[].gpu.memory", &t::gpu_memory, 0, 1024.0 * 1024 * gib,
+                    "GPU memory the model takes, on one GPU; 0 needs no GPU."));
+  out.push_back(
+      row("models[].residency", &t::residency, 0, 0,
+          "pinned: always loaded; on_demand: loaded on request; exclusive: alone on the machine.",
+          {.words = residency_words}));
+  out.push_back(row("models[].idle_unload_s", &t::idle_unload_s, 0, 365 * day_s,
+                    "An on_demand model without a request for this long is unloaded; 0 never."));
+  out.push_back(row("models[].max_concurrent", &t::max_concurrent, 1, 65536,
+                    "Most requests in flight at the runtime."));
+  out.push_back(
+      row("models[].max_waiting", &t::max_waiting, 0, 1000000,
+          "Most requests that wait; past it they are answered with 503 and Retry-After."));
+}
+
+void add_model_times(std::vector<option>& out) {
+  using t = model_options;
+  out.push_back(row("models[].start_timeout_s", &t::start_timeout_s, 0.1, day_s,
+                    "Time the runtime has from its start until it is ready."));
+  out.push_back(
+      row("models[].stop_grace_s", &t::stop_grace_s, 0, 3600, "Time between SIGTERM and SIGKILL."));
+  out.push_back(row("models[].drain_timeout_s", &t::drain_timeout_s, 0, day_s,
+                    "Time that requests in flight have to finish before the runtime is stopped."));
+  out.push_back(row("models[].queue_timeout_s", &t::queue_timeout_s, 0.1, day_s,
+                    "Longest time that a request waits for its turn."));
+  out.push_back(row("models[].request_timeout_s", &t::request_timeout_s, 0.1, day_s,
+                    "Longest time from a request's turn to the last byte of its answer."));
+  out.push_back(row("models[].first_byte_timeout_s", &t::first_byte_timeout_s, 0.1, day_s,
+                    "Longest time from a request's turn to the first byte of its answer; at most "
+                    "request_timeout_s."));
+  out.push_back(row("models[].stream_idle_timeout_s", &t::stream_idle_timeout_s, 0.1, day_s,
+                    "Longest silence inside a streamed answer; at most request_timeout_s."));
+  out.push_back(
+      row("models[].expected_load_s", &t::expected_load_s, 0, day_s,
+          "First guess of the load time, until it was measured; at most start_timeout_s."));
+}
+
+}  // namespace
+
+void add_model_options(std::vector<option>& out) {
+  add_models(out);
+  add_model_times(out);
+}
+
+}  // namespace signalbox::config

@@ -1,0 +1,27 @@
+// How times and lists of texts go into columns and come out of them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <pqxx/pqxx>
+#include <string>
+#include <vector>
+
+#include "actors/messages.hpp"
+
+namespace signalbox::persistence {
+
+inline constexpr std::size_t text_limit = 256;  // bytes of a name or an id
+
+// SQL: a time as a bigint, which libpqxx reads exactly.
+std::string microseconds(const std::string& column);
+
+std::int64_t to_microseconds(wall_time at);
+std::optional<std::int64_t> to_microseconds(const std::optional<wall_time>& at);
+wall_time to_time(std::int64_t microseconds);
+std::optional<wall_time> optional_time(const pqxx::field& field);
+
+std::string to_array(const std::vector<std::string>& texts);
+std::vector<std::string> to_lines(const std::string& text);
+
+}  // namespace signalbox::persistence

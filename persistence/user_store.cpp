@@ -1,0 +1,191 @@
+#include "persistence/user_store.hpp"
+
+#include "persistence/columns.hpp"
+#include "persistence/crypto.hpp"
+#include "persistence/session.hpp"
+#include "persistence/text.hpp"
+
+namespace signalbox::persistence {
+
+namespace {
+
+// Writers one after another, so that versions are committed in their order, and that no token of a
+// family is added while the family ends.
+constexpr const char* lock_users = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
+
+constexpr const char* insert_user =
+    "INSERT INTO users (name, password_hash, scopes, version)"
+    " VALUES ($1, $2, $3::text[], nextval('user_versions')) ON CONFLICT DO NOTHING";
+
+constexpr const char* update_user_scopes =
+    "UPDATE users SET scopes = $2::text[], version = nextval('user_versions') WHERE name = $1";
+
+constexpr const char* update_password =
+    "UPDATE users SET password_hash = $2, generation = generation + 1,"
+    " version = nextval('user_versions') WHERE name = $1";
+
+constexpr const char* disable_user =
+    "UPDATE users SET disabled = true, generation = generation + 1,"
+    " version = nextval('user_versions') WHERE name = $1";
+
+constexpr const char* enable_user =
+    "UPDATE users SET disabled = false, version = nextval('user_versions') WHERE name = $1";
+
+constexpr const char* delete_sessions = "DELETE FROM refresh_tokens WHERE user_name = $1";
+
+const std::string select_users =
+    "SELECT name, password_hash, array_to_string(scopes, E'\\n'), disabled, generation, " +
+    microseconds("created_at") + ", version FROM users ";
+
+const std::string select_user = select_users + "WHERE name = $1";
+const std::string select_changed_users =
+    select_users + "WHERE version > $1 ORDER BY version LIMIT $2";
+
+constexpr const char* delete_expired = "DELETE FROM refresh_tokens WHERE expires_at < now()";
+
+// The tokens of one user that are kept, used ones too: the oldest go.
+constexpr const char* delete_surplus =
+    "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens"
+    " WHERE user_name = $1 ORDER BY expires_at DESC OFFSET 10000)";
+
+// Only while the user may have it.
+constexpr const char* insert_refresh_token =
+    "INSERT INTO refresh_tokens (digest, family, user_name, expires_at)"
+    " SELECT decode($3, 'hex'), coalesce($5::uuid, gen_random_uuid()), name,"
+    " timestamptz 'epoch' + $4::bigint * interval '1 microsecond'"
+    " FROM users WHERE name = $1 AND generation = $2 AND NOT disabled";
+
+constexpr const char* use_refresh_token =
+    "UPDATE refresh_tokens SET used_at = now()"
+    " WHERE digest = decode($1, 'hex') AND user_name = $2 AND used_at IS NULL"
+    " AND expires_at > now() RETURNING family";
+
+constexpr const char* delete_family_of_used =
+    "DELETE FROM refresh_tokens WHERE family IN (SELECT family FROM refresh_tokens"
+    " WHERE digest = decode($1, 'hex') AND used_at IS NOT NULL)";
+
+user_record to_user(const pqxx::row& row) {
+  user_record user;
+  user.name = row[0].as<std::string>();
+  user.password_hash = row[1].as<std::string>();
+  user.scopes = to_lines(row[2].as<std::string>());
+  user.disabled = row[3].as<bool>();
+  user.generation = row[4].as<std::int64_t>();
+  user.created_at = to_time(row[5].as<std::int64_t>());
+  user.version = row[6].as<std::int64_t>();
+  return user;
+}
+
+// Runs `work` in a transaction that no other writer is in; commits when it says so.
+template <typename Work>
+void write_alone(database& db, Work work) {
+  db.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    tx.exec(lock_users);
+    if (work(tx)) tx.commit();
+  });
+}
+
+// One change of one user; with it all sessions end, where that is asked for.
+template <typename... Parameters>
+bool change_user(database& db, bool ends_sessions, const char* statement, const std::string& name,
+                 const Parameters&... parameters) {
+  bool changed = false;
+  write_alone(db, [&](pqxx::work& tx) {
+    changed = tx.exec_params(statement, name, parameters...).affected_rows() == 1;
+    if (changed && ends_sessions) tx.exec_params(delete_sessions, name);
+    return changed;
+  });
+  return changed;
+}
+
+bool insert_session(pqxx::work& tx, const open_session& order,
+                    const std::optional<std::string>& family) {
+  const auto inserted =
+      tx.exec_params(insert_refresh_token, order.user, order.generation, to_hex(order.digest),
+                     to_microseconds(order.expires_at), family);
+  return inserted.affected_rows() == 1;
+}
+
+}  // namespace
+
+bool user_store::add(const user_record& user) {
+  bool added = false;
+  write_alone(db_, [&](pqxx::work& tx) {
+    const pqxx::result inserted = tx.exec_params(insert_user, clean_text(user.name, text_limit),
+                                                 user.password_hash, to_array(user.scopes));
+    return added = inserted.affected_rows() == 1;
+  });
+  return added;
+}
+
+bool user_store::set_scopes(const std::string& name, const std::vector<std::string>& scopes) {
+  return change_user(db_, false, update_user_scopes, clean_text(name, text_limit),
+                     to_array(scopes));
+}
+
+bool user_store::set_password(const std::string& name, const std::string& hash) {
+  return change_user(db_, true, update_password, clean_text(name, text_limit), hash);
+}
+
+bool user_store::disable(const std::string& name) {
+  return change_user(db_, true, disable_user, clean_text(name, text_limit));
+}
+
+bool user_store::enable(const std::string& name) {
+  return change_user(db_, false, enable_user, clean_text(name, text_limit));
+}
+
+std::optional<user_record> user_store::find(const std::string& name) {
+  std::optional<user_record> found;
+  db_.with_connection([&](session& session) {
+    pqxx::read_transaction tx(session.connection);
+    const auto rows = tx.exec_params(select_user, clean_text(name, text_limit));
+    found = rows.empty() ? std::nullopt : std::optional(to_user(rows[0]));
+  });
+  return found;
+}
+
+std::vector<user_record> user_store::changed_since(std::int64_t version, std::uint32_t limit) {
+  std::vector<user_record> users;
+  db_.with_connection([&](session& session) {
+    users.clear();
+    pqxx::read_transaction tx(session.connection);
+    for (const auto& row : tx.exec_params(select_changed_users, version, limit)) {
+      users.push_back(to_user(row));
+    }
+  });
+  return users;
+}
+
+session_problem user_store::open(const open_session& order) {
+  bool opened = false;
+  write_alone(db_, [&](pqxx::work& tx) {
+    tx.exec(delete_expired);
+    opened = insert_session(tx, order, std::nullopt);
+    if (opened) tx.exec_params(delete_surplus, order.user);
+    return opened;
+  });
+  return opened ? session_problem::none : session_problem::refused;
+}
+
+session_problem user_store::renew(const renew_session& order) {
+  auto problem = session_problem::refused;
+  write_alone(db_, [&](pqxx::work& tx) {
+    problem = session_problem::refused;
+    const auto used = to_hex(order.used);
+    const auto rows = tx.exec_params(use_refresh_token, used, order.next.user);
+    if (rows.empty()) {
+      const auto deleted = tx.exec_params(delete_family_of_used, used);
+      if (deleted.affected_rows() > 0) problem = session_problem::reused;
+      return true;
+    }
+    if (insert_session(tx, order.next, rows[0][0].as<std::string>())) {
+      problem = session_problem::none;
+    }
+    return problem == session_problem::none;
+  });
+  return problem;
+}
+
+}  // namespace signalbox::persistence
