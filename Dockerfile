@@ -12,7 +12,10 @@ RUN apt-get update \
       libhttp-parser2.9 libjwt0 libpqxx-6.4 libprometheus-cpp-core1.0 libsimdjson14 libsodium23 \
       libspdlog1.10 libyaml-cpp0.7 \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /var/lib/signalbox --create-home signalbox
+ && groupadd --gid 10001 signalbox \
+ && useradd --uid 10001 --gid signalbox --no-log-init --shell /usr/sbin/nologin \
+      --home-dir /var/lib/signalbox --no-create-home signalbox \
+ && install -d -m 700 -o signalbox -g signalbox /var/lib/signalbox
 # All three in one folder: the gateway looks for the other two beside itself.
 COPY --from=build /src/build/signalbox /src/build/signalbox-guard \
   /src/build/signalbox-sim-runtime /usr/local/bin/
