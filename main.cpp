@@ -35,6 +35,7 @@ using namespace signalbox;
 namespace fs = std::filesystem;
 
 constexpr auto database_patience = std::chrono::seconds(30);
+constexpr auto longest_pause = std::chrono::milliseconds(1000);  // between two looks for it
 
 // What the runtimes get to stop in, however long the last requests took.
 constexpr auto least_stop_time = std::chrono::seconds(1);
@@ -110,7 +111,7 @@ class signal_waiter {
 void migrate_patiently(persistence::database& db, const signal_waiter& signals) {
   const auto deadline = std::chrono::steady_clock::now() + database_patience;
   std::string told;
-  for (auto pause = std::chrono::milliseconds(200);; pause *= 2) {
+  for (auto pause = std::chrono::milliseconds(200);; pause = std::min(2 * pause, longest_pause)) {
     try {
       const auto report = persistence::migrate(db);
       if (report.applied > 0) spdlog::info("database: schema is at version {}", report.version);
