@@ -1,7 +1,9 @@
-// What one admission costs while a thousand and while a million tickets wait: a unit comes back,
-// the next ticket is granted, and a new one takes its place at the end. And what it costs to cancel
-// a ticket anywhere in the line (and to replace it). Prints nanoseconds and the ratio.
+// What one admission costs while a thousand and while a million tickets wait: a unit comes back
+// with what its request was served, the next ticket is granted, and a new one takes its place at
+// the end. And what it costs to cancel a ticket anywhere in the line (and to replace it). With one
+// principal, and with tickets of 100,000 at random. Prints nanoseconds and the ratio.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -27,16 +29,24 @@ constexpr shard_id shards = 2;
 // A full model with `waiting` tickets of two shards and three priorities, with deadlines.
 class scene {
  public:
-  explicit scene(std::uint32_t waiting)
-      : queue_({.max_concurrent = 16, .max_waiting = waiting + 1}), ids_(waiting) {
+  scene(std::uint32_t waiting, std::uint32_t principals)
+      : principals_(principals),
+        queue_({.max_concurrent = 16, .max_waiting = waiting + 1}),
+        ids_(waiting) {
     queue_.open(now_);
-    for (int i = 0; i < 16; ++i) queue_.submit(next_ticket(), now_);
+    for (int i = 0; i < 16; ++i) keep(queue_.submit(next_ticket(), now_));
     for (auto& id : ids_) id = submit();
   }
 
   void grant_and_submit() {
     now_ += std::chrono::microseconds(20);
-    granted_ += queue_.give_back(last_shard_ ^= 1, 1, now_).size();
+    const auto ended = running_[granted_ % running_.size()];
+    queue_.count_service({.principal = ended.charge.principal,
+                          .weight = ended.charge.weight,
+                          .ended = 1,
+                          .corrected = below(1000) - 500.0},
+                         now_);
+    keep(queue_.give_back(ended.shard, 1, now_));
     submit();
   }
 
@@ -48,7 +58,7 @@ class scene {
     id = submit();
   }
 
-  std::size_t granted() const { return granted_; }
+  std::size_t granted() const { return granted_ - 16; }
   std::uint32_t waiting() const { return queue_.waiting(); }
 
  private:
@@ -57,7 +67,16 @@ class scene {
     return {.id = (ticket_id{shard} << 48) | (sequence_++ / shards),
             .shard = shard,
             .level = static_cast<priority>(sequence_ % 5 == 0 ? sequence_ / 5 % priority_count : 1),
-            .deadline = now_ + std::chrono::seconds(300)};
+            .deadline = now_ + std::chrono::seconds(300),
+            .principal = below(principals_),
+            .estimate = 500.0 + below(1000)};
+  }
+  std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(random_()) % n; }
+  void keep(const admission_effects& effects) {
+    for (const auto& effect : effects) {
+      const auto* grant = std::get_if<grant_permit>(&effect);
+      if (grant) running_[granted_++ % running_.size()] = *grant;
+    }
   }
   ticket_id submit() {
     auto t = next_ticket();
@@ -65,11 +84,13 @@ class scene {
     return t.id;
   }
 
+  const std::uint32_t principals_;
+  std::minstd_rand random_{1};
   admission queue_;
   time_point now_{std::chrono::seconds(1)};
   std::uint64_t sequence_ = 0;
-  shard_id last_shard_ = 0;
   std::size_t granted_ = 0;
+  std::array<grant_permit, 16> running_;
   std::vector<ticket_id> ids_;
 };
 
@@ -90,9 +111,9 @@ struct result {
   double admit_ns, cancel_ns;
 };
 
-result measure(std::uint32_t waiting) {
+result measure(std::uint32_t waiting, std::uint32_t principals) {
   std::vector<double> admit, cancel;
-  scene admitting(waiting), cancelling(waiting);
+  scene admitting(waiting, principals), cancelling(waiting, principals);
   std::mt19937_64 random(1);
   for (int round = 0; round < rounds; ++round) {
     admit.push_back(round_ns([&] { admitting.grant_and_submit(); }));
@@ -114,15 +135,21 @@ int main(int argc, char** argv) {
     std::cerr << "usage: admission_bench [--json]\n";
     return 2;
   }
-  auto few = measure(1000);
-  auto many = measure(1000000);
+  const auto few = measure(1000, 1), many = measure(1000000, 1);
+  const auto few_of_all = measure(1000, 100000), many_of_all = measure(1000000, 100000);
   if (json) {
     std::cout << nlohmann::json{{"admit_ns_1k", few.admit_ns},
                                 {"admit_ns_1m", many.admit_ns},
                                 {"admit_ratio", many.admit_ns / few.admit_ns},
                                 {"cancel_ns_1k", few.cancel_ns},
                                 {"cancel_ns_1m", many.cancel_ns},
-                                {"cancel_ratio", many.cancel_ns / few.cancel_ns}}
+                                {"cancel_ratio", many.cancel_ns / few.cancel_ns},
+                                {"principals_admit_ns_1k", few_of_all.admit_ns},
+                                {"principals_admit_ns_1m", many_of_all.admit_ns},
+                                {"principals_admit_ratio",
+                                 many_of_all.admit_ns / few_of_all.admit_ns},
+                                {"principals_cancel_ns_1k", few_of_all.cancel_ns},
+                                {"principals_cancel_ns_1m", many_of_all.cancel_ns}}
                      .dump(2)
               << '\n';
     return 0;
@@ -133,4 +160,7 @@ int main(int argc, char** argv) {
   };
   line("admission", few.admit_ns, many.admit_ns);
   line("cancel + new ticket", few.cancel_ns, many.cancel_ns);
+  std::cout << "of 100,000 principals\n";
+  line("admission", few_of_all.admit_ns, many_of_all.admit_ns);
+  line("cancel + new ticket", few_of_all.cancel_ns, many_of_all.cancel_ns);
 }

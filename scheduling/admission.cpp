@@ -95,9 +95,9 @@ void admission::state::expire(admission_effects& out) {
 }
 
 void admission::state::grant_next(admission_effects& out) {
-  const auto next = *tickets.take_next(now);
-  out.push_back(grant_permit{next.t.id, next.t.shard, next.t.work, now - next.arrival});
-  units.grant(next.t.shard);
+  const auto next = tickets.grant_next(now);
+  out.push_back(grant_permit{next.id, next.shard, next.charge.work, next.waited, next.charge});
+  units.grant(next.shard);
 }
 
 admission::admission(admission_limits limits) {
@@ -187,12 +187,18 @@ void admission::report(shard_id shard, std::uint32_t in_use, std::uint32_t ended
   s.touch();
 }
 
+void admission::count_service(const principal_service& service, time_point now) {
+  state_->begin(now);
+  state_->tickets.count_service(service);
+}
+
 admission_effects admission::refuse_all(refusal why, duration retry_after, time_point now) {
   auto& s = *state_;
   admission_effects out;
   s.begin(now);
-  while (const auto next = s.tickets.take_next(s.now)) {
-    out.push_back(refuse_ticket{next->t.id, next->t.shard, why, retry_after});
+  while (s.tickets.size() > 0) {
+    const auto next = s.tickets.take_next(s.now);
+    out.push_back(refuse_ticket{next.id, next.shard, why, retry_after});
   }
   s.settle(out);
   return out;

@@ -9,10 +9,14 @@
 // recalled returns it, and so does one that was not stocked yet. Hence: free + sum of held(shard)
 // == max_concurrent, always.
 //
-// Order among tickets: class, then priority (raised by one for every max_starvation waited, inside
-// the class), then arrival.
+// Order among tickets: class, then priority, then fair share between principals (fair_share.hpp),
+// then arrival. Aging: the tickets of one priority count as one priority more urgent for every
+// max_starvation that the oldest of them has waited, all of them, for by age alone who was served
+// most, and so waits longest, would overtake who was served least. Priorities that count as equal
+// are served as one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -29,6 +33,19 @@ struct admission_limits {
   duration max_starvation = std::chrono::seconds(30);  // above 0
 };
 
+// What a token counts (w_p and w_q of the paper): a generated one takes a whole step of the model,
+// prompt tokens go through it together.
+struct token_weights {
+  static constexpr double least_cost = 1;  // of a request: nobody is served for nothing for ever
+
+  double prompt = 1;
+  double completion = 2;
+
+  double cost(double prompt_tokens, double completion_tokens) const {  // weighted tokens
+    return std::max(least_cost, prompt * prompt_tokens + completion * completion_tokens);
+  }
+};
+
 struct ticket {
   ticket_id id = 0;
   shard_id shard = 0;
@@ -37,6 +54,28 @@ struct ticket {
   // Refused with deadline_passed when it still waits then. One that is over as the ticket comes
   // says "now or not at all".
   time_point deadline = never;
+  std::uint32_t principal = 0;  // who asks; 0: nobody in particular, one principal like others
+  double weight = 1;            // its share next to others', above 0
+  double estimate = 0;          // of its cost, weighted tokens; at least token_weights::least_cost
+};
+
+// What a permit was charged, for its end: see principal_service.
+struct service_charge {
+  std::uint32_t principal = 0;
+  work_class work = work_class::realtime;
+  double weight = 1;
+  double cost = 0;  // weighted tokens
+};
+
+// What one principal was served, as its shard tells now and then.
+struct principal_service {
+  std::uint32_t principal = 0;
+  work_class work = work_class::realtime;
+  double weight = 1;
+  std::uint32_t begun = 0;  // requests that took their permit by credit, and their estimated cost
+  double charged = 0;
+  std::uint32_t ended = 0;  // requests, and what they cost beyond their charge; often below 0
+  double corrected = 0;
 };
 
 // Effects. Each ticket gets exactly one of permit_granted, ticket_refused, or was cancelled.
@@ -45,6 +84,7 @@ struct grant_permit {
   shard_id shard;
   work_class work;
   duration waited;
+  service_charge charge;
 };
 struct refuse_ticket {
   ticket_id id;
@@ -66,8 +106,11 @@ using admission_effect = std::variant<grant_permit, refuse_ticket, give_credits,
 using admission_effects = std::vector<admission_effect>;
 
 struct ticket_place {
-  std::uint32_t position;  // 1: next; exact but for later aging and later, more urgent arrivals
-  duration estimate;       // until it is granted, from the measured rate; 0 when nothing is known
+  // 1: next. But for later aging and later, more urgent arrivals it is exact while all that wait at
+  // its priority have one principal. With several it supposes that each goes on asking for as much
+  // as is usual: see fair_share::ahead().
+  std::uint32_t position;
+  duration estimate;  // until it is granted, from the measured rate; 0 when nothing is known
 };
 
 class admission {
@@ -96,6 +139,8 @@ class admission {
   // the requests that ended since the last report (for the estimate; credits hide single requests).
   void report(shard_id shard, std::uint32_t in_use, std::uint32_t ended, duration service,
               time_point now);
+  // What a shard says its principals were served, before it gives back the units of the same turn.
+  void count_service(const principal_service& service, time_point now);
   // Every waiting ticket is refused (a crash loop, a shutdown, a model that cannot fit).
   admission_effects refuse_all(refusal why, duration retry_after, time_point now);
   // Takes out tickets whose deadline has passed. Call at next_deadline() or later.

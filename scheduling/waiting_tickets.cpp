@@ -1,6 +1,8 @@
 #include "scheduling/waiting_tickets.hpp"
 
 #include <algorithm>
+#include <cassert>
+#include <tuple>
 
 namespace signalbox::scheduling {
 
@@ -13,52 +15,74 @@ void waiting_tickets::add(const ticket& t, time_point now) {
     slot = unused_.back();
     unused_.pop_back();
   }
-  records_[slot] = {t, line_of(t).push({now, next_sequence_++, slot})};
-  slots_.emplace(t.id, slot);
+  auto& r = records_[slot];
+  r.id = t.id;
+  r.deadline = t.deadline;
+  r.arrival = now;
+  r.sequence = next_sequence_++;
+  r.shard = t.shard;
+  r.work = t.work;
+  r.level = t.level;
+  r.line_position = line_of(r).push({now, r.sequence, slot});
+  shares_[index_of(t.work)].add(slot, t, records_);
+  slots_.insert(t.id, slot);
   deadlines_.insert(slot, t.deadline);
-  ++sizes_[static_cast<std::size_t>(t.work)];
+  ++sizes_[index_of(t.work)];
   ++size_;
 }
 
 void waiting_tickets::remove(ticket_id id) {
-  auto slot = slots_.at(id);
-  deadlines_.remove(slot, records_[slot].t.deadline);
+  auto slot = slots_.find(id);
+  deadlines_.remove(slot, records_[slot].deadline);
   take_out(slot);
 }
 
-std::optional<waiting_ticket> waiting_tickets::take_next(time_point now) {
-  if (size_ == 0) return std::nullopt;
-  std::size_t work = 0;
-  while (sizes_[work] == 0) ++work;
-  const auto entry = *next_in(work, now);
-  const auto t = records_[entry.slot].t;
-  deadlines_.remove(entry.slot, t.deadline);
-  take_out(entry.slot);
-  return waiting_ticket{t, entry.arrival};
+granted_ticket waiting_tickets::grant_next(time_point now) {
+  const auto slot = next_slot(now);
+  const auto r = records_[slot];
+  deadlines_.remove(slot, r.deadline);
+  take_out(slot);
+  const auto charge = shares_[index_of(r.work)].charge(r.account, r.work, r.estimate);
+  return {r.id, r.shard, now - r.arrival, charge};
 }
 
-std::vector<ticket> waiting_tickets::take_due(time_point now) {
-  std::vector<ticket> due;
+taken_ticket waiting_tickets::take_next(time_point now) {
+  const auto slot = next_slot(now);
+  const auto& r = records_[slot];
+  const taken_ticket taken{r.id, r.shard};
+  deadlines_.remove(slot, r.deadline);
+  take_out(slot);
+  return taken;
+}
+
+std::vector<taken_ticket> waiting_tickets::take_due(time_point now) {
+  std::vector<taken_ticket> due;
   if (deadlines_.next() > now) return due;
   for (auto slot : deadlines_.take_due(now)) {
-    due.push_back(records_[slot].t);
+    due.push_back({records_[slot].id, records_[slot].shard});
     take_out(slot);
   }
   return due;
 }
 
+// Among tickets of other priorities that count as equal, arrival stands for fair share.
 std::optional<std::uint32_t> waiting_tickets::position(ticket_id id, time_point now) const {
-  auto found = slots_.find(id);
-  if (found == slots_.end()) return std::nullopt;
-  const auto& r = records_[found->second];
-  auto work = static_cast<std::size_t>(r.t.work);
-  auto level = static_cast<std::size_t>(r.t.level);
-  auto own = urgency_of(lines_[work][level].at(r.position), level, now);
+  const auto slot = slots_.find(id);
+  if (slot == slots_.none) return std::nullopt;
+  const auto& r = records_[slot];
+  const auto work = index_of(r.work), own_level = index_of(r.level);
+  const auto& share = shares_[work];
+  const auto own = std::tuple(level_of(r.arrival, own_level, now), r.sequence);
   std::uint32_t ahead = 0;
   for (std::size_t w = 0; w < work; ++w) ahead += sizes_[w];
-  for (std::size_t l = 0; l < priority_count; ++l) {
-    ahead += lines_[work][l].count_while(
-        [&](const line_entry& entry) { return urgency_of(entry, l, now) < own; });
+  for (std::size_t level = 0; level < priority_count; ++level) {
+    if (level == own_level && share.principals(r.level) > 1) {
+      ahead += share.ahead(slot, records_);
+      continue;
+    }
+    ahead += lines_[work][level].count_while([&](const line_entry& entry) {
+      return std::tuple(level_of(entry.arrival, level, now), entry.sequence) < own;
+    });
   }
   return ahead + 1;
 }
@@ -73,41 +97,47 @@ time_point waiting_tickets::oldest_arrival() const {
   return oldest;
 }
 
-waiting_tickets::urgency waiting_tickets::urgency_of(const line_entry& entry, std::size_t level,
-                                                     time_point now) const {
-  auto raised = (now - entry.arrival) / max_starvation_;
-  auto base = static_cast<std::int64_t>(level);
-  return {static_cast<std::uint32_t>(base - std::min<std::int64_t>(base, raised)), entry.sequence};
+// The priority that `level` counts as when its oldest ticket came at `arrival`.
+std::int64_t waiting_tickets::level_of(time_point arrival, std::size_t level,
+                                       time_point now) const {
+  const auto base = static_cast<std::int64_t>(level);
+  return base - std::min<std::int64_t>(base, (now - arrival) / max_starvation_);
 }
 
-// Inside one line urgency only falls from front to end, so that the fronts are all there is to
-// compare.
-const line_entry* waiting_tickets::next_in(std::size_t work, time_point now) const {
-  const line_entry* best = nullptr;
-  urgency best_urgency{};
+// 1. The most urgent class. 2. The priority that counts as the most urgent. 3. The principal with
+// the smallest counter. 4. Arrival.
+std::uint32_t waiting_tickets::next_slot(time_point now) const {
+  assert(size_ > 0);
+  std::size_t work = 0;
+  while (sizes_[work] == 0) ++work;
+  const auto& share = shares_[work];
+  auto best = waiting_record::none;
+  std::tuple<std::int64_t, double, std::uint64_t> best_key;
   for (std::size_t level = 0; level < priority_count; ++level) {
     const auto& line = lines_[work][level];
     if (line.empty()) continue;
-    auto candidate = urgency_of(line.front(), level, now);
-    if (best == nullptr || candidate < best_urgency) {
-      best = &line.front();
-      best_urgency = candidate;
-    }
+    const auto& next = share.next(static_cast<priority>(level));
+    const std::tuple key(level_of(line.front().arrival, level, now), next.counter, next.sequence);
+    if (best != waiting_record::none && best_key <= key) continue;
+    best_key = key;
+    best = next.slot;
   }
   return best;
 }
 
-// Out of its line and the map; the deadline is the caller's.
+// Out of its line, its principal's account and the map; the deadline is the caller's.
 void waiting_tickets::take_out(std::uint32_t slot) {
   const auto& r = records_[slot];
-  auto& line = line_of(r.t);
-  line.remove(r.position);
+  auto& line = line_of(r);
+  line.remove(r.line_position);
   if (line.sparse()) {
-    line.compact([this](std::uint32_t moved, std::uint64_t to) { records_[moved].position = to; });
+    line.compact(
+        [this](std::uint32_t moved, std::uint64_t to) { records_[moved].line_position = to; });
   }
-  slots_.erase(r.t.id);
+  shares_[index_of(r.work)].remove(slot, records_);
+  slots_.erase(r.id);
   unused_.push_back(slot);
-  --sizes_[static_cast<std::size_t>(r.t.work)];
+  --sizes_[index_of(r.work)];
   --size_;
 }
 

@@ -1,0 +1,175 @@
+#include "scheduling/fair_share.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace signalbox::scheduling {
+
+namespace {
+
+constexpr double kept_of_mean = 0.9;
+constexpr double most_cost = 1e12;  // of one message: nonsense from a runtime ends nothing for ever
+constexpr double least_weight = 1e-6, most_weight = 1e6;
+
+// For each new account: more than come, so that what may be forgotten is found.
+constexpr int looked_at = 4;
+
+double sane_weight(double weight) {
+  return std::isfinite(weight) ? std::clamp(weight, least_weight, most_weight) : 1;
+}
+
+double sane_cost(double cost, double least) {
+  return std::isfinite(cost) ? std::clamp(cost, least, most_cost) : 0;
+}
+
+}  // namespace
+
+void fair_share::add(std::uint32_t slot, const ticket& t, waiting_records& records) {
+  const auto number = account_of(t.principal);
+  const auto level = static_cast<std::size_t>(t.level);
+  auto& a = accounts_[number];
+  a.weight = sane_weight(t.weight);
+  if (a.waiting == 0) lift(a, level);
+  auto& line = a.lines[level];
+  auto& r = records[slot];
+  r.account = number;
+  r.own_number = line.pushed++;
+  r.estimate = static_cast<float>(sane_cost(t.estimate, token_weights::least_cost));
+  r.previous = line.last;
+  r.next = none;
+  (line.last == none ? line.first : records[line.last].next) = slot;
+  line.last = slot;
+  regroup(level, line.waiting, line.waiting + 1);
+  ++a.waiting;
+  if (++line.waiting == 1) heaps_[level].push({a.counter, r.sequence, number, slot}, placer(level));
+}
+
+void fair_share::remove(std::uint32_t slot, waiting_records& records) {
+  const auto& r = records[slot];
+  const auto level = static_cast<std::size_t>(r.level);
+  auto& a = accounts_[r.account];
+  auto& line = a.lines[level];
+  const bool was_first = line.first == slot;
+  (was_first ? line.first : records[r.previous].next) = r.next;
+  (line.last == slot ? line.last : records[r.next].previous) = r.previous;
+  regroup(level, line.waiting, line.waiting - 1);
+  --a.waiting;
+  if (--line.waiting == 0) {
+    heaps_[level].remove(line.place, placer(level));
+  } else if (was_first) {
+    rekey({a.counter, records[line.first].sequence, r.account, line.first}, level);
+  }
+}
+
+service_charge fair_share::charge(std::uint32_t number, work_class work, double estimate) {
+  auto& a = accounts_[number];
+  ++a.in_flight;
+  floor_ = std::max(floor_, a.counter);
+  const auto share = estimate / a.weight;
+  mean_charge_ = mean_charge_ > 0 ? std::lerp(share, mean_charge_, kept_of_mean) : share;
+  add_to_counter(number, share);
+  return {a.principal, work, a.weight, estimate};
+}
+
+void fair_share::count(const principal_service& service) {
+  const auto number = account_of(service.principal);
+  auto& a = accounts_[number];
+  a.weight = sane_weight(service.weight);
+  if (service.begun > 0) {
+    if (a.waiting == 0) a.counter = std::max(a.counter, floor_);
+    if (nobody_waits()) floor_ = std::max(floor_, a.counter);
+  }
+  a.in_flight += service.begun;
+  a.in_flight -= std::min(a.in_flight, service.ended);
+  const auto cost = sane_cost(service.charged, 0) + sane_cost(service.corrected, -most_cost);
+  add_to_counter(number, cost / a.weight);
+}
+
+// Its turn comes when the others' counters have passed its own, as it will be then. Until then each
+// of them is served that distance, in requests of the usual size, or all that it has.
+std::uint32_t fair_share::ahead(std::uint32_t slot, const waiting_records& records) const {
+  const auto& r = records[slot];
+  const auto level = static_cast<std::size_t>(r.level);
+  const auto& a = accounts_[r.account];
+  const auto& line = a.lines[level];
+  const auto own = std::min(r.own_number - records[line.first].own_number, line.waiting - 1);
+  const auto distance = a.counter - next(r.level).counter + own * double{r.estimate} / a.weight;
+  const auto turns = mean_charge_ > 0 ? distance / mean_charge_ : own;
+  double others = 0;
+  for (std::size_t i = 1; i < groups_[level].size(); ++i) {
+    auto group = groups_[level][i];
+    if (i == static_cast<std::size_t>(std::bit_width(line.waiting))) {
+      --group.principals;
+      group.tickets -= line.waiting;
+    }
+    others += std::min<double>(group.tickets, group.principals * turns);
+  }
+  return own + static_cast<std::uint32_t>(others);
+}
+
+std::uint32_t fair_share::account_of(std::uint32_t principal) {
+  const auto found = by_principal_.find(principal);
+  if (found != none) return found;
+  forget_some();
+  std::uint32_t number;
+  if (unused_.empty()) {
+    number = static_cast<std::uint32_t>(accounts_.size());
+    accounts_.emplace_back();
+  } else {
+    number = unused_.back();
+    unused_.pop_back();
+  }
+  by_principal_.insert(principal, number);
+  accounts_[number] = {.principal = principal, .used = true, .counter = floor_};
+  return number;
+}
+
+bool fair_share::nobody_waits() const {
+  return std::all_of(heaps_.begin(), heaps_.end(), [](const auto& heap) { return heap.empty(); });
+}
+
+void fair_share::lift(account& a, std::size_t level) {
+  a.counter = std::max(a.counter, heaps_[level].empty() ? floor_ : heaps_[level].top().counter);
+}
+
+void fair_share::add_to_counter(std::uint32_t number, double cost) {
+  auto& a = accounts_[number];
+  a.counter += cost;
+  if (a.waiting == 0) return;
+  for (std::size_t level = 0; level < priority_count; ++level) {
+    if (a.lines[level].waiting == 0) continue;
+    auto entry = heaps_[level].at(a.lines[level].place);
+    entry.counter = a.counter;
+    rekey(entry, level);
+  }
+}
+
+void fair_share::rekey(const heap_entry& entry, std::size_t level) {
+  heaps_[level].update(accounts_[entry.account].lines[level].place, entry, placer(level));
+}
+
+// A principal has another number of tickets.
+void fair_share::regroup(std::size_t level, std::uint32_t from, std::uint32_t to) {
+  auto group = [&](std::uint32_t tickets) -> auto& {
+    return groups_[level][static_cast<std::size_t>(std::bit_width(tickets))];
+  };
+  if (from > 0) --group(from).principals, group(from).tickets -= from;
+  if (to > 0) ++group(to).principals, group(to).tickets += to;
+}
+
+// The hand goes round all accounts, so that each is looked at again after as many new ones.
+void fair_share::forget_some() {
+  for (int i = 0; i < looked_at && !accounts_.empty(); ++i) {
+    if (hand_ >= accounts_.size()) hand_ = 0;
+    auto& a = accounts_[hand_];
+    if (a.is_idle() && (a.counter <= floor_ || accounts() > most_accounts)) {
+      by_principal_.erase(a.principal);
+      unused_.push_back(static_cast<std::uint32_t>(hand_));
+      a.used = false;
+    }
+    ++hand_;
+  }
+}
+
+}  // namespace signalbox::scheduling

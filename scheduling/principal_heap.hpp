@@ -1,0 +1,94 @@
+// The principals that wait at one priority, the one to be served next on top: a heap of four
+// children to a node that knows where each entry stands, so that a counter can change in O(log n)
+// anywhere. Part of fair_share.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace signalbox::scheduling {
+
+struct heap_entry {
+  double counter;          // weighted tokens served, divided by the weight
+  std::uint64_t sequence;  // of its first ticket: the order of arrival decides between equals
+  std::uint32_t account;
+  std::uint32_t slot;  // of its first ticket
+
+  bool goes_before(const heap_entry& other) const {
+    return counter < other.counter || (counter == other.counter && sequence < other.sequence);
+  }
+};
+
+// moved(account, position) is called for every entry that got another position.
+class principal_heap {
+ public:
+  bool empty() const { return entries_.empty(); }
+  std::size_t size() const { return entries_.size(); }
+  const heap_entry& top() const { return entries_.front(); }
+  const heap_entry& at(std::size_t position) const { return entries_[position]; }
+
+  template <class Moved>
+  void push(const heap_entry& entry, Moved moved) {
+    entries_.push_back(entry);
+    rise(entries_.size() - 1, entry, moved);
+  }
+
+  template <class Moved>
+  void update(std::size_t position, const heap_entry& entry, Moved moved) {
+    if (entry.goes_before(entries_[position])) {
+      rise(position, entry, moved);
+    } else {
+      sink(position, entry, moved);
+    }
+  }
+
+  template <class Moved>
+  void remove(std::size_t position, Moved moved) {
+    const auto last = entries_.back();
+    entries_.pop_back();
+    if (position < entries_.size()) update(position, last, moved);
+  }
+
+ private:
+  static constexpr std::size_t children = 4;
+
+  template <class Moved>
+  void put(std::size_t position, const heap_entry& entry, Moved& moved) {
+    entries_[position] = entry;
+    moved(entry.account, static_cast<std::uint32_t>(position));
+  }
+
+  template <class Moved>
+  void rise(std::size_t position, const heap_entry& entry, Moved& moved) {
+    while (position > 0) {
+      const auto parent = (position - 1) / children;
+      if (!entry.goes_before(entries_[parent])) break;
+      put(position, entries_[parent], moved);
+      position = parent;
+    }
+    put(position, entry, moved);
+  }
+
+  template <class Moved>
+  void sink(std::size_t position, const heap_entry& entry, Moved& moved) {
+    for (;;) {
+      const auto first = position * children + 1;
+      if (first >= entries_.size()) break;
+      auto best = first;
+      const auto end = std::min(first + children, entries_.size());
+      for (auto child = first + 1; child < end; ++child) {
+        if (entries_[child].goes_before(entries_[best])) best = child;
+      }
+      if (!entries_[best].goes_before(entry)) break;
+      put(position, entries_[best], moved);
+      position = best;
+    }
+    put(position, entry, moved);
+  }
+
+  std::vector<heap_entry> entries_;
+};
+
+}  // namespace signalbox::scheduling
