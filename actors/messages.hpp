@@ -40,6 +40,7 @@ struct permit_granted {
   model_index model;
   ticket_id ticket;
   endpoint_ptr endpoint;
+  scheduling::service_charge charge;
 };
 struct ticket_refused {
   model_index model;
@@ -105,6 +106,7 @@ struct shard_batch {
   std::uint32_t units_returned = 0;
   std::uint32_t in_use = 0;
   settled_counts settled;
+  std::vector<scheduling::principal_service> served;  // one for each principal and class
   std::vector<scheduling::ticket> tickets;
   std::vector<ticket_id> place_queries;
 };

@@ -239,7 +239,7 @@ class model_queue : public model_queue_actor::base {
   }
 
   void carry_out(const scheduling::grant_permit& e) {
-    outbox_[e.shard].emplace_back(permit_granted{model_, e.id, endpoint_});
+    outbox_[e.shard].emplace_back(permit_granted{model_, e.id, endpoint_, e.charge});
   }
 
   void carry_out(const scheduling::refuse_ticket& e) {

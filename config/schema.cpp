@@ -112,6 +112,10 @@ void add_security(std::vector<option>& out) {
 
 void add_the_rest(std::vector<option>& out) {
   using t = scheduling_options;
+  out.push_back(row("scheduling.prompt_token_weight", &t::prompt_token_weight, 0.001, 1000,
+                    "What a token of a prompt counts in the fair share between keys."));
+  out.push_back(row("scheduling.completion_token_weight", &t::completion_token_weight, 0.001, 1000,
+                    "What a generated token counts in the fair share between keys."));
   out.push_back(row("scheduling.max_starvation_s", &t::max_starvation_s, 0.1, day_s,
                     "A request that waited this long moves up one priority."));
   out.push_back(row(

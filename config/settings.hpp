@@ -71,10 +71,12 @@ struct model_options {
 };
 
 struct scheduling_options {
-  double max_starvation_s = 30;  // a waiting ticket moves up one priority after this long
-  double min_residency_s = 5;    // a model with work in flight is not evicted before
-  double max_swap_wait_s = 30;   // the longest another model's oldest ticket waits for its turn
-  double load_backoff_s = 1;     // after a failed load; doubles, up to load_backoff_max_s
+  double prompt_token_weight = 1;      // what a token counts in a principal's fair share
+  double completion_token_weight = 2;  // as in the paper (VTC, OSDI 2024)
+  double max_starvation_s = 30;        // a waiting ticket moves up one priority after this long
+  double min_residency_s = 5;          // a model with work in flight is not evicted before
+  double max_swap_wait_s = 30;  // the longest another model's oldest ticket waits for its turn
+  double load_backoff_s = 1;    // after a failed load; doubles, up to load_backoff_max_s
   double load_backoff_max_s = 60;
   std::uint32_t load_attempts = 3;  // failures in a row until waiting requests are refused
 };

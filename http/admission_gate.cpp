@@ -2,28 +2,62 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <tuple>
 #include <utility>
 
 namespace signalbox::http {
 
-permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint, time_point now)
-    : gate_(&gate), model_(model), endpoint_(std::move(endpoint)), granted_at_(now) {}
+namespace {
+
+constexpr double kept_by_ewma = 0.9;  // weight of the past after one more answer
+
+// One entry for each principal and class.
+void merge(std::vector<scheduling::principal_service>& served) {
+  if (served.size() < 2) return;
+  std::sort(served.begin(), served.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.principal, a.work) < std::tie(b.principal, b.work);
+  });
+  auto last = served.begin();
+  for (auto next = last + 1; next != served.end(); ++next) {
+    if (next->principal != last->principal || next->work != last->work) {
+      *++last = *next;
+      continue;
+    }
+    last->begun += next->begun;
+    last->charged += next->charged;
+    last->ended += next->ended;
+    last->corrected += next->corrected;
+  }
+  served.erase(last + 1, served.end());
+}
+
+}  // namespace
+
+permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
+               const scheduling::service_charge& charge, time_point now)
+    : gate_(&gate),
+      endpoint_(std::move(endpoint)),
+      account_{model, gate.models_[model].queue_life, now, charge} {}
 
 permit::permit(permit&& other) noexcept
     : gate_(std::exchange(other.gate_, nullptr)),
-      model_(other.model_),
       endpoint_(std::move(other.endpoint_)),
-      granted_at_(other.granted_at_) {}
+      account_(other.account_) {}
 
 permit& permit::operator=(permit&& other) noexcept {
   if (this != &other) {
     settle(outcome::cancelled);
     gate_ = std::exchange(other.gate_, nullptr);
-    model_ = other.model_;
     endpoint_ = std::move(other.endpoint_);
-    granted_at_ = other.granted_at_;
+    account_ = other.account_;
   }
   return *this;
+}
+
+void permit::used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens) {
+  account_.prompt_tokens = static_cast<double>(prompt_tokens);
+  account_.completion_tokens = static_cast<double>(completion_tokens);
 }
 
 void permit::settle(outcome how) {
@@ -31,12 +65,14 @@ void permit::settle(outcome how) {
 }
 
 void permit::settle(outcome how, time_point now) {
-  if (auto* gate = std::exchange(gate_, nullptr)) gate->ended(model_, how, now - granted_at_);
+  if (auto* gate = std::exchange(gate_, nullptr)) gate->ended(account_, how, now);
 }
 
-admission_gate::admission_gate(shard_id shard, std::size_t models, send_batch send,
+admission_gate::admission_gate(shard_id shard, std::size_t models,
+                               const scheduling::token_weights& weights, send_batch send,
                                std::function<void()> schedule_flush, clock now)
     : shard_(shard),
+      weights_(weights),
       send_(std::move(send)),
       schedule_flush_(std::move(schedule_flush)),
       now_(std::move(now)),
@@ -44,20 +80,37 @@ admission_gate::admission_gate(shard_id shard, std::size_t models, send_batch se
   for (auto& side : models_) side.batch.shard = shard;
 }
 
-std::optional<permit> admission_gate::take(model_index model, time_point now) {
-  auto& side = models_[model];
+// Until the usage is known: the prompt as it seems, and an answer as long as others.
+double admission_gate::estimate(const admission_request& request) const {
+  return weights_.cost(request.prompt_tokens, models_[request.model].mean_completion);
+}
+
+std::optional<permit> admission_gate::take(const admission_request& request, time_point now) {
+  auto& side = models_[request.model];
   if (side.credits == 0 || !side.waiting.empty()) return std::nullopt;
   --side.credits;
   ++side.in_use;
   side.dirty = true;
-  return permit(*this, model, side.endpoint, now);
+  const scheduling::service_charge charge{request.principal, request.work, request.weight,
+                                          estimate(request)};
+  auto& service = service_of(side, charge);
+  ++service.begun;
+  service.charged += charge.cost;
+  return permit(*this, request.model, side.endpoint, charge, now);
 }
 
-ticket_id admission_gate::wait(model_index model, work_class work, priority level,
-                               time_point deadline, ticket_holder& holder) {
-  auto& side = models_[model];
+ticket_id admission_gate::wait(const admission_request& request, time_point deadline,
+                               ticket_holder& holder) {
+  auto& side = models_[request.model];
   const ticket_id id = (static_cast<ticket_id>(shard_) << 48) | next_ticket_++;
-  const scheduling::ticket ticket{id, shard_, work, level, deadline};
+  const scheduling::ticket ticket{id,
+                                  shard_,
+                                  request.work,
+                                  request.level,
+                                  deadline,
+                                  request.principal,
+                                  request.weight,
+                                  estimate(request)};
   side.waiting.emplace(id, waiter{&holder, ticket});
   side.batch.tickets.push_back(ticket);
   // Somebody waits: credits still here (they arrived meanwhile) are the queue's to give.
@@ -87,7 +140,7 @@ void admission_gate::on(const permit_granted& event) {
   auto& side = models_[event.model];
   ++side.in_use;
   side.dirty = true;
-  permit granted(*this, event.model, event.endpoint, now_());
+  permit granted(*this, event.model, event.endpoint, event.charge, now_());
   auto found = side.waiting.find(event.ticket);
   if (found == side.waiting.end()) return;  // it left meanwhile: dropping the permit returns it
   auto* holder = found->second.holder;
@@ -137,6 +190,7 @@ std::uint32_t admission_gate::reintroduce(model_index model) {
   side.credits = 0;  // they were the old queue's
   side.stocked = false;
   side.endpoint = nullptr;
+  ++side.queue_life;
   side.batch = shard_batch{};
   side.batch.shard = shard_;
   for (const auto& [id, w] : side.waiting) side.batch.tickets.push_back(w.ticket);
@@ -146,11 +200,33 @@ std::uint32_t admission_gate::reintroduce(model_index model) {
   return side.in_use;
 }
 
-void admission_gate::ended(model_index model, outcome how, duration service) {
-  auto& side = models_[model];
+// What this turn's batch says of the principal. It is mostly the last one again; send() merges.
+scheduling::principal_service& admission_gate::service_of(
+    model_side& side, const scheduling::service_charge& charge) {
+  auto& served = side.batch.served;
+  if (served.empty() || served.back().principal != charge.principal ||
+      served.back().work != charge.work) {
+    served.push_back({.principal = charge.principal, .work = charge.work});
+  }
+  served.back().weight = charge.weight;
+  return served.back();
+}
+
+void admission_gate::ended(const permit::account& account, outcome how, time_point now) {
+  auto& side = models_[account.model];
   assert(side.in_use > 0);
   --side.in_use;
   side.dirty = true;
+  // A queue that was restarted meanwhile has charged nothing.
+  if (account.queue_life == side.queue_life) {
+    auto& service = service_of(side, account.charge);
+    ++service.ended;
+    service.corrected +=
+        weights_.cost(account.prompt_tokens, account.completion_tokens) - account.charge.cost;
+  }
+  if (how == outcome::completed) {
+    side.mean_completion = std::lerp(account.completion_tokens, side.mean_completion, kept_by_ewma);
+  }
   auto& counts = side.batch.settled;
   switch (how) {
     case outcome::completed:
@@ -166,7 +242,7 @@ void admission_gate::ended(model_index model, outcome how, duration service) {
       ++counts.timed_out;
       break;
   }
-  counts.service += service;
+  counts.service += now - account.granted_at;
   // While a request of this shard waits, a unit that ends is the queue's to give to whom is next.
   if (side.stocked && side.waiting.empty()) {
     ++side.credits;
@@ -206,6 +282,7 @@ void admission_gate::send(model_index model) {
   shard_batch next;
   next.shard = shard_;
   side.batch.in_use = side.in_use;
+  merge(side.batch.served);
   send_(model, std::exchange(side.batch, std::move(next)));
 }
 

@@ -22,7 +22,18 @@ enum class outcome : std::uint8_t { completed, failed, cancelled, timed_out };
 
 class admission_gate;
 
-// The right to send one request. Ends exactly once: by settle(), or as cancelled when dropped.
+// A request as admission sees it: how urgent, for whom, and how long its prompt seems to be.
+struct admission_request {
+  model_index model = 0;
+  work_class work = work_class::realtime;
+  priority level = priority::normal;
+  std::uint32_t principal = 0;  // as in scheduling::ticket
+  double weight = 1;
+  double prompt_tokens = 0;  // estimated
+};
+
+// The right to send one request. Ends exactly once: by settle(), or as cancelled when dropped. What
+// was used by then (nothing, when nobody says) is what its principal was served.
 class permit {
  public:
   permit() = default;
@@ -32,17 +43,27 @@ class permit {
 
   explicit operator bool() const { return gate_ != nullptr; }
   const endpoint_ptr& endpoint() const { return endpoint_; }
+  void used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens);
   void settle(outcome how);  // now
   void settle(outcome how, time_point now);
 
  private:
   friend class admission_gate;
-  permit(admission_gate& gate, model_index model, endpoint_ptr endpoint, time_point now);
+  permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
+         const scheduling::service_charge& charge, time_point now);
+
+  // What is known of it, to be settled.
+  struct account {
+    model_index model = 0;
+    std::uint32_t queue_life = 0;  // of the queue that charged it
+    time_point granted_at{};
+    scheduling::service_charge charge;
+    double prompt_tokens = 0, completion_tokens = 0;
+  };
 
   admission_gate* gate_ = nullptr;
-  model_index model_ = 0;
   endpoint_ptr endpoint_;
-  time_point granted_at_{};
+  account account_;
 };
 
 // A request that waits. Exactly one of granted and refused is called, unless it left before.
@@ -62,14 +83,13 @@ class admission_gate {
   using clock = std::function<time_point()>;
   // `schedule_flush` is called when something urgent waits to be sent, once until flush(); it
   // should call flush() at the end of this turn of the loop.
-  admission_gate(shard_id shard, std::size_t models, send_batch send,
-                 std::function<void()> schedule_flush, clock now);
+  admission_gate(shard_id shard, std::size_t models, const scheduling::token_weights& weights,
+                 send_batch send, std::function<void()> schedule_flush, clock now);
 
   // A permit by credit, when there is one and nobody of this shard waits; else none.
-  std::optional<permit> take(model_index model, time_point now);
+  std::optional<permit> take(const admission_request& request, time_point now);
   // Waits in the queue. `holder` must outlive the ticket or leave().
-  ticket_id wait(model_index model, work_class work, priority level, time_point deadline,
-                 ticket_holder& holder);
+  ticket_id wait(const admission_request& request, time_point deadline, ticket_holder& holder);
   void leave(model_index model, ticket_id ticket);
   void ask_place(model_index model, ticket_id ticket);
 
@@ -95,11 +115,16 @@ class admission_gate {
     endpoint_ptr endpoint;  // of the credits
     std::unordered_map<ticket_id, waiter> waiting;
     shard_batch batch;
-    bool urgent = false;  // batch has something that somebody waits for
-    bool dirty = false;   // batch or in_use changed
+    std::uint32_t queue_life = 0;  // counts the queue's restarts
+    double mean_completion = 0;    // tokens of an answer; EWMA
+    bool urgent = false;           // batch has something that somebody waits for
+    bool dirty = false;            // batch or in_use changed
   };
 
-  void ended(model_index model, outcome how, duration service);
+  double estimate(const admission_request& request) const;
+  scheduling::principal_service& service_of(model_side& side,
+                                            const scheduling::service_charge& charge);
+  void ended(const permit::account& account, outcome how, time_point now);
   void give_back(model_side& side, std::uint32_t units);
   void mark_urgent(model_side& side);
   void send(model_index model);
@@ -111,6 +136,7 @@ class admission_gate {
   void on(const queue_restarted& event);
 
   shard_id shard_;
+  scheduling::token_weights weights_;
   send_batch send_;
   std::function<void()> schedule_flush_;
   clock now_;

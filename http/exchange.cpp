@@ -55,8 +55,13 @@ const config::model_options& exchange::options() const {
   return home_.gateway().model(request_.model);
 }
 
+admission_request exchange::admission() const {
+  return {request_.model,       request_.work,        request_.level,
+          request_.who->number, request_.who->weight, request_.charge.estimate};
+}
+
 void exchange::start() {
-  if (auto taken = home_.gate().take(request_.model, arrived_at_)) {
+  if (auto taken = home_.gate().take(admission(), arrived_at_)) {
     return begin_sending(std::move(*taken), arrived_at_);
   }
   wait_for_permit();
@@ -90,7 +95,7 @@ void exchange::wait_for_permit() {
   if (request_.max_wait_s) patience_s = std::min(patience_s, *request_.max_wait_s);
   const auto give_up_at = arrived_at_ + seconds(patience_s);
   deadline_ = give_up_at + queue_answer_slack;
-  ticket_ = home_.gate().wait(request_.model, request_.work, request_.level, give_up_at, *this);
+  ticket_ = home_.gate().wait(admission(), give_up_at, *this);
 }
 
 void exchange::ticket_granted(permit p) {
@@ -311,13 +316,18 @@ void exchange::finish(outcome how, int status) {
   phase_ = phase::done;
   auto& meters = home_.gateway().meters();
   if (permit_) meters.in_flight(request_.model, -1);
+  const auto usage = usage_of(how, status);
+  permit_.used(usage.prompt_tokens, usage.completion_tokens);
   permit_.settle(how);
+  const auto tokens = static_cast<double>(usage.prompt_tokens + usage.completion_tokens);
+  request_.who->account->limits.end_inference(request_.who->limits, request_.charge, tokens, now());
   meters.request_ended(request_.model, request_.route, status);
-  count_usage(how, status);
+  meters.tokens(request_.model, usage.prompt_tokens, usage.completion_tokens);
+  home_.account(request_.who, request_.model, usage);
   home_.ended(request_.connection, *this);
 }
 
-void exchange::count_usage(outcome how, int status) {
+usage_row exchange::usage_of(outcome how, int status) const {
   usage_row row;
   row.requests = 1;
   row.cancelled = how == outcome::cancelled;
@@ -332,10 +342,7 @@ void exchange::count_usage(outcome how, int status) {
     row.completion_tokens = events_.tokens_seen();
     row.estimated = 1;
   }
-  const auto tokens = static_cast<double>(row.prompt_tokens + row.completion_tokens);
-  request_.who->account->limits.end_inference(request_.who->limits, request_.charge, tokens, now());
-  home_.gateway().meters().tokens(request_.model, row.prompt_tokens, row.completion_tokens);
-  home_.account(request_.who, request_.model, row);
+  return row;
 }
 
 }  // namespace signalbox::http

@@ -83,7 +83,8 @@ class exchange final : public ticket_holder,
   std::string answer_as_event();
   void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
   void finish(outcome how, int status);
-  void count_usage(outcome how, int status);
+  usage_row usage_of(outcome how, int status) const;
+  admission_request admission() const;
   void drop_upstream();
   const config::model_options& options() const;
   template <typename Add>

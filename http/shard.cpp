@@ -65,6 +65,8 @@ shard::shard(shard_id id, gateway_state& gateway)
       pool_(io_, gateway.settings().models.size()),
       gate_(
           id, gateway.settings().models.size(),
+          {gateway.settings().scheduling.prompt_token_weight,
+           gateway.settings().scheduling.completion_token_weight},
           [this](model_index model, shard_batch batch) { send(model, std::move(batch)); },
           [this] { asio::post(io_, [this] { gate_.flush(); }); },
           [] { return std::chrono::steady_clock::now(); }) {}

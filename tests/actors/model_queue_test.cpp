@@ -272,6 +272,33 @@ BOOST_FIXTURE_TEST_CASE(a_shard_that_has_yet_to_attach_is_not_listened_to, fixtu
   BOOST_TEST(only<permit_granted>(late->take()).size() == 1u);
 }
 
+BOOST_FIXTURE_TEST_CASE(who_was_served_least_goes_first_and_the_permit_says_what_it_costs,
+                        fixture) {
+  const auto ticket = [](ticket_id id, std::uint32_t principal) {
+    return scheduling::ticket{.id = id, .principal = principal, .weight = 2, .estimate = 100};
+  };
+  shard_batch batch;
+  batch.tickets = {ticket(1, 7), ticket(2, 7), ticket(3, 7)};
+  send(batch);
+  open();
+  BOOST_TEST(only<permit_granted>(inbox->take()).size() == 2u);
+  shard_batch later;
+  later.in_use = 2;
+  later.tickets = {ticket(4, 8)};
+  send(later);
+  BOOST_TEST(only<permit_granted>(inbox->take()).empty());
+  shard_batch ended;  // it took more than was thought, so the one that came later goes first
+  ended.units_returned = ended.in_use = ended.settled.completed = 1;
+  ended.served = {{.principal = 7, .weight = 2, .ended = 1, .corrected = 50}};
+  send(ended);
+  const auto granted = only<permit_granted>(inbox->take());
+  BOOST_REQUIRE(granted.size() == 1u);
+  BOOST_TEST(granted[0].ticket == 4u);
+  BOOST_TEST(granted[0].charge.principal == 8u);
+  BOOST_TEST(granted[0].charge.weight == 2);
+  BOOST_TEST(granted[0].charge.cost == 100);
+}
+
 BOOST_FIXTURE_TEST_CASE(stats_add_up, fixture) {
   submit({1, 2, 3});
   open();

@@ -32,7 +32,8 @@ class rig {
   rig(std::uint32_t shards, scheduling::admission_limits limits) : core(limits) {
     for (shard_id s = 0; s < shards; ++s) {
       gates.push_back(std::make_unique<admission_gate>(
-          s, 1, [this](model_index, shard_batch b) { to_queue.push_back(std::move(b)); }, [] {},
+          s, 1, scheduling::token_weights{},
+          [this](model_index, shard_batch b) { to_queue.push_back(std::move(b)); }, [] {},
           [this] { return now; }));
       to_shard.emplace_back();
       carry_out(core.attach_shard(s, 0, now));
@@ -68,7 +69,7 @@ class rig {
     }
   }
   void apply(const scheduling::grant_permit& e) {
-    to_shard[e.shard].push_back(permit_granted{0, e.id, endpoint});
+    to_shard[e.shard].push_back(permit_granted{0, e.id, endpoint, e.charge});
   }
   void apply(const scheduling::refuse_ticket& e) {
     to_shard[e.shard].push_back(signalbox::ticket_refused{0, e.id, e.why, 1, ""});
@@ -95,19 +96,19 @@ BOOST_AUTO_TEST_SUITE(gate)
 BOOST_AUTO_TEST_CASE(credits_serve_without_the_queue_until_they_are_used_up) {
   rig r(1, {2, 10});
   r.deliver_to(0);
-  auto a = r.gates[0]->take(0, r.now), b = r.gates[0]->take(0, r.now);
+  auto a = r.gates[0]->take({}, r.now), b = r.gates[0]->take({}, r.now);
   BOOST_TEST(a.has_value());
   BOOST_TEST(b.has_value());
-  BOOST_TEST(!r.gates[0]->take(0, r.now).has_value());
+  BOOST_TEST(!r.gates[0]->take({}, r.now).has_value());
   a->settle(outcome::completed);
-  BOOST_TEST(r.gates[0]->take(0, r.now).has_value());
+  BOOST_TEST(r.gates[0]->take({}, r.now).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
   rig r(1, {1, 10});
   r.deliver_to(0);
   {
-    auto a = r.gates[0]->take(0, r.now);
+    auto a = r.gates[0]->take({}, r.now);
     permit moved = std::move(*a);
     BOOST_TEST(r.gates[0]->in_use(0) == 1u);
   }
@@ -121,11 +122,11 @@ BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
 BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
   rig r(1, {1, 10});
   r.deliver_to(0);
-  auto running = r.gates[0]->take(0, r.now);
+  auto running = r.gates[0]->take({}, r.now);
   holder waiting;
-  r.gates[0]->wait(0, work_class::realtime, priority::normal, never, waiting);
+  r.gates[0]->wait({}, never, waiting);
   running->settle(outcome::completed);
-  BOOST_TEST(!r.gates[0]->take(0, r.now).has_value());
+  BOOST_TEST(!r.gates[0]->take({}, r.now).has_value());
   r.settle_everything();
   BOOST_TEST(waiting.ends == 1);
   BOOST_TEST(static_cast<bool>(waiting.held));
@@ -134,9 +135,9 @@ BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
 BOOST_AUTO_TEST_CASE(a_grant_for_a_ticket_that_left_goes_back) {
   rig r(1, {1, 10});
   r.deliver_to(0);
-  auto running = r.gates[0]->take(0, r.now);
+  auto running = r.gates[0]->take({}, r.now);
   holder waiting;
-  const auto id = r.gates[0]->wait(0, work_class::realtime, priority::normal, never, waiting);
+  const auto id = r.gates[0]->wait({}, never, waiting);
   r.flush();
   r.deliver_to_queue();
   running->settle(outcome::completed);
@@ -146,15 +147,83 @@ BOOST_AUTO_TEST_CASE(a_grant_for_a_ticket_that_left_goes_back) {
   r.settle_everything();
   BOOST_TEST(waiting.ends == 0);
   BOOST_TEST(r.gates[0]->in_use(0) == 0u);
-  BOOST_TEST(r.gates[0]->take(0, r.now).has_value());
+  BOOST_TEST(r.gates[0]->take({}, r.now).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(what_a_principal_was_served_is_told_once_a_turn) {
+  rig r(1, {10, 10});
+  r.deliver_to(0);
+  const admission_request one{.principal = 1, .weight = 2, .prompt_tokens = 100};
+  const admission_request two{.principal = 2, .prompt_tokens = 50};
+  std::vector<permit> permits;
+  for (int i = 0; i < 3; ++i) {
+    permits.push_back(*r.gates[0]->take(one, r.now));
+    permits.push_back(*r.gates[0]->take(two, r.now));
+  }
+  permits[0].used(100, 40);  // 180: a prompt token counts 1, another one 2
+  permits[0].settle(outcome::completed);
+  r.flush();
+  BOOST_REQUIRE(r.to_queue.size() == 1u);
+  const auto& served = r.to_queue[0].served;
+  BOOST_REQUIRE(served.size() == 2u);
+  BOOST_TEST(served[0].principal == 1u);
+  BOOST_TEST(served[0].weight == 2);
+  BOOST_TEST(served[0].begun == 3u);
+  BOOST_TEST(served[0].charged == 300);
+  BOOST_TEST(served[0].ended == 1u);
+  BOOST_TEST(served[0].corrected == 80);
+  BOOST_TEST(served[1].charged == 150);
+  BOOST_TEST(served[1].ended == 0u);
+  // The next one is expected to be answered with as much as those before, in the mean.
+  auto next = *r.gates[0]->take(two, r.now);
+  next.settle(outcome::cancelled);
+  r.to_queue.clear();
+  r.flush();
+  BOOST_TEST(r.to_queue[0].served[0].charged == 58, boost::test_tools::tolerance(1e-9));
+  BOOST_TEST(r.to_queue[0].served[0].corrected == -57, boost::test_tools::tolerance(1e-9));
+}
+
+BOOST_AUTO_TEST_CASE(a_queue_that_was_restarted_hears_nothing_of_earlier_charges) {
+  rig r(1, {10, 10});
+  r.deliver_to(0);
+  auto running = *r.gates[0]->take({.principal = 1, .prompt_tokens = 1000}, r.now);
+  r.flush();
+  r.to_queue.clear();
+  r.gates[0]->reintroduce(0);
+  running.settle(outcome::completed);
+  r.flush();
+  BOOST_REQUIRE(r.to_queue.size() == 1u);
+  BOOST_TEST(r.to_queue[0].settled.completed == 1u);
+  BOOST_TEST(r.to_queue[0].served.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_grant_for_who_left_is_not_counted_as_served) {
+  rig r(1, {1, 10});
+  r.deliver_to(0);
+  auto running = r.gates[0]->take({}, r.now);
+  holder waiting;
+  const auto id = r.gates[0]->wait({.principal = 7, .prompt_tokens = 500}, never, waiting);
+  r.flush();
+  r.deliver_to_queue();
+  running->settle(outcome::completed);
+  r.flush();
+  r.deliver_to_queue();  // the grant is under way, and charged
+  r.gates[0]->leave(0, id);
+  r.to_queue.clear();
+  r.deliver_to(0);
+  r.flush();
+  BOOST_REQUIRE(r.to_queue.size() == 1u);
+  BOOST_REQUIRE(r.to_queue[0].served.size() == 1u);
+  BOOST_TEST(r.to_queue[0].served[0].principal == 7u);
+  BOOST_TEST(r.to_queue[0].served[0].corrected == -499);
 }
 
 BOOST_AUTO_TEST_CASE(a_ticket_that_came_and_left_in_one_turn_never_waited) {
   rig r(1, {1, 10});
   r.deliver_to(0);
-  auto running = r.gates[0]->take(0, r.now);
+  auto running = r.gates[0]->take({}, r.now);
   holder waiting;
-  r.gates[0]->leave(0, r.gates[0]->wait(0, work_class::realtime, priority::normal, never, waiting));
+  r.gates[0]->leave(0, r.gates[0]->wait({}, never, waiting));
   r.flush();
   BOOST_TEST(r.to_queue.size() == 1u);
   r.deliver_to_queue();
@@ -184,11 +253,11 @@ BOOST_AUTO_TEST_CASE(random_traffic_conserves_units_and_ends_every_ticket_once) 
             r.deliver_to(s);
             break;
           case 3:
-            if (auto p = r.gates[s]->take(0, r.now)) {
+            if (auto p = r.gates[s]->take({}, r.now)) {
               running.emplace(next++, std::move(*p));
             } else {
               auto& h = *holders.emplace_back(std::make_unique<holder>());
-              h.id = r.gates[s]->wait(0, work_class::realtime, priority::normal, never, h);
+              h.id = r.gates[s]->wait({}, never, h);
             }
             break;
           case 4:
