@@ -5,6 +5,7 @@
 //                          └── demand → arbiter (lease_arbiter) ⇄ ──┘
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -42,7 +43,8 @@ struct setup {
   core::arbiter_options machine;
   std::vector<model_setup> models;
   std::uint32_t shards = 1;
-  duration longest_wait{};  // of a model with tickets, until one of them ends
+  bool same_urgency = false;  // all tickets are of one class and priority
+  duration longest_wait{};    // of a model with tickets, until one of them ends
 };
 
 class gateway {
@@ -69,6 +71,8 @@ class gateway {
     std::size_t model;
     time_point since;
     std::uint64_t incarnation;
+    core::service_charge charge;
+    double cost;  // weighted tokens, if it ends well
   };
   static bool is_empty(const shard_batch& b) {
     return b.units_returned == 0 && b.settled.total() == 0 && b.cancelled.empty() &&
@@ -93,6 +97,15 @@ class gateway {
   static constexpr duration recall_limit = std::chrono::milliseconds(51);
   struct waiting_ticket {
     time_point since, deadline;
+    std::uint32_t principal;
+  };
+  static constexpr std::uint32_t principals = 4;
+  static constexpr double longest_request = 1000;  // tokens, half of them its prompt
+  static double weight_of(std::uint32_t principal) { return principal % 2 == 0 ? 2 : 1; }
+  // How service of two principals differed since both wait.
+  struct service_gap {
+    bool both_wait = false;
+    double least = 0, most = 0;
   };
   struct served_model {
     model_setup setup;
@@ -109,6 +122,8 @@ class gateway {
     std::uint32_t told_demand_waiting = 0, told_demand_in_use = 0;
     time_point queue_timer = never, life_timer = never;
     std::optional<run> live{};
+    std::array<double, principals> served{};  // as it ended, over the weight
+    std::array<service_gap, principals * principals> gaps{};
   };
 
   actor_id queue_of(std::size_t m) const { return static_cast<int>(m); }
@@ -120,9 +135,12 @@ class gateway {
   // gateway_shard.cpp
   void flush_later(std::size_t s, std::size_t m);
   void flush(std::size_t s, std::size_t m);
-  void begin_request(std::size_t s, std::size_t m, std::uint64_t incarnation);
+  void begin_request(std::size_t s, std::size_t m, std::uint64_t incarnation,
+                     const core::service_charge& charge);
+  void settle_charge(counter& c, const core::service_charge& charge, double cost);
   void end_request(std::size_t s, std::size_t m, std::uint64_t id);
-  void permit_arrives(std::size_t s, std::size_t m, ticket_id id, std::uint64_t incarnation);
+  void permit_arrives(std::size_t s, std::size_t m, const core::grant_permit& g,
+                      std::uint64_t incarnation);
   // gateway_queue.cpp
   void batch_arrives(std::size_t m, const shard_batch& b);
   void carry_out(std::size_t m, const core::admission_effects& effects);
@@ -145,6 +163,7 @@ class gateway {
   // gateway_rules.cpp
   void check_units(std::size_t m);
   void check_waiting(std::size_t m);
+  void check_fair_share(std::size_t m);
   void check_machine();
 
   world& w_;
@@ -156,6 +175,7 @@ class gateway {
   std::uint64_t next_id_ = 1;
   std::uint64_t submitted_ = 0, ended_ = 0;
   std::size_t granted_ = 0, refused_ = 0, loads_ = 0;
+  double charged_ = 0, corrected_ = 0, cost_ = 0;  // weighted tokens, over all
 };
 
 }  // namespace signalbox::simulation

@@ -14,7 +14,10 @@ void gateway::batch_arrives(std::size_t m, const shard_batch& b) {
   auto& q = models_[m].queue;
   auto& waiting = models_[m].waiting;
   if (waiting.empty() && !b.tickets.empty()) models_[m].hungry_since = w_.now();
-  for (const auto& t : b.tickets) waiting.emplace(t.id, waiting_ticket{w_.now(), t.deadline});
+  for (const auto& t : b.tickets) {
+    waiting.emplace(t.id, waiting_ticket{w_.now(), t.deadline, t.principal});
+  }
+  for (const auto& served : b.served) corrected_ += served.corrected;
   for (auto id : b.cancelled) {
     if (waiting.contains(id)) end_ticket(m, id, false);
   }
@@ -55,9 +58,10 @@ void gateway::carry_out(std::size_t m, const core::admission_effects& effects) {
                      w_.note("grant: model, ticket", m, g.id & 0xffffffff);
                      end_ticket(m, g.id, true);
                      ++granted_;
+                     charged_ += g.charge.cost;
                      ++q.counters[g.shard].units_to_shard;
                      w_.send(queue_of(m), shard_of(g.shard), [this, m, g, i = q.queue_incarnation] {
-                       permit_arrives(g.shard, m, g.id, i);
+                       permit_arrives(g.shard, m, g, i);
                      });
                    },
                    [&](const core::refuse_ticket& r) {

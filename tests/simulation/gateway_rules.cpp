@@ -2,6 +2,8 @@
 #include "tests/simulation/gateway.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace signalbox::simulation {
 
@@ -9,6 +11,7 @@ void gateway::check() {
   for (std::size_t m = 0; m < models_.size(); ++m) {
     check_units(m);
     check_waiting(m);
+    if (setup_.same_urgency) check_fair_share(m);
   }
   check_machine();
 }
@@ -52,6 +55,28 @@ void gateway::check_waiting(std::size_t m) {
   w_.require(model.queue.next_deadline() <= first, "a deadline is never announced late", m);
 }
 
+// Twice the bound of the core: reports are under way, credits of other shards are spent meanwhile,
+// and service counts as it ends.
+void gateway::check_fair_share(std::size_t m) {
+  auto& model = models_[m];
+  std::array<bool, principals> waits{};
+  for (const auto& [id, t] : model.waiting) waits[t.principal] = true;
+  const auto in_flight = model.setup.limits.max_concurrent * longest_request;
+  const auto bound = 2 * 2 * core::token_weights{}.completion * in_flight;
+  for (std::uint32_t f = 0; f < principals; ++f) {
+    for (std::uint32_t g = f + 1; g < principals; ++g) {
+      auto& gap = model.gaps[f * principals + g];
+      const auto difference = model.served[f] - model.served[g];
+      const bool was = std::exchange(gap.both_wait, waits[f] && waits[g]);
+      if (!was) gap.least = gap.most = difference;
+      if (!gap.both_wait) continue;
+      gap.least = std::min(gap.least, difference);
+      gap.most = std::max(gap.most, difference);
+      w_.require(gap.most - gap.least <= bound, "service of two who wait differs by a bound", f, g);
+    }
+  }
+}
+
 void gateway::check_machine() {
   std::vector<std::uint64_t> used(setup_.machine.gpu_memory.size());
   std::size_t holders = 0, alone = 0;
@@ -72,6 +97,9 @@ void gateway::check_machine() {
 
 void gateway::check_all_released() {
   w_.require(submitted_ == ended_, "every ticket ended", submitted_, ended_);
+  const auto counted = charged_ + corrected_;
+  w_.require(std::abs(counted - cost_) <= 1e-9 * cost_, "every charge is settled once",
+             static_cast<long>(counted), static_cast<long>(cost_));
   w_.require(arbiter_.leases().empty() && arbiter_.pending() == 0, "no lease is left");
   for (const auto& m : models_) {
     w_.require(m.life.state() == core::lifecycle_state::stopped, "stopped in the end",

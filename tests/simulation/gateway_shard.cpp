@@ -1,6 +1,7 @@
 // A shard of the gateway, with its clients.
 #include "tests/simulation/gateway.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace signalbox::simulation {
@@ -10,15 +11,26 @@ using namespace std::chrono_literals;
 void gateway::client_arrives(std::size_t m) {
   auto s = w_.below(setup_.shards);
   auto& c = models_[m].counters[s];
+  core::ticket t{.id = (ticket_id{s} << 48) | next_id_++, .shard = static_cast<shard_id>(s)};
+  if (!setup_.same_urgency) {
+    t.work = w_.chance(0.9) ? work_class::realtime : work_class::batch;
+    t.level = static_cast<priority>(w_.below(priority_count));
+  }
+  t.principal = static_cast<std::uint32_t>(std::min(w_.below(principals), w_.below(principals)));
+  t.weight = weight_of(t.principal);
+  t.estimate = static_cast<double>(w_.below(static_cast<std::uint64_t>(longest_request)));
   if (c.credits > 0) {
     --c.credits;
-    begin_request(s, m, models_[m].queue_incarnation);
+    const core::service_charge charge{t.principal, t.work, t.weight, t.estimate};
+    c.next.served.push_back({.principal = t.principal,
+                             .work = t.work,
+                             .weight = t.weight,
+                             .begun = 1,
+                             .charged = charge.cost});
+    charged_ += charge.cost;
+    begin_request(s, m, models_[m].queue_incarnation, charge);
     return;
   }
-  core::ticket t{.id = (ticket_id{s} << 48) | next_id_++,
-                 .shard = static_cast<shard_id>(s),
-                 .work = w_.chance(0.9) ? work_class::realtime : work_class::batch,
-                 .level = static_cast<priority>(w_.below(priority_count))};
   if (w_.chance(0.3)) t.deadline = w_.now() + (w_.chance(0.2) ? 0ms : w_.between(0ms, 20s));
   ++submitted_;
   c.waiting.insert(t.id);
@@ -54,9 +66,13 @@ void gateway::flush(std::size_t s, std::size_t m) {
   });
 }
 
-void gateway::begin_request(std::size_t s, std::size_t m, std::uint64_t incarnation) {
+void gateway::begin_request(std::size_t s, std::size_t m, std::uint64_t incarnation,
+                            const core::service_charge& charge) {
   auto id = next_id_++;
-  models_[m].counters[s].in_use.emplace(id, request{m, w_.now(), incarnation});
+  const auto half = static_cast<std::uint64_t>(longest_request) / 2;
+  const auto cost = core::token_weights{}.cost(static_cast<double>(w_.below(half)),
+                                               static_cast<double>(w_.below(half)));
+  models_[m].counters[s].in_use.emplace(id, request{m, w_.now(), incarnation, charge, cost});
   const auto& live = models_[m].live;
   bool reachable = live && live->incarnation == incarnation && !live->has_exited;
   auto takes = reachable ? w_.between(20ms, 2s) : w_.between(0ms, 5ms);
@@ -69,6 +85,9 @@ void gateway::end_request(std::size_t s, std::size_t m, std::uint64_t id) {
   if (found == c.in_use.end()) return;  // its runtime died
   ++c.next.settled.completed;
   c.next.settled.service += w_.now() - found->second.since;
+  const auto& r = found->second;
+  settle_charge(c, r.charge, r.cost);
+  models_[m].served[r.charge.principal] += r.cost / r.charge.weight;
   c.in_use.erase(found);
   if (c.stocked) {
     ++c.credits;
@@ -78,14 +97,24 @@ void gateway::end_request(std::size_t s, std::size_t m, std::uint64_t id) {
   flush_later(s, m);
 }
 
-void gateway::permit_arrives(std::size_t s, std::size_t m, ticket_id id,
+void gateway::settle_charge(counter& c, const core::service_charge& charge, double cost) {
+  c.next.served.push_back({.principal = charge.principal,
+                           .work = charge.work,
+                           .weight = charge.weight,
+                           .ended = 1,
+                           .corrected = cost - charge.cost});
+  cost_ += cost;
+}
+
+void gateway::permit_arrives(std::size_t s, std::size_t m, const core::grant_permit& g,
                              std::uint64_t incarnation) {
   auto& c = models_[m].counters[s];
   --c.units_to_shard;
-  if (c.waiting.erase(id) > 0) {
-    begin_request(s, m, incarnation);
+  if (c.waiting.erase(g.id) > 0) {
+    begin_request(s, m, incarnation, g.charge);
   } else {
     ++c.next.units_returned;  // the client left while the grant was on its way
+    settle_charge(c, g.charge, 0);
     flush_later(s, m);
   }
 }

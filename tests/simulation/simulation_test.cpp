@@ -25,6 +25,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 setup random_setup(world& w) {
   setup s;
   s.shards = static_cast<std::uint32_t>(1 + w.below(3));
+  s.same_urgency = w.chance(0.5);
   s.machine.gpu_memory.assign(1 + w.below(2), 24 * gib);
   s.machine.min_residency = w.between(0s, 5s);
   s.machine.max_swap_wait = w.between(1s, 30s);
