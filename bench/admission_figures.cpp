@@ -16,6 +16,12 @@ void measure_admission(const workbench& bench, report& out) {
   out.note("admission with 1,000,000 waiting tickets", {result.at("admit_ns_1m")}, "ns");
   out.figure("admission: 1,000,000 / 1,000 waiting", {result.at("admit_ratio")}, "x",
              bound::at_most, 2);
+  out.note("admission, 100,000 principals, 1,000 waiting", {result.at("principals_admit_ns_1k")},
+           "ns");
+  out.note("admission, 100,000 principals, 1,000,000 waiting",
+           {result.at("principals_admit_ns_1m")}, "ns");
+  out.figure("admission, 100,000 principals: 1,000,000 / 1,000 waiting",
+             {result.at("principals_admit_ratio")}, "x", bound::at_most, 2);
   out.note("cancellation: 1,000,000 / 1,000 waiting", {result.at("cancel_ratio")}, "x");
 }
 

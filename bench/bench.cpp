@@ -36,7 +36,8 @@ int run(const bench_options& options) {
       {"chat", [&] { measure_chat(bench, options, out); }},
       {"keys", [&] { measure_keys(bench, options, out); }},
       {"streams", [&] { measure_streams(bench, options, out); }},
-      {"admission", [&] { measure_admission(bench, out); }}};
+      {"admission", [&] { measure_admission(bench, out); }},
+      {"fairness", [&] { measure_fairness(out); }}};
   for (const auto& [name, measure] : parts) {
     const auto& only = options.only;
     if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end()) continue;
@@ -84,8 +85,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(150, 20000));
   app.add_flag("!--together", options.apart,
                "in streams, leave it to the kernel who runs on which core");
-  app.add_option("--only", options.only, "chat, keys, streams, admission")
-      ->check(CLI::IsMember({"chat", "keys", "streams", "admission"}));
+  app.add_option("--only", options.only, "chat, keys, streams, admission, fairness")
+      ->check(CLI::IsMember({"chat", "keys", "streams", "admission", "fairness"}));
   app.add_flag("--keep", options.keep, "keep the temporary folder with all logs");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -11,5 +11,6 @@ void measure_chat(const workbench& bench, const bench_options& options, report& 
 void measure_keys(const workbench& bench, const bench_options& options, report& out);
 void measure_streams(const workbench& bench, const bench_options& options, report& out);
 void measure_admission(const workbench& bench, report& out);
+void measure_fairness(report& out);
 
 }  // namespace signalbox::bench

@@ -9,18 +9,19 @@
 //    time without demand is no credit. Where nobody waits it is lifted to the *floor*, the counter
 //    at which somebody was last served. (What it has in flight does not spare it: a principal that
 //    always has a little in flight would else save up credit for hours.)
-// 3. A permit is charged an estimate as it is given, and corrected when its usage is known. One
-// that
+// 3. A permit is charged an estimate as it is given, and corrected when its usage is known. What
 //    was taken by credit is charged as soon as its shard tells of it, and lifted as if it had
 //    waited.
 //
 // The bound: with f and g waiting at one priority all the while, f is served only while its counter
-// is no greater than g's, so that it passes g's by one estimate and by what the corrections of its
-// requests in flight add. Service over weight of the two then differs, over any such time, by at
-// most twice the larger of (w_p × longest prompt) and (w_q × tokens in flight), over the smaller
-// weight (the paper's theorem 4.4; w_q at least w_p, estimates no greater than requests). A counter
-// for each class, not one for all: batch work that waits for hours would hold the floor of
-// realtime down, and lifting to realtime's floor would push a principal back in batch.
+// is no greater than g's, so that it passes g's by one estimate and by the corrections of what it
+// has in flight. Service over weight of the two then differs, over any such time, by at most twice
+// the larger of (w_p × longest prompt) and (w_q × tokens in flight), over the smaller weight (the
+// paper's theorem 4.4, with w_q at least w_p). The paper charges each token as it is made; here the
+// estimates of requests in flight count as tokens in flight. A counter for each class, not one for
+// all: batch work that waits for hours would hold the floor of realtime down, and lifting to
+// realtime's floor would push a principal back in batch. A principal that asks at several
+// priorities has one counter for all of them.
 //
 // What is kept: an account for each principal that waits or has something in flight. Any other is
 // remembered while its counter is above the floor, and forgotten after that: it would be lifted to
