@@ -20,6 +20,7 @@
 #include "actors/metrics.hpp"
 #include "commands/keys.hpp"
 #include "commands/storage.hpp"
+#include "commands/usage.hpp"
 #include "commands/users.hpp"
 #include "config/load.hpp"
 #include "http/admin_key.hpp"
@@ -260,14 +261,15 @@ int run(int argc, char** argv) {
   check_command->add_flag("--print-schema", args.print_schema,
                           "Print the JSON Schema of the configuration instead");
   app.add_subcommand("version", "Print the version");
-  const auto load = [&args] {
+  const auto load_quietly = [&args] {
     const auto settings = load_settings(args);
     set_up_log(settings, spdlog::level::warn);
     return settings;
   };
-  const auto run_keys = commands::add_keys(app, load);
-  const auto run_users = commands::add_users(app, load);
-  for (const auto* name : {"keys", "users"}) add_config(app.get_subcommand(name));
+  const auto run_keys = commands::add_keys(app, load_quietly);
+  const auto run_users = commands::add_users(app, load_quietly);
+  const auto run_usage = commands::add_usage(app, load_quietly);
+  for (const auto* name : {"keys", "users", "usage"}) add_config(app.get_subcommand(name));
   CLI11_PARSE(app, argc, argv);
 
   if (serve_command->parsed()) return serve(args);
@@ -275,6 +277,7 @@ int run(int argc, char** argv) {
   if (check_command->parsed()) return check_config(args);
   if (const auto status = run_keys()) return *status;
   if (const auto status = run_users()) return *status;
+  if (const auto status = run_usage()) return *status;
   std::cout << "signalbox " << SIGNALBOX_VERSION << std::endl;
   return 0;
 }

@@ -31,6 +31,13 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_crashes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::usage_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::flush_usage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_usage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::usage_report)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_key_usage)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::key_usage_report)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::missing_model_batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_missing_models)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::missing_model_list)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::get_queue_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_stats)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::subscribe_keys)
@@ -134,12 +141,20 @@ using model_queue_actor = queue_control_actor::extend<
     // Deadlines of the core.
     caf::reacts_to<tick>>;
 
-// Adds up usage and writes it in batches; while the database is away, in a bounded buffer.
+// Adds up usage and writes it in batches; while the database is away, in a bounded buffer. The same
+// for names that no model has.
 using usage_ledger_actor = caf::typed_actor<
     // From the shards, several times a second.
     caf::reacts_to<usage_batch>,
     // Write now; answered with true when everything taken so far is durable.
     caf::replies_to<flush_usage>::with<bool>,
+    // What is written so far. Error when the database is away.
+    caf::replies_to<list_usage>::with<usage_report>,
+    caf::replies_to<list_key_usage>::with<key_usage_report>,
+    // From the shards, as usage_batch.
+    caf::reacts_to<missing_model_batch>,
+    // From memory.
+    caf::replies_to<list_missing_models>::with<missing_model_list>,
     // Time to write.
     caf::reacts_to<tick>>;
 

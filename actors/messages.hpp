@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "actors/key_messages.hpp"
+#include "actors/usage_messages.hpp"
 #include "config/settings.hpp"
 #include "scheduling/admission.hpp"
 #include "scheduling/lease_arbiter.hpp"
@@ -216,35 +217,6 @@ struct crash_list {
   std::vector<crash_record> crashes;
 };
 
-enum class usage_source : std::uint8_t { realtime, batch, eval };
-std::string_view to_string(usage_source value);
-
-// Added up per (key_id, model, source, day); every count is what to add.
-struct usage_row {
-  std::string key_id;
-  std::string model;
-  usage_source source = usage_source::realtime;
-  std::int32_t day = 0;  // days since 1970-01-01, UTC
-  std::uint64_t requests = 0, successes = 0, errors = 0, cancelled = 0;
-  std::uint64_t prompt_tokens = 0, completion_tokens = 0;
-  std::uint64_t estimated = 0;  // requests of these whose runtime told no usage
-
-  // Adds the counts; the key stays.
-  usage_row& operator+=(const usage_row& other) {
-    requests += other.requests;
-    successes += other.successes;
-    errors += other.errors;
-    cancelled += other.cancelled;
-    prompt_tokens += other.prompt_tokens;
-    completion_tokens += other.completion_tokens;
-    estimated += other.estimated;
-    return *this;
-  }
-};
-struct usage_batch {
-  std::vector<usage_row> rows;
-};
-struct flush_usage {};  // write now; answered when durable or failed
 
 // everybody
 

@@ -5,9 +5,13 @@
 #include <deque>
 #include <map>
 #include <tuple>
+#include <utility>
 
+#include "actors/client_names.hpp"
+#include "actors/missing_models.hpp"
 #include "actors/shell.hpp"
 #include "persistence/stores.hpp"
+#include "persistence/text.hpp"
 
 namespace signalbox {
 namespace {
@@ -16,20 +20,29 @@ using namespace std::chrono_literals;
 
 constexpr duration commit_interval = 250ms;
 constexpr duration drop_log_interval = 10s;
+constexpr duration upkeep_interval = 1h;   // without usage, the next day is noticed this late
 constexpr std::size_t batch_limit = 1000;  // rows in one transaction
+constexpr std::size_t model_bytes = 200;   // of a name that no model has
 
 // shards ── usage_batch ──▶ open_ (added up by key) ── freeze ──▶ frozen_ ── one at a time ──▶
 // store
 //
 // A frozen batch keeps its id and its rows until the store says that it has it: the answer to an
 // earlier try may have been lost after the commit, and the id is what makes the retry harmless.
+//
+// Before anything is written: once a life, what is known already is read; once a day,
+// partitions are made ahead and old ones dropped. Until something comes, nothing is done.
 class usage_ledger : public usage_ledger_actor::base {
  public:
   usage_ledger(caf::actor_config& cfg, const config::settings& settings, persistence::database& db,
-               metrics& recorder)
+               metrics& recorder, std::function<wall_time()> wall_clock)
       : usage_ledger_actor::base(cfg),
         limit_(settings.database.usage_buffer_rows),
+        retention_days_(settings.usage.retention_days),
+        wall_clock_(std::move(wall_clock)),
+        clients_(settings.usage.clients_per_key),
         store_(db),
+        missing_store_(db),
         recorder_(recorder) {
     end_on_exception(this, "usage_ledger");
   }
@@ -41,12 +54,21 @@ class usage_ledger : public usage_ledger_actor::base {
     return {
         [this](const usage_batch& batch) { on_usage(batch); },
         [this](const flush_usage&) { return write(); },
+        [this](const list_usage& m) { return read([&] { return store_.report(m); }); },
+        [this](const list_key_usage& m) { return read([&] { return store_.by_key(m); }); },
+        [this](const missing_model_batch& batch) { on_missing(batch); },
+        [this](const list_missing_models& m) {
+          return read([&] {
+            learn();
+            return missing_model_list{missing_.newest(m.limit)};
+          });
+        },
         [this](tick) { on_tick(); },
     };
   }
 
  private:
-  using row_key = std::tuple<std::string, std::string, usage_source, std::int32_t>;
+  using row_key = std::tuple<std::string, std::string, std::string, usage_source, std::int32_t>;
 
   struct frozen_batch {
     std::string id;
@@ -55,17 +77,27 @@ class usage_ledger : public usage_ledger_actor::base {
 
   void on_usage(const usage_batch& batch) {
     for (const auto& row : batch.rows) add(row);
-    const auto now = clock().now();
-    timer_.arm(this, std::max(now + commit_interval, retry_at_));
+    write_soon();
   }
 
-  void add(const usage_row& row) {
-    const row_key key{row.key_id, row.model, row.source, row.day};
+  void on_missing(const missing_model_batch& batch) {
+    for (auto m : batch.models) {
+      m.model = persistence::clean_text(m.model, model_bytes);
+      missing_.add(std::move(m));
+    }
+    write_soon();
+  }
+
+  void write_soon() { timer_.arm(this, std::max(clock().now() + commit_interval, retry_at_)); }
+
+  void add(usage_row row) {
+    row.client_id = clients_.admit(row.key_id, row.day, std::move(row.client_id));
+    row_key key{row.key_id, row.client_id, row.model, row.source, row.day};
     const auto found = open_.find(key);
     if (found != open_.end()) {
       found->second += row;
     } else if (open_.size() + frozen_rows_ < limit_) {
-      open_.emplace(key, row);
+      open_.emplace(std::move(key), std::move(row));
     } else {
       drop(1, "the buffer is full");
     }
@@ -83,6 +115,10 @@ class usage_ledger : public usage_ledger_actor::base {
   void on_tick() {
     const auto now = clock().now();
     timer_.fired(now);
+    if (now >= look_again_at_) {
+      look_again_at_ = now + upkeep_interval;
+      timer_.arm(this, look_again_at_);
+    }
     if (now >= retry_at_) {
       write();
     } else {
@@ -93,7 +129,10 @@ class usage_ledger : public usage_ledger_actor::base {
   // True when everything taken so far is durable.
   bool write() {
     try {
+      learn();
+      keep_partitions();
       while (freeze()) write_first();
+      write_missing();
       backoff_.succeeded();
       retry_at_ = {};
       if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: the database is back");
@@ -105,6 +144,62 @@ class usage_ledger : public usage_ledger_actor::base {
       retry_at_ = clock().now() + backoff_.failed();
       timer_.arm(this, retry_at_);
       return false;
+    }
+  }
+
+  std::int32_t today() const {
+    return static_cast<std::int32_t>(
+        std::chrono::floor<std::chrono::days>(wall_clock_()).time_since_epoch().count());
+  }
+
+  // What an earlier life knew: it may have used up a key's clients.
+  void learn() {
+    if (learned_) return;
+    const auto known = store_.clients_since(today() - 1);
+    missing_.learn(missing_store_.newest());
+    learned_ = true;
+    clients_.forget();
+    for (const auto& row : known) clients_.learn(row.key_id, row.day, row.client_id);
+    for (auto& [key, row] : std::exchange(open_, {})) add(std::move(row));
+  }
+
+  void keep_partitions() {
+    if (today() == kept_on_) return;
+    const auto day = today();
+    try {
+      const auto dropped = store_.keep_partitions(day, retention_days_);
+      if (dropped > 0) {
+        spdlog::info("usage: {} months older than {} days dropped", dropped, retention_days_);
+      }
+    } catch (const persistence::database_unavailable&) {
+      throw;
+    } catch (const std::exception& e) {
+      // Tried again tomorrow: what is written makes the partitions that it needs.
+      spdlog::error("usage: partitions cannot be kept: {}", e.what());
+    }
+    kept_on_ = day;
+    clients_.forget_before(day - 1);
+  }
+
+  void write_missing() {
+    const auto models = missing_.unsaved();
+    if (models.empty()) return;
+    try {
+      missing_store_.save(models);
+    } catch (const persistence::database_unavailable&) {
+      throw;
+    } catch (const std::exception& e) {
+      spdlog::error("usage: {} missing models cannot be stored: {}", models.size(), e.what());
+    }
+    missing_.all_are_saved();
+  }
+
+  template <class Work>
+  auto read(Work work) -> caf::result<decltype(work())> {
+    try {
+      return work();
+    } catch (const std::exception& e) {
+      return caf::make_error(caf::sec::runtime_error, std::string(e.what()));
     }
   }
 
@@ -147,7 +242,15 @@ class usage_ledger : public usage_ledger_actor::base {
   }
 
   const std::size_t limit_;
+  const std::uint32_t retention_days_;
+  const std::function<wall_time()> wall_clock_;
+  client_names clients_;
+  missing_models missing_{missing_model_limit};
+  bool learned_ = false;
+  std::int32_t kept_on_ = -1;  // the day when partitions were kept last
+  time_point look_again_at_{};
   persistence::usage_store store_;
+  persistence::missing_model_store missing_store_;
   metrics& recorder_;
   std::map<row_key, usage_row> open_;
   std::deque<frozen_batch> frozen_;
@@ -163,9 +266,10 @@ class usage_ledger : public usage_ledger_actor::base {
 }  // namespace
 
 usage_ledger_actor spawn_usage_ledger(caf::actor_system& system, const config::settings& settings,
-                                      persistence::database& db, metrics& recorder) {
+                                      persistence::database& db, metrics& recorder,
+                                      std::function<wall_time()> wall_clock) {
   return system.spawn<usage_ledger, caf::detached>(std::cref(settings), std::ref(db),
-                                                   std::ref(recorder));
+                                                   std::ref(recorder), std::move(wall_clock));
 }
 
 }  // namespace signalbox

@@ -1,6 +1,8 @@
 // Adds up usage and writes it to PostgreSQL. It blocks there, so it has a thread of its own.
 #pragma once
 
+#include <functional>
+
 #include "actors/actors.hpp"
 #include "actors/metrics.hpp"
 #include "config/settings.hpp"
@@ -8,7 +10,10 @@
 
 namespace signalbox {
 
-usage_ledger_actor spawn_usage_ledger(caf::actor_system& system, const config::settings& settings,
-                                      persistence::database& db, metrics& recorder);
+// `wall_clock` tells which day it is.
+usage_ledger_actor spawn_usage_ledger(
+    caf::actor_system& system, const config::settings& settings, persistence::database& db,
+    metrics& recorder,
+    std::function<wall_time()> wall_clock = [] { return std::chrono::system_clock::now(); });
 
 }  // namespace signalbox

@@ -54,12 +54,12 @@ class hidden_input {
 };
 
 std::string read_line(const std::string& prompt) {
-  std::string line;
+  std::string text;
   std::cerr << prompt;
-  const bool read = static_cast<bool>(std::getline(std::cin, line));
+  const bool read = static_cast<bool>(std::getline(std::cin, text));
   if (!prompt.empty()) std::cerr << std::endl;
   if (!read) throw std::runtime_error("found no password on the standard input");
-  return line;
+  return text;
 }
 
 // From the terminal, twice and without echo; else the first line of the standard input.

@@ -137,6 +137,12 @@ void add_the_rest(std::vector<option>& out) {
       row("database.usage_buffer_rows", &database_options::usage_buffer_rows, 1000, 1e7,
           "Usage records kept while the database is away; more are dropped, counted and logged."));
   add_security(out);
+  out.push_back(row("usage.retention_days", &usage_options::retention_days, 1, 3650,
+                    "Usage is kept at least this many days; it goes by whole months."));
+  out.push_back(
+      row("usage.clients_per_key", &usage_options::clients_per_key, 0, 10000,
+          "Most clients (X-Client-ID) of a key that are told apart in a day; others count as "
+          "'other'."));
   out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,
                     "Serve /metrics without a credential.",
                     {.variable = "SIGNALBOX_METRICS_PUBLIC"}));
@@ -193,6 +199,7 @@ const std::vector<section>& sections() {
       {"scheduling", "Who waits and who yields."},
       {"database", "Where usage and crashes are kept."},
       {"security", "Keys and who may come in."},
+      {"usage", "What is kept of who used what."},
       {"metrics", "The Prometheus endpoint."},
       {"log", "The program's own log."},
   };

@@ -36,6 +36,8 @@ auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
     return s.database;
   else if constexpr (is_same_v<T, security_options>)
     return s.security;
+  else if constexpr (is_same_v<T, usage_options>)
+    return s.usage;
   else if constexpr (is_same_v<T, metrics_options>)
     return s.metrics;
   else if constexpr (is_same_v<T, log_options>)

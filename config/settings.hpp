@@ -99,6 +99,11 @@ struct security_options {
   double user_burst = 10;
 };
 
+struct usage_options {
+  std::uint32_t retention_days = 90;
+  std::uint32_t clients_per_key = 100;  // told apart in a day; further ones count as "other"
+};
+
 struct metrics_options {
   bool is_public = false;  // key "public": /metrics without a credential
 };
@@ -115,6 +120,7 @@ struct settings {
   scheduling_options scheduling;
   database_options database;
   security_options security;
+  usage_options usage;
   metrics_options metrics;
   log_options log;
   std::string data_dir = "data";

@@ -12,8 +12,8 @@ namespace signalbox::http {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> scope_names{"none",   "realtime", "batch", "eval",
-                                                      "upload", "monitor",  "admin"};
+constexpr std::array<std::string_view, 8> scope_names{"none",   "realtime", "batch", "eval",
+                                                      "upload", "monitor",  "admin", "any"};
 
 std::uint32_t bit(scope value) {
   return 1U << static_cast<unsigned>(value);
@@ -32,13 +32,14 @@ std::string_view to_string(scope value) {
 }
 
 std::optional<scope> parse_scope(std::string_view name) {
-  for (std::size_t i = 1; i < scope_names.size(); ++i) {
+  for (std::size_t i = 1; i < static_cast<std::size_t>(scope::any); ++i) {
     if (scope_names[i] == name) return static_cast<scope>(i);
   }
   return std::nullopt;
 }
 
 bool principal::may(scope needed) const {
+  if (needed == scope::any) return scopes != 0;
   return needed == scope::none || (scopes & (bit(needed) | bit(scope::admin))) != 0;
 }
 

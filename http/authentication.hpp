@@ -15,7 +15,8 @@
 
 namespace signalbox::http {
 
-enum class scope : std::uint8_t { none, realtime, batch, eval, upload, monitor, admin };
+// `any`: a valid key that may do anything at all; no key has it by name.
+enum class scope : std::uint8_t { none, realtime, batch, eval, upload, monitor, admin, any };
 std::string_view to_string(scope value);
 std::optional<scope> parse_scope(std::string_view name);  // not `none`
 

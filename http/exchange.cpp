@@ -12,6 +12,9 @@ namespace signalbox::http {
 
 namespace {
 
+// About, as JSON has them; for runtimes that tell no usage.
+constexpr std::size_t json_bytes_of_token = 4;
+
 // After that many refused connections in a row the runtime is not coming back soon enough.
 constexpr int max_retries = 3;
 
@@ -27,6 +30,22 @@ constexpr auto queue_answer_slack = std::chrono::seconds(2);
 
 duration seconds(double s) {
   return std::chrono::duration_cast<duration>(std::chrono::duration<double>(s));
+}
+
+std::uint64_t to_us(duration d) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(d).count();
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(us, 0));
+}
+
+usage_source source_of(work_class work) {
+  switch (work) {
+    case work_class::batch:
+      return usage_source::batch;
+    case work_class::eval:
+      return usage_source::eval;
+    default:
+      return usage_source::realtime;
+  }
 }
 
 time_point now() {
@@ -143,6 +162,7 @@ void exchange::ticket_refused(const signalbox::ticket_refused& why) {
 // sent (it could be what kills runtimes), so it waits for a permit again at the next tick.
 void exchange::park(outcome how) {
   ++retries_;
+  held_ += now() - permitted_at_;
   permit_.settle(how);
   home_.gateway().meters().in_flight(request_.model, -1);
   upstream_head_.clear();  // names the endpoint; the next run has another
@@ -260,6 +280,8 @@ void exchange::complete() {
     events_.finish(unsent_);
   } else if (head_.status == 200) {
     events_.set_usage(read_usage(body_));
+    if (request_.route != metric_route::embeddings)
+      whole_tokens_ = body_.size() / json_bytes_of_token;
   }
   phase_ = phase::ending;
   ask_turn_end();
@@ -315,34 +337,43 @@ void exchange::finish(outcome how, int status) {
   const auto me = shared_from_this();  // ended() drops the shard's reference
   phase_ = phase::done;
   auto& meters = home_.gateway().meters();
-  if (permit_) meters.in_flight(request_.model, -1);
-  const auto usage = usage_of(how, status);
+  const auto end = now();
+  if (permit_) {
+    held_ += end - permitted_at_;
+    meters.in_flight(request_.model, -1);
+  }
+  const auto usage = usage_of(how, status, end);
   permit_.used(usage.prompt_tokens, usage.completion_tokens);
   permit_.settle(how);
   const auto tokens = static_cast<double>(usage.prompt_tokens + usage.completion_tokens);
-  request_.who->account->limits.end_inference(request_.who->limits, request_.charge, tokens, now());
+  request_.who->account->limits.end_inference(request_.who->limits, request_.charge, tokens, end);
   meters.request_ended(request_.model, request_.route, status);
   meters.tokens(request_.model, usage.prompt_tokens, usage.completion_tokens);
-  home_.account(request_.who, request_.model, usage);
+  home_.account(request_.who, request_.model, source_of(request_.work), request_.client_id, usage);
   home_.ended(request_.connection, *this);
 }
 
-usage_row exchange::usage_of(outcome how, int status) const {
-  usage_row row;
-  row.requests = 1;
-  row.cancelled = how == outcome::cancelled;
-  row.successes = row.cancelled == 0 && status < 400;
-  row.errors = row.cancelled == 0 && status >= 400;
+usage_counts exchange::usage_of(outcome how, int status, time_point end) const {
+  usage_counts counts;
+  counts.requests = 1;
+  counts.cancelled = how == outcome::cancelled;
+  counts.successes = counts.cancelled == 0 && status < 400;
+  counts.errors = counts.cancelled == 0 && status >= 400;
+  counts.last_status = counts.successes != 0 ? usage_status::success
+                       : counts.errors != 0  ? usage_status::error
+                                             : usage_status::cancelled;
+  counts.gpu_us = to_us(held_) * home_.gateway().gpus_of(request_.model);
+  counts.queue_us = to_us(end - arrived_at_ - held_);
   if (const auto& usage = events_.usage()) {
-    row.prompt_tokens = usage->prompt;
-    row.completion_tokens = usage->completion;
-  } else if (permitted_at_ != time_point{} && (row.successes || events_.tokens_seen() > 0)) {
-    // No usage was told: about four bytes of JSON to a token, and one token to a chunk.
-    row.prompt_tokens = request_.client->body().size() / 4;
-    row.completion_tokens = events_.tokens_seen();
-    row.estimated = 1;
+    counts.prompt_tokens = usage->prompt;
+    counts.completion_tokens = usage->completion;
+  } else if (permitted_at_ != time_point{} && (counts.successes || events_.tokens_seen() > 0)) {
+    // No usage was told, or not yet: one token to a chunk.
+    counts.prompt_tokens = request_.client->body().size() / json_bytes_of_token;
+    counts.completion_tokens = events_.tokens_seen() + whole_tokens_;
+    counts.estimated = 1;
   }
-  return row;
+  return counts;
 }
 
 }  // namespace signalbox::http

@@ -38,6 +38,7 @@ struct inference_request {
   priority level = priority::normal;
   std::optional<double> max_wait_s;  // X-Max-Wait-Seconds
   std::string request_id;
+  std::string_view client_id;     // views into `client`; empty: none came
   std::string forwarded_headers;  // lines ending in CRLF
   request_facts facts;
   scheduling::token_charge charge;  // by limit_account::begin_inference
@@ -83,7 +84,7 @@ class exchange final : public ticket_holder,
   std::string answer_as_event();
   void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
   void finish(outcome how, int status);
-  usage_row usage_of(outcome how, int status) const;
+  usage_counts usage_of(outcome how, int status, time_point end) const;
   admission_request admission() const;
   void drop_upstream();
   const config::model_options& options() const;
@@ -94,6 +95,7 @@ class exchange final : public ticket_holder,
   inference_request request_;
   phase phase_ = phase::waiting;
   time_point arrived_at_, deadline_ = never, last_comment_{}, permitted_at_{}, sent_at_{};
+  duration held_{};       // with a permit
   ticket_id ticket_ = 0;  // 0: none
   permit permit_;
   upstream_connection_ptr upstream_;
@@ -103,8 +105,9 @@ class exchange final : public ticket_holder,
   std::string body_;  // of an answer that is no stream
   sse_filter events_;
   std::optional<restinio::response_builder_t<restinio::chunked_output_t>> stream_;
-  std::string unsent_;             // of the stream: for the next write
-  std::size_t writing_bytes_ = 0;  // of the stream: not yet taken by the kernel
+  std::string unsent_;              // of the stream: for the next write
+  std::size_t writing_bytes_ = 0;   // of the stream: not yet taken by the kernel
+  std::uint64_t whole_tokens_ = 0;  // of an answer that is no stream: a guess
   std::uint8_t retries_ = 0;
   bool turn_end_asked_ = false;
   bool delivered_ = false;  // a runtime may have seen it

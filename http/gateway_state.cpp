@@ -10,6 +10,14 @@ namespace signalbox::http {
 namespace {
 
 constexpr std::uint32_t most_logins = 32;  // about a second of work
+constexpr int most_reports = 16;
+
+std::uint32_t gpus_held(const config::settings& settings, const config::model_options& model) {
+  if (model.residency == config::residency::exclusive) {
+    return static_cast<std::uint32_t>(settings.gpus.size());
+  }
+  return model.gpu_memory > 0 ? 1 : 0;
+}
 
 }  // namespace
 
@@ -23,6 +31,7 @@ gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<k
   for (model_index i = 0; i < settings.models.size(); ++i) {
     models_.emplace(settings.models[i].name, i);
     for (const auto& alias : settings.models[i].aliases) models_.emplace(alias, i);
+    gpus_of_.push_back(gpus_held(settings, settings.models[i]));
   }
   randombytes_buf(&process_tag_, sizeof process_tag_);
   if (!settings.security.anonymous_scopes.empty()) {
@@ -45,6 +54,13 @@ std::shared_ptr<void> gateway_state::take_login_slot() {
     return nullptr;
   }
   return {logins_.get(), [held = logins_](void*) { held->fetch_sub(1); }};
+}
+
+std::shared_ptr<void> gateway_state::take_report_place() {
+  // May outlive us, in an actor's hands.
+  std::shared_ptr<void> place(reports_.get(), [count = reports_](void*) { count->fetch_sub(1); });
+  const bool is_free = reports_->fetch_add(1) < most_reports;
+  return is_free ? place : nullptr;
 }
 
 std::string gateway_state::make_request_id() {

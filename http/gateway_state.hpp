@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
@@ -35,6 +36,9 @@ class gateway_state {
   std::optional<model_index> find_model(std::string_view name) const;
   const config::model_options& model(model_index index) const { return settings_.models[index]; }
 
+  // How many GPUs it holds while it is loaded; an exclusive one keeps the others from all of them.
+  std::uint32_t gpus_of(model_index index) const { return gpus_of_[index]; }
+
   const key_ring& keys() const { return *keys_; }
   const principal_ptr& anonymous() const { return anonymous_; }  // null: nobody comes in as such
 
@@ -48,11 +52,15 @@ class gateway_state {
 
   std::string make_request_id();
 
+  // For a report, until it goes away; null when too many are being made.
+  std::shared_ptr<void> take_report_place();
+
  private:
   const config::settings& settings_;
   control_plane& control_;
   metrics& metrics_;
   std::unordered_map<std::string_view, model_index> models_;
+  std::vector<std::uint32_t> gpus_of_;
   std::shared_ptr<key_ring> keys_;
   principal_ptr anonymous_;
   token_signer tokens_;
@@ -60,6 +68,7 @@ class gateway_state {
       std::make_shared<std::atomic<std::uint32_t>>(0);
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> next_request_{0};
+  std::shared_ptr<std::atomic<int>> reports_ = std::make_shared<std::atomic<int>>(0);
   std::uint64_t process_tag_;  // random: ids differ between runs
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
 };

@@ -56,6 +56,11 @@ std::optional<problem> prepare(shard& home, routed_request& request, inference_r
     }
     out.level = *level;
   }
+  if (!request.headers.client_id.empty() && !is_sane_client_id(request.headers.client_id)) {
+    return problem{error_code::invalid_header,
+                   "X-Client-ID must have 1 to 128 letters, digits and ._:@/+- only.", ""};
+  }
+  out.client_id = request.headers.client_id;
   if (auto wrong = read_wait(request.headers.max_wait, out.max_wait_s)) return wrong;
   auto facts = read_request_body(request.client->body());
   if (auto* wrong = std::get_if<body_problem>(&facts)) {
@@ -64,6 +69,7 @@ std::optional<problem> prepare(shard& home, routed_request& request, inference_r
   out.facts = std::move(std::get<request_facts>(facts));
   const auto model = home.gateway().find_model(out.facts.model);
   if (!model) {
+    home.note_missing(*out.who, out.facts.model, out.client_id);
     return problem{error_code::model_not_found,
                    "The model '" + out.facts.model + "' does not exist.", "model"};
   }

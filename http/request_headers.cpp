@@ -14,6 +14,12 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+bool is_alphanumeric(char c) {
+  return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
+}
+
+constexpr std::size_t longest_id = 128;
+
 enum class field : std::uint8_t {
   other,
   hop_by_hop,         // RFC 9110 7.6.1, and framing
@@ -27,6 +33,7 @@ enum class field : std::uint8_t {
   priority_word,
   max_wait,
   request_id,
+  client_id,
   private_to_us,  // more credentials; and the answer must come unencoded: we read its usage
   ours_to_say,    // of an answer
 };
@@ -50,6 +57,7 @@ constexpr known_field known_fields[] = {
     {"keep-alive", field::hop_by_hop},
     {"x-priority", field::priority_word},
     {"set-cookie", field::ours_to_say},
+    {"x-client-id", field::client_id},
     {"content-type", field::content_type},
     {"x-request-id", field::request_id},
     {"authorization", field::authorization},
@@ -146,6 +154,9 @@ class field_reader {
       case field::request_id:
         out_.request_id = value;
         break;
+      case field::client_id:
+        out_.client_id = value;
+        break;
       case field::max_wait:
         out_.max_wait = value;
         break;
@@ -210,9 +221,14 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 bool is_sane_request_id(std::string_view id) {
-  return !id.empty() && id.size() <= 128 && std::all_of(id.begin(), id.end(), [](char c) {
-    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '-';
+  return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
+    return is_alphanumeric(c) || std::string_view("._-").find(c) != std::string_view::npos;
+  });
+}
+
+bool is_sane_client_id(std::string_view id) {
+  return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
+    return is_alphanumeric(c) || std::string_view("._:@/+-").find(c) != std::string_view::npos;
   });
 }
 

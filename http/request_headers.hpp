@@ -12,7 +12,7 @@ namespace signalbox::http {
 
 struct request_headers {
   std::string_view authorization, api_key, admin_token, content_type, priority_word, max_wait,
-      request_id;
+      request_id, client_id;
   // The fields for the runtime, as lines ending in CRLF: all but hop-by-hop and framing fields
   // (RFC 9110 7.6.1), credentials, and what is meant for us.
   std::string forwarded;
@@ -40,6 +40,9 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
 bool is_forwarded_to_client(std::string_view name);
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+// X-Client-ID: 1 to 128 of [A-Za-z0-9._:@/+-].
+bool is_sane_client_id(std::string_view id);
 
 // A client's own request id is taken over when it is 1 to 128 of [A-Za-z0-9._-].
 bool is_sane_request_id(std::string_view id);

@@ -11,12 +11,13 @@
 #include "http/json_route.hpp"
 #include "http/key_routes.hpp"
 #include "http/limits.hpp"
+#include "http/usage_routes.hpp"
 
 namespace signalbox::http {
 
 namespace {
 
-constexpr std::array<route, 21> table{{
+constexpr std::array<route, 24> table{{
     {"POST", "/v1/chat/completions", scope::realtime, chat_completions},
     {"POST", "/v1/completions", scope::realtime, completions},
     {"POST", "/v1/embeddings", scope::realtime, embeddings},
@@ -37,6 +38,9 @@ constexpr std::array<route, 21> table{{
     {"GET", "/openapi.json", scope::none, show_openapi},
     {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
     {"GET", "/admin/crashes", scope::monitor, list_crash_records},
+    {"GET", "/admin/missing-models", scope::monitor, list_models_missing},
+    {"GET", "/v1/usage", scope::any, list_usage_groups},
+    {"GET", "/monitor/key_usage", scope::monitor, list_usage_of_keys},
     {"GET", "/", scope::none, show_index},
 }};
 

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include "actors/control_plane.hpp"
 #include "http/exchange.hpp"
 #include "http/gateway_state.hpp"
+#include "http/usage_query.hpp"
 
 namespace signalbox::http {
 
@@ -23,10 +25,8 @@ constexpr auto tick_period = std::chrono::milliseconds(100);
 // What of a key's limits a crash may forget.
 constexpr auto limit_state_gap = std::chrono::seconds(1);
 
-std::int32_t today() {
-  const auto days = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-  return static_cast<std::int32_t>(days.time_since_epoch().count());
-}
+// Clients that use a new X-Client-ID for each request shall not fill the memory between two ticks.
+constexpr std::size_t usage_rows_limit = 1000;
 
 }  // namespace
 
@@ -132,6 +132,7 @@ void shard::finish() {
     for (const auto& request : all_requests()) request->cut_off();
     gate_.flush_reports();
     flush_usage();
+    flush_missing();
     flush_limit_states();
     done->set_value();
   });
@@ -188,10 +189,16 @@ void shard::end_turn() {
   if (turn_end_.empty()) turn_end_.swap(requests);  // for its memory
 }
 
-void shard::account(const principal_ptr& who, model_index model, const usage_row& counts) {
-  auto& pending = usage_[{who.get(), model, today_}];
-  pending.who = who;
-  pending.row += counts;
+void shard::account(const principal_ptr& who, model_index model, usage_source source,
+                    std::string_view client_id, usage_counts counts) {
+  counts.last_seen = ticked_at_;
+  auto found = usage_.find(std::tuple(who.get(), model, source, today_, client_id));
+  if (found == usage_.end()) {
+    if (usage_.size() >= usage_rows_limit) flush_usage();
+    const usage_key key(who.get(), model, source, today_, client_id);
+    found = usage_.emplace(key, pending_usage{who, {}}).first;
+  }
+  found->second.counts += counts;
 }
 
 void shard::note_use(const principal_ptr& who) {
@@ -214,12 +221,14 @@ void shard::tick() {
   timer_.async_wait([this](const boost::system::error_code& e) {
     if (!e) tick();
   });
-  today_ = today();
+  ticked_at_ = std::chrono::system_clock::now();
+  today_ = day_of(ticked_at_);
   const auto now = std::chrono::steady_clock::now();
   // A copy: a request that ends changes what we would walk over.
   for (const auto& request : all_requests()) request->tick(now);
   gate_.flush_reports();
   flush_usage();
+  flush_missing();
   if (now < next_limit_flush_) return;
   next_limit_flush_ = now + limit_state_gap;
   flush_limit_states();
@@ -230,14 +239,39 @@ void shard::flush_usage() {
   usage_batch batch;
   batch.rows.reserve(usage_.size());
   for (auto& [key, pending] : usage_) {
-    auto& row = pending.row;
-    row.key_id = pending.who->key_id;
-    row.model = gateway_.model(std::get<1>(key)).name;
-    row.source = usage_source::realtime;
-    row.day = std::get<2>(key);
-    batch.rows.push_back(std::move(row));
+    const auto& [who, model, source, day, client_id] = key;
+    batch.rows.push_back(
+        {pending.counts, who->key_id, client_id, gateway_.model(model).name, source, day});
   }
   usage_.clear();
+  caf::anon_send(gateway_.control().handles()->usage, std::move(batch));
+}
+
+void shard::note_missing(const principal& who, std::string_view model, std::string_view client_id) {
+  auto found = missing_.find(model);
+  if (found == missing_.end()) {
+    if (missing_.size() >= missing_model_limit) flush_missing();
+    found = missing_.emplace(model, missing_model{}).first;
+    found->second.first_seen = ticked_at_;
+  }
+  auto& m = found->second;
+  ++m.requests;
+  m.last_seen = ticked_at_;
+  m.last_client_id = client_id;
+  m.last_key_id = who.key_id;
+}
+
+void shard::flush_missing() {
+  if (missing_.empty()) return;
+  missing_model_batch batch;
+  for (auto& [name, m] : missing_) {
+    m.model = name;
+    batch.models.push_back(std::move(m));
+  }
+  missing_.clear();
+  // The last seen comes last, and so stays longest.
+  std::stable_sort(batch.models.begin(), batch.models.end(),
+                   [](const auto& a, const auto& b) { return a.last_seen < b.last_seen; });
   caf::anon_send(gateway_.control().handles()->usage, std::move(batch));
 }
 

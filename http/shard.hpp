@@ -9,6 +9,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <tuple>
 #include <unordered_map>
@@ -74,7 +76,10 @@ class shard {
   scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
 
   // One ended request for the ledger.
-  void account(const principal_ptr& who, model_index model, const usage_row& counts);
+  void account(const principal_ptr& who, model_index model, usage_source source,
+               std::string_view client_id, usage_counts counts);
+  // Somebody asked for a model that there is not.
+  void note_missing(const principal& who, std::string_view model, std::string_view client_id);
 
  private:
   class inbox_port;
@@ -86,14 +91,17 @@ class shard {
   };
   struct pending_usage {
     principal_ptr who;  // keeps the map's key alive
-    usage_row row;
+    usage_counts counts;
   };
+  using usage_key =
+      std::tuple<const principal*, model_index, usage_source, std::int32_t, std::string>;
 
   void tick();
   std::vector<std::shared_ptr<exchange>> all_requests() const;
   void send(model_index model, shard_batch batch);
   void receive(const std::vector<shard_event>& events);
   void flush_usage();
+  void flush_missing();
   void flush_limit_states();
   void end_turn();
   void left(std::size_t requests);
@@ -108,12 +116,14 @@ class shard {
   token_cache tokens_;
   std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
   std::vector<std::shared_ptr<exchange>> turn_end_;
-  std::map<std::tuple<const principal*, model_index, std::int32_t>, pending_usage> usage_;
+  std::map<usage_key, pending_usage, std::less<>> usage_;      // since the last tick
+  std::map<std::string, missing_model, std::less<>> missing_;  // since the last tick
   std::vector<principal_ptr> noted_;
   time_point next_limit_flush_{};
   std::mutex active_mutex_;
   std::condition_variable idle_;
   std::size_t active_ = 0;  // requests; under active_mutex_
+  wall_time ticked_at_{};   // the last tick
   std::int32_t today_ = 0;  // days since 1970-01-01 UTC; as of the last tick
   std::thread thread_;
 };

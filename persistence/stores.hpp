@@ -25,10 +25,29 @@ class usage_store {
   explicit usage_store(database& db) : db_(db) {}
   // Adds the rows in one transaction, sorted by key so that two writers cannot deadlock. `batch_id`
   // (a UUID made by the caller, kept over retries) makes it idempotent: a batch that was committed
-  // before, although the answer was lost, is not added again.
+  // before, although the answer was lost, is not added again. Makes the partitions that are not
+  // there.
   void add(const std::string& batch_id, std::vector<usage_row> rows);
+  // Makes the partitions of this month and the next, and drops those that hold nothing but days
+  // before today - retention_days; returns how many.
+  int keep_partitions(std::int32_t today, std::uint32_t retention_days);
   // Everything of one day (days since 1970-01-01 UTC), or of all days with day < 0.
   std::vector<usage_row> rows_of_day(std::int32_t day);
+  // Which client ids each key has rows of: only key_id, client_id and day are filled in.
+  std::vector<usage_row> clients_since(std::int32_t day);
+  usage_report report(const list_usage& query);
+  key_usage_report by_key(const list_key_usage& query);
+
+ private:
+  database& db_;
+};
+
+class missing_model_store {
+ public:
+  explicit missing_model_store(database& db) : db_(db) {}
+  // Sums, which replace lesser ones; of all, the missing_model_limit last seen stay.
+  void save(const std::vector<missing_model>& models);
+  std::vector<missing_model> newest();
 
  private:
   database& db_;

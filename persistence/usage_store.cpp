@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <set>
 #include <stdexcept>
 #include <tuple>
 
@@ -21,16 +22,29 @@ std::string_view to_string(usage_source value) {
   return "unknown";
 }
 
+std::string_view to_string(usage_status value) {
+  switch (value) {
+    case usage_status::success:
+      return "success";
+    case usage_status::error:
+      return "error";
+    case usage_status::cancelled:
+      return "cancelled";
+  }
+  return "unknown";
+}
+
 }  // namespace signalbox
 
 namespace signalbox::persistence {
 
 namespace {
 
-// Three of them fit into an index entry (2704 bytes).
+// Three of them and a source fit into an index entry (2704 bytes).
 constexpr std::size_t name_limit = 256;  // bytes
 // More than this in one row is a runtime's nonsense; cut, so that sums stay inside a bigint.
-constexpr std::uint64_t token_limit = 1'000'000'000'000;
+constexpr std::uint64_t count_limit = 1'000'000'000'000;
+constexpr std::uint32_t group_limit = 1000;
 
 constexpr const char* insert_batch =
     "INSERT INTO usage_batches (id) VALUES ($1::uuid) ON CONFLICT DO NOTHING";
@@ -40,48 +54,110 @@ constexpr const char* delete_old_batches =
     " (SELECT id FROM usage_batches WHERE applied_at < now() - interval '7 days'"
     "  ORDER BY applied_at LIMIT 10000 FOR UPDATE SKIP LOCKED)";
 
+constexpr const char* make_partitions =
+    "SELECT usage_make_partition(date '1970-01-01' + day) FROM unnest($1::int[]) AS day";
+
+constexpr const char* make_partitions_ahead =
+    "SELECT usage_make_partition(today.day),"
+    " usage_make_partition((date_trunc('month', today.day::timestamp) + interval '1 month')::date)"
+    " FROM (SELECT date '1970-01-01' + $1::int AS day) AS today";
+
+constexpr const char* drop_partitions =
+    "SELECT usage_drop_partitions(date '1970-01-01' + $1::int - $2::int)";
+
 constexpr const char* upsert_usage =
-    "INSERT INTO usage_daily AS u (day, key_id, model, source, requests, successes, errors,"
-    " cancelled, prompt_tokens, completion_tokens, estimated)"
-    " SELECT date '1970-01-01' + row.day, row.key_id, row.model, row.source, row.requests,"
-    " row.successes, row.errors, row.cancelled, row.prompt_tokens, row.completion_tokens,"
-    " row.estimated"
-    " FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],"
-    " $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])"
-    " AS row(day, key_id, model, source, requests, successes, errors, cancelled, prompt_tokens,"
-    " completion_tokens, estimated)"
-    " ON CONFLICT (day, key_id, model, source) DO UPDATE SET"
+    "INSERT INTO usage_daily AS u (day, key_id, client_id, model, source, requests, successes,"
+    " errors, cancelled, prompt_tokens, completion_tokens, estimated, gpu_us, queue_us, last_seen,"
+    " last_status)"
+    " SELECT date '1970-01-01' + row.day, row.key_id, row.client_id, row.model, row.source,"
+    " row.requests, row.successes, row.errors, row.cancelled, row.prompt_tokens,"
+    " row.completion_tokens, row.estimated, row.gpu_us, row.queue_us,"
+    " timestamptz 'epoch' + row.last_seen * interval '1 microsecond', row.last_status"
+    " FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],"
+    " $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],"
+    " $13::bigint[], $14::bigint[], $15::bigint[], $16::text[])"
+    " AS row(day, key_id, client_id, model, source, requests, successes, errors, cancelled,"
+    " prompt_tokens, completion_tokens, estimated, gpu_us, queue_us, last_seen, last_status)"
+    " ON CONFLICT (day, key_id, client_id, model, source) DO UPDATE SET"
     " requests = u.requests + excluded.requests,"
     " successes = u.successes + excluded.successes,"
     " errors = u.errors + excluded.errors,"
     " cancelled = u.cancelled + excluded.cancelled,"
     " prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,"
     " completion_tokens = u.completion_tokens + excluded.completion_tokens,"
-    " estimated = u.estimated + excluded.estimated";
+    " estimated = u.estimated + excluded.estimated,"
+    " gpu_us = u.gpu_us + excluded.gpu_us,"
+    " queue_us = u.queue_us + excluded.queue_us,"
+    " last_seen = greatest(u.last_seen, excluded.last_seen),"
+    " last_status = CASE WHEN excluded.last_seen >= u.last_seen THEN excluded.last_status"
+    "  ELSE u.last_status END";
 
 constexpr const char* select_usage =
-    "SELECT day - date '1970-01-01', key_id, model, source, requests, successes, errors,"
-    " cancelled, prompt_tokens, completion_tokens, estimated"
+    "SELECT requests, successes, errors, cancelled, prompt_tokens, completion_tokens, estimated,"
+    " gpu_us, queue_us, (extract(epoch FROM last_seen) * 1000000)::bigint, last_status,"
+    " day - date '1970-01-01', key_id, client_id, model, source"
     " FROM usage_daily WHERE $1::int < 0 OR day = date '1970-01-01' + $1::int"
-    " ORDER BY day, key_id, model, source";
+    " ORDER BY day, key_id, client_id, model, source";
+
+constexpr const char* select_clients =
+    "SELECT DISTINCT day - date '1970-01-01', key_id, client_id"
+    " FROM usage_daily WHERE day >= date '1970-01-01' + $1::int AND client_id <> ''";
+
+// Columns of usage_daily, as sums; in the order of `counts` below, then what was last.
+#define SUMS                                                                             \
+  " sum(requests)::bigint, sum(successes)::bigint, sum(errors)::bigint,"                 \
+  " sum(cancelled)::bigint, sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint," \
+  " sum(estimated)::bigint, sum(gpu_us)::bigint, sum(queue_us)::bigint,"                 \
+  " (extract(epoch FROM max(last_seen)) * 1000000)::bigint,"                             \
+  " (array_agg(last_status ORDER BY last_seen DESC))[1]"
+
+// What is not grouped by is the same for all rows. $9: whether there is a place to go on from.
+constexpr const char* select_groups =
+    "SELECT * FROM (SELECT" SUMS
+    ","
+    " CASE WHEN $1::bool THEN day - date '1970-01-01' ELSE 0 END AS of_day,"
+    " CASE WHEN $2::bool THEN key_id ELSE '' END AS of_key,"
+    " CASE WHEN $3::bool THEN client_id ELSE '' END AS of_client,"
+    " CASE WHEN $4::bool THEN model ELSE '' END AS of_model,"
+    " CASE WHEN $5::bool THEN source ELSE '' END AS of_source"
+    " FROM usage_daily WHERE day BETWEEN date '1970-01-01' + $6::int AND date '1970-01-01' + "
+    "$7::int"
+    " AND ($8::text IS NULL OR key_id = $8)"
+    " GROUP BY of_day, of_key, of_client, of_model, of_source) AS groups"
+    " WHERE NOT $9::bool OR (of_day, of_key, of_client, of_model, of_source) >"
+    " ($10::int, $11::text, $12::text, $13::text, $14::text)"
+    " ORDER BY of_day, of_key, of_client, of_model, of_source LIMIT $15";
+
+constexpr const char* select_by_key =
+    "SELECT" SUMS
+    ", key_id,"
+    " coalesce(sum(requests) FILTER (WHERE source = 'realtime'), 0)::bigint,"
+    " coalesce(sum(requests) FILTER (WHERE source = 'batch'), 0)::bigint,"
+    " (array_agg(model ORDER BY last_seen DESC))[1],"
+    " (array_agg(source ORDER BY last_seen DESC))[1]"
+    " FROM usage_daily WHERE ($1::int IS NULL OR day = date '1970-01-01' + $1::int)"
+    " AND key_id > $2 GROUP BY key_id ORDER BY key_id LIMIT $3";
+
+#undef SUMS
 
 // In the order of the statements above.
-constexpr std::array<std::uint64_t usage_row::*, 7> counts{
-    &usage_row::requests,  &usage_row::successes,     &usage_row::errors,
-    &usage_row::cancelled, &usage_row::prompt_tokens, &usage_row::completion_tokens,
-    &usage_row::estimated};
+constexpr std::array<std::uint64_t usage_counts::*, 9> counts{
+    &usage_counts::requests,  &usage_counts::successes,     &usage_counts::errors,
+    &usage_counts::cancelled, &usage_counts::prompt_tokens, &usage_counts::completion_tokens,
+    &usage_counts::estimated, &usage_counts::gpu_us,        &usage_counts::queue_us};
+constexpr int names_from = counts.size() + 2;  // the column behind last_seen and last_status
 
 auto key_of(const usage_row& row) {
-  return std::tie(row.day, row.key_id, row.model, row.source);
+  return std::tie(row.day, row.key_id, row.client_id, row.model, row.source);
 }
 
 // One row for each key, in the order of the keys: every writer locks rows in the same order.
 std::vector<usage_row> merge(std::vector<usage_row> rows) {
   for (usage_row& row : rows) {
     row.key_id = clean_text(row.key_id, name_limit);
+    row.client_id = clean_text(row.client_id, name_limit);
     row.model = clean_text(row.model, name_limit);
-    row.prompt_tokens = std::min(row.prompt_tokens, token_limit);
-    row.completion_tokens = std::min(row.completion_tokens, token_limit);
+    for (const auto count : counts) row.*count = std::min(row.*count, count_limit);
   }
   std::sort(rows.begin(), rows.end(),
             [](const usage_row& a, const usage_row& b) { return key_of(a) < key_of(b); });
@@ -89,37 +165,74 @@ std::vector<usage_row> merge(std::vector<usage_row> rows) {
   for (usage_row& row : rows) {
     if (merged.empty() || key_of(merged.back()) != key_of(row)) {
       merged.push_back(std::move(row));
-      continue;
+    } else {
+      merged.back() += row;
     }
-    for (const auto count : counts) merged.back().*count += row.*count;
   }
   return merged;
 }
 
+std::int64_t epoch_us(wall_time at) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count();
+}
+
+void make_partitions_of(pqxx::work& tx, const std::vector<usage_row>& rows) {
+  std::set<std::int32_t> distinct;
+  for (const usage_row& row : rows) distinct.insert(row.day);
+  array_literal days;
+  for (const auto day : distinct) days.add(std::to_string(day));
+  tx.exec_params(make_partitions, std::move(days).take());
+}
+
 void upsert(pqxx::work& tx, const std::vector<usage_row>& rows) {
-  array_literal days, keys, models, sources;
+  array_literal days, keys, clients, models, sources, last_seen, last_status;
   std::array<array_literal, counts.size()> numbers;
   for (const usage_row& row : rows) {
     days.add(std::to_string(row.day));
     keys.add(row.key_id);
+    clients.add(row.client_id);
     models.add(row.model);
     sources.add(to_string(row.source));
     for (std::size_t i = 0; i < counts.size(); ++i) numbers[i].add(std::to_string(row.*counts[i]));
+    last_seen.add(std::to_string(epoch_us(row.last_seen)));
+    last_status.add(to_string(row.last_status));
   }
   std::apply(
       [&](auto&... number) {
         tx.exec_params(upsert_usage, std::move(days).take(), std::move(keys).take(),
-                       std::move(models).take(), std::move(sources).take(),
-                       std::move(number).take()...);
+                       std::move(clients).take(), std::move(models).take(),
+                       std::move(sources).take(), std::move(number).take()...,
+                       std::move(last_seen).take(), std::move(last_status).take());
       },
       numbers);
 }
 
-usage_source parse_source(const std::string& text) {
-  for (const auto source : {usage_source::realtime, usage_source::batch, usage_source::eval}) {
-    if (text == to_string(source)) return source;
+template <class Enumeration>
+Enumeration parse(const std::string& text, std::initializer_list<Enumeration> all) {
+  for (const auto value : all) {
+    if (text == to_string(value)) return value;
   }
-  throw std::runtime_error("usage_daily holds an unknown source: " + text);
+  throw std::runtime_error("usage_daily holds an unknown word: " + text);
+}
+
+void read_counts(const pqxx::row& row, usage_counts& out) {
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    out.*counts[i] = row[static_cast<int>(i)].as<std::uint64_t>();
+  }
+  out.last_seen = wall_time(std::chrono::microseconds(row[names_from - 2].as<std::int64_t>()));
+  out.last_status = parse(row[names_from - 1].as<std::string>(),
+                          {usage_status::success, usage_status::error, usage_status::cancelled});
+}
+
+template <typename... Parameters>
+pqxx::result read_rows(database& db, const char* statement, const Parameters&... parameters) {
+  pqxx::result rows;
+  db.with_connection([&](session& session) {
+    pqxx::read_transaction tx(session.connection);
+    rows = tx.exec_params(statement, parameters...);
+    tx.commit();
+  });
+  return rows;
 }
 
 }  // namespace
@@ -130,6 +243,7 @@ void usage_store::add(const std::string& batch_id, std::vector<usage_row> rows) 
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
     if (tx.exec_params(insert_batch, batch_id).affected_rows() == 0) return;  // added before
+    make_partitions_of(tx, merged);
     upsert(tx, merged);
     // Ids are random: one batch in 256 also clears away what nobody will send again.
     if (batch_id.rfind("00", 0) == 0) tx.exec(delete_old_batches);
@@ -137,24 +251,84 @@ void usage_store::add(const std::string& batch_id, std::vector<usage_row> rows) 
   });
 }
 
-std::vector<usage_row> usage_store::rows_of_day(std::int32_t day) {
-  std::vector<usage_row> rows;
+int usage_store::keep_partitions(std::int32_t today, std::uint32_t retention_days) {
+  int dropped = 0;
   db_.with_connection([&](session& session) {
-    pqxx::read_transaction tx(session.connection);
-    for (const auto& row : tx.exec_params(select_usage, day)) {
-      usage_row found;
-      found.day = row[0].as<std::int32_t>();
-      found.key_id = row[1].as<std::string>();
-      found.model = row[2].as<std::string>();
-      found.source = parse_source(row[3].as<std::string>());
-      for (std::size_t i = 0; i < counts.size(); ++i) {
-        found.*counts[i] = row[static_cast<int>(i) + 4].as<std::uint64_t>();
-      }
-      rows.push_back(std::move(found));
-    }
+    pqxx::work tx(session.connection);
+    tx.exec_params(make_partitions_ahead, today);
+    dropped = tx.exec_params1(drop_partitions, today, retention_days)[0].as<int>();
     tx.commit();
   });
+  return dropped;
+}
+
+std::vector<usage_row> usage_store::rows_of_day(std::int32_t day) {
+  std::vector<usage_row> rows;
+  for (const auto& row : read_rows(db_, select_usage, day)) {
+    usage_row found;
+    read_counts(row, found);
+    found.day = row[names_from].as<std::int32_t>();
+    found.key_id = row[names_from + 1].as<std::string>();
+    found.client_id = row[names_from + 2].as<std::string>();
+    found.model = row[names_from + 3].as<std::string>();
+    found.source = parse(row[names_from + 4].as<std::string>(),
+                         {usage_source::realtime, usage_source::batch, usage_source::eval});
+    rows.push_back(std::move(found));
+  }
   return rows;
+}
+
+std::vector<usage_row> usage_store::clients_since(std::int32_t day) {
+  std::vector<usage_row> rows;
+  for (const auto& row : read_rows(db_, select_clients, day)) {
+    usage_row found;
+    found.day = row[0].as<std::int32_t>();
+    found.key_id = row[1].as<std::string>();
+    found.client_id = row[2].as<std::string>();
+    rows.push_back(std::move(found));
+  }
+  return rows;
+}
+
+usage_report usage_store::report(const list_usage& query) {
+  const auto& by = query.by;
+  const auto after = query.after.value_or(usage_group{});
+  std::optional<std::string> key_id;
+  if (query.key_id) key_id = clean_text(*query.key_id, name_limit);
+  usage_report report;
+  for (const auto& row :
+       read_rows(db_, select_groups, by.day, by.key, by.client, by.model, by.source,
+                 query.first_day, query.last_day, key_id, query.after.has_value(), after.day,
+                 clean_text(after.key_id, name_limit), clean_text(after.client_id, name_limit),
+                 clean_text(after.model, name_limit), clean_text(after.source, name_limit),
+                 std::min(query.limit, group_limit))) {
+    usage_group group;
+    read_counts(row, group);
+    group.day = row[names_from].as<std::int32_t>();
+    group.key_id = row[names_from + 1].as<std::string>();
+    group.client_id = row[names_from + 2].as<std::string>();
+    group.model = row[names_from + 3].as<std::string>();
+    group.source = row[names_from + 4].as<std::string>();
+    report.groups.push_back(std::move(group));
+  }
+  return report;
+}
+
+key_usage_report usage_store::by_key(const list_key_usage& query) {
+  key_usage_report report;
+  for (const auto& row :
+       read_rows(db_, select_by_key, query.day, clean_text(query.after, name_limit),
+                 std::min(query.limit, group_limit))) {
+    key_usage key;
+    read_counts(row, key);
+    key.key_id = row[names_from].as<std::string>();
+    key.realtime_requests = row[names_from + 1].as<std::uint64_t>();
+    key.batch_requests = row[names_from + 2].as<std::uint64_t>();
+    key.last_model = row[names_from + 3].as<std::string>();
+    key.last_source = row[names_from + 4].as<std::string>();
+    report.keys.push_back(std::move(key));
+  }
+  return report;
 }
 
 }  // namespace signalbox::persistence

@@ -21,6 +21,9 @@ class deadline_index {
   std::vector<std::uint32_t> take_due(time_point now);
   // `never` when empty; may be early by the width of a bucket, never late.
   time_point next() const;
+  void prefetch(std::uint32_t slot) const {
+    if (slot < links_.size()) __builtin_prefetch(&links_[slot]);
+  }
 
  private:
   static constexpr std::uint32_t none = 0xffffffff;

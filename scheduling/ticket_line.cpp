@@ -49,6 +49,11 @@ const line_entry& ticket_line::at(std::uint64_t position) const {
   return b.body->entries[position - b.first];
 }
 
+void ticket_line::prefetch(std::uint64_t position) const {
+  const auto& b = blocks_[block_of(position)];
+  __builtin_prefetch(&b.body->waiting[(position - b.first) / word_bits]);
+}
+
 std::size_t ticket_line::block_of(std::uint64_t position) const {
   assert(!blocks_.empty());
   auto later = [](std::uint64_t p, const block& b) { return p < b.first; };

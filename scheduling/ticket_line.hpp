@@ -28,6 +28,7 @@ class ticket_line {
   const line_entry& front() const;  // not when empty
   void remove(std::uint64_t position);
   const line_entry& at(std::uint64_t position) const;
+  void prefetch(std::uint64_t position) const;
 
   std::uint32_t size() const { return live_; }
   bool empty() const { return live_ == 0; }

@@ -52,6 +52,19 @@ BOOST_AUTO_TEST_CASE(credentials_framing_and_nominated_fields_stay_here) {
   BOOST_TEST(out.api_key == "k");
 }
 
+BOOST_AUTO_TEST_CASE(a_client_id_is_read_and_stays_here) {
+  request_headers out;
+  BOOST_TEST(!read({{"Host", "x"}, {"X-Client-ID", "my_app"}}, out).has_value());
+  BOOST_TEST(out.client_id == "my_app");
+  BOOST_TEST(out.forwarded.empty());
+  for (const auto* sane : {"a", "team:chat/app@2.0+x_-"}) BOOST_TEST(is_sane_client_id(sane));
+  for (const auto* wild : {"", "a b", "a,b", "=a", "\"a\"", "\xc3\xa4", "a;b"}) {
+    BOOST_TEST(!is_sane_client_id(wild));
+  }
+  BOOST_TEST(is_sane_client_id(std::string(128, 'a')));
+  BOOST_TEST(!is_sane_client_id(std::string(129, 'a')));
+}
+
 BOOST_AUTO_TEST_CASE(every_connection_field_nominates) {
   request_headers out;
   const auto problem = read({{"Host", "x"},

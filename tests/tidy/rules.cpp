@@ -16,8 +16,11 @@ const std::vector<include_row>& include_table() {
   static const std::vector<include_row> table{
       {"scheduling/", {"scheduling/"}, {}},
       {"config/", {"config/", "scheduling/types.hpp"}, {"yaml-cpp/", "nlohmann/", "fmt/"}},
-      {"actors/messages.hpp", {"actors/key_messages.hpp", "scheduling/", "config/"}, {}},
+      {"actors/messages.hpp",
+       {"actors/key_messages.hpp", "actors/usage_messages.hpp", "scheduling/", "config/"},
+       {}},
       {"actors/key_messages.hpp", {"scheduling/"}, {}},
+      {"actors/usage_messages.hpp", {}, {}},
       {"persistence/",
        {"persistence/", "actors/messages.hpp", "config/", "scheduling/"},
        {"pqxx/", "sodium.h", "boost/algorithm/string", "boost/locale/utf.hpp", "fmt/", "spdlog/"}},
@@ -158,7 +161,7 @@ findings check_includes(const source& file) {
   auto row = std::find_if(include_table().begin(), include_table().end(),
                           [&](const include_row& r) { return file.path.starts_with(r.who); });
   if (!is_cpp(file.path) || row == include_table().end()) return {};
-  bool standard_only = row->who == "scheduling/" || row->who == "actors/messages.hpp";
+  bool standard_only = row->who == "scheduling/" || row->who.ends_with("messages.hpp");
   findings out = bad_lines(file, file.text, "", [&](std::string_view line) {
     std::string_view header = included(line);
     if (header.empty()) return false;

@@ -64,6 +64,10 @@ export class Postgres {
   // A database of its own for each gateway.
   async url(name) {
     await this.query(`CREATE DATABASE ${name}`);
+    return this.urlOf(name);
+  }
+
+  urlOf(name) {
     return `postgresql:///${name}?host=${this.sockets}&user=signalbox`;
   }
 

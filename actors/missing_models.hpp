@@ -1,0 +1,85 @@
+// Names that clients asked for and no model has: how often, when first and last, and by whom last.
+// Bounded: the least recently seen goes.
+#pragma once
+
+#include <algorithm>
+#include <iterator>
+#include <list>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "actors/messages.hpp"
+
+namespace signalbox {
+
+class missing_models {
+ public:
+  explicit missing_models(std::size_t limit) : limit_(limit) {}
+
+  void add(missing_model m) {
+    const auto found = by_name_.find(m.model);
+    if (found == by_name_.end()) {
+      newest_first_.push_front({std::move(m), false});
+      by_name_.emplace(newest_first_.front().model.model, newest_first_.begin());
+      if (newest_first_.size() > limit_) forget_oldest();
+      return;
+    }
+    auto& known = *found->second;
+    known.model += m;
+    known.is_saved = false;
+    newest_first_.splice(newest_first_.begin(), newest_first_, found->second);
+  }
+
+  // What an earlier life saved, newest first. It is older than all that was added in this one.
+  void learn(const std::vector<missing_model>& saved) {
+    for (const auto& m : saved) {
+      const auto found = by_name_.find(m.model);
+      if (found != by_name_.end()) {
+        found->second->model += m;
+      } else if (newest_first_.size() < limit_) {
+        newest_first_.push_back({m, true});
+        by_name_.emplace(newest_first_.back().model.model, std::prev(newest_first_.end()));
+      }
+    }
+  }
+
+  // Sums, not what came since: to save one twice changes nothing.
+  std::vector<missing_model> unsaved() const {
+    std::vector<missing_model> out;
+    for (const auto& known : newest_first_) {
+      if (!known.is_saved) out.push_back(known.model);
+    }
+    return out;
+  }
+  void all_are_saved() {
+    for (auto& known : newest_first_) known.is_saved = true;
+  }
+
+  std::vector<missing_model> newest(std::size_t count) const {
+    std::vector<missing_model> out;
+    for (const auto& known : newest_first_) {
+      if (out.size() == count) break;
+      out.push_back(known.model);
+    }
+    return out;
+  }
+
+ private:
+  struct entry {
+    missing_model model;
+    bool is_saved;
+  };
+
+  void forget_oldest() {
+    by_name_.erase(newest_first_.back().model.model);
+    newest_first_.pop_back();
+  }
+
+  std::size_t limit_;
+  std::list<entry> newest_first_;
+  std::unordered_map<std::string_view, std::list<entry>::iterator> by_name_;  // views into the list
+};
+
+}  // namespace signalbox

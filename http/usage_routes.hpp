@@ -1,0 +1,13 @@
+// The routes that tell who used what, and who asked for what there is not.
+#pragma once
+
+namespace signalbox::http {
+
+class shard;
+struct routed_request;
+
+void list_usage_groups(shard& home, routed_request request);
+void list_usage_of_keys(shard& home, routed_request request);
+void list_models_missing(shard& home, routed_request request);
+
+}  // namespace signalbox::http
