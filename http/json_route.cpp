@@ -35,7 +35,9 @@ std::string rfc3339(wall_time at) {
 
 std::string query_value(const restinio::request_handle_t& client, const char* name) {
   try {
-    const auto query = restinio::parse_query(client->header().query());
+    // What RFC 3986 allows, commas and colons too.
+    const auto query =
+        restinio::parse_query<restinio::parse_query_traits::relaxed>(client->header().query());
     if (!query.has(name)) return {};
     const auto value = query[name];
     return {value.data(), value.size()};
@@ -45,9 +47,11 @@ std::string query_value(const restinio::request_handle_t& client, const char* na
 }
 
 std::string parameter_of(const routed_request& request) {
+  std::string text;  // in a path a plus is a plus
+  for (const char c : request.parameter) text += c == '+' ? "%2B" : std::string(1, c);
   try {
-    return restinio::utils::unescape_percent_encoding(
-        restinio::string_view_t(request.parameter.data(), request.parameter.size()));
+    return restinio::utils::unescape_percent_encoding<restinio::utils::relaxed_unescape_traits>(
+        text);
   } catch (const std::exception&) {
     return {};
   }

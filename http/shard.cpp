@@ -248,15 +248,16 @@ void shard::flush_usage() {
 }
 
 void shard::note_missing(const principal& who, std::string_view model, std::string_view client_id) {
+  const auto now = std::chrono::system_clock::now();  // to the tick, many would be the last
   auto found = missing_.find(model);
   if (found == missing_.end()) {
     if (missing_.size() >= missing_model_limit) flush_missing();
     found = missing_.emplace(model, missing_model{}).first;
-    found->second.first_seen = ticked_at_;
+    found->second.first_seen = now;
   }
   auto& m = found->second;
   ++m.requests;
-  m.last_seen = ticked_at_;
+  m.last_seen = now;
   m.last_client_id = client_id;
   m.last_key_id = who.key_id;
 }
