@@ -92,6 +92,7 @@ struct metrics::families {
   std::vector<Gauge*> connections;
   Counter* swaps = nullptr;
   Counter* usage_dropped = nullptr;
+  Counter* request_log_lost = nullptr;
   Gauge* database_up = nullptr;
   Counter* actor_restarts = nullptr;
 };
@@ -178,6 +179,8 @@ void metrics::families::add_machine(const config::settings& settings, std::uint3
   }
   swaps = &counters("signalbox_swaps_total", "Leases asked back for another model.").Add({});
   usage_dropped = &counters("signalbox_usage_dropped_total", "Rows of usage lost.").Add({});
+  request_log_lost =
+      &counters("signalbox_request_log_lost_total", "Lines of the request log lost.").Add({});
   database_up = &gauges("signalbox_database_up",
                         "1 when the database did what it was last asked for, else 0; it is asked "
                         "every 5 s at least.")
@@ -261,6 +264,10 @@ void metrics::crashed(model_index model, exit_reason reason) {
   for (std::size_t r = 0; r < failures.size(); ++r) {
     if (failures[r] == reason) families_->of(model).crashes[r]->Increment();
   }
+}
+
+void metrics::request_log_lost(std::uint64_t lines) {
+  families_->request_log_lost->Increment(static_cast<double>(lines));
 }
 
 void metrics::usage_dropped(std::uint64_t rows) {

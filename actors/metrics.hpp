@@ -31,6 +31,7 @@ class metrics {
   void first_token(model_index model, duration since_arrival);
   void tokens(model_index model, std::uint64_t prompt, std::uint64_t completion);
   void in_flight(model_index model, int delta);
+  void request_log_lost(std::uint64_t lines);
   void shard_connections(shard_id shard, std::uint32_t open);
   // From actors.
   void queue_depth(model_index model, std::uint32_t waiting);

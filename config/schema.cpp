@@ -110,6 +110,19 @@ void add_security(std::vector<option>& out) {
                     "set."));
 }
 
+void add_request_log(std::vector<option>& out) {
+  using t = log_options;
+  out.push_back(row("log.requests", &t::requests, 0, text_bytes,
+                    "File that gets one line of JSON for each answered request, without bodies "
+                    "and credentials; in the data folder when it is no absolute path, - for "
+                    "standard output; when empty, there is none.",
+                    {.variable = "SIGNALBOX_LOG_REQUESTS"}));
+  out.push_back(row("log.requests_max_bytes", &t::requests_max_bytes, mib, 1024.0 * gib,
+                    "Size at which the next file of the request log begins."));
+  out.push_back(row("log.requests_files", &t::requests_files, 1, 1000,
+                    "Most files of the request log that are kept beside the newest."));
+}
+
 void add_the_rest(std::vector<option>& out) {
   using t = scheduling_options;
   out.push_back(row("scheduling.prompt_token_weight", &t::prompt_token_weight, 0.001, 1000,
@@ -146,9 +159,15 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,
                     "Serve /metrics without a credential.",
                     {.variable = "SIGNALBOX_METRICS_PUBLIC"}));
+  out.push_back(row("cors.allowed_origins", &cors_options::allowed_origins, 0, 100,
+                    "Origins whose pages may call this API from a browser, as "
+                    "https://chat.example.org, or * for all; none: browsers let none."));
+  out.push_back(row("cors.max_age_s", &cors_options::max_age_s, 0, day_s,
+                    "How long a browser may keep what it was told about an origin."));
   out.push_back(row(
       "log.level", &log_options::level, 0, 0, "Least severe messages to log.",
       {.words = {"trace", "debug", "info", "warn", "error"}, .variable = "SIGNALBOX_LOG_LEVEL"}));
+  add_request_log(out);
   out.push_back(
       row("data_dir", &settings::data_dir, 1, text_bytes,
           "Folder for everything the program keeps: the private database and its log, the "
@@ -201,7 +220,8 @@ const std::vector<section>& sections() {
       {"security", "Keys and who may come in."},
       {"usage", "What is kept of who used what."},
       {"metrics", "The Prometheus endpoint."},
-      {"log", "The program's own log."},
+      {"cors", "Which pages of other origins may call."},
+      {"log", "The program's own log, and one of all requests."},
   };
   return table;
 }

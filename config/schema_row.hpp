@@ -40,6 +40,8 @@ auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
     return s.usage;
   else if constexpr (is_same_v<T, metrics_options>)
     return s.metrics;
+  else if constexpr (is_same_v<T, cors_options>)
+    return s.cors;
   else if constexpr (is_same_v<T, log_options>)
     return s.log;
   else {

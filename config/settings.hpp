@@ -88,9 +88,9 @@ struct database_options {
 
 struct security_options {
   std::vector<std::string> anonymous_scopes;  // of requests without a credential; none: 401
-  double rotation_grace_s = 86400;  // how long a rotated key's old secret works
-  std::string jwt_secret;           // signs users' tokens; empty: data_dir/jwt-secret
-  std::string jwt_secret_previous;  // accepted too
+  double rotation_grace_s = 86400;            // how long a rotated key's old secret works
+  std::string jwt_secret;                     // signs users' tokens; empty: data_dir/jwt-secret
+  std::string jwt_secret_previous;            // accepted too
   double access_token_lifetime_s = 3600;
   double refresh_token_lifetime_s = 7 * 86400.0;
   std::uint32_t login_failures = 5;  // of one account, until it has to wait; 0: never
@@ -108,8 +108,16 @@ struct metrics_options {
   bool is_public = false;  // key "public": /metrics without a credential
 };
 
+struct cors_options {
+  std::vector<std::string> allowed_origins;  // scheme://host[:port], or "*"; none: no CORS
+  std::uint32_t max_age_s = 600;             // how long a browser may keep a preflight's answer
+};
+
 struct log_options {
-  std::string level = "info";  // trace | debug | info | warn | error
+  std::string level = "info";                    // trace | debug | info | warn | error
+  std::string requests;                          // file, "-" for standard output; empty: none
+  std::uint64_t requests_max_bytes = 100 * mib;  // then the next file begins
+  std::uint32_t requests_files = 5;              // older ones that are kept
 };
 
 struct settings {
@@ -122,6 +130,7 @@ struct settings {
   security_options security;
   usage_options usage;
   metrics_options metrics;
+  cors_options cors;
   log_options log;
   std::string data_dir = "data";
 };

@@ -91,6 +91,28 @@ void check_keys(const std::vector<key_options>& keys, problem_list& problems) {
   }
 }
 
+// As browsers send it (RFC 6454 6.2): lower case, no path.
+bool is_origin(std::string_view text) {
+  if (text == "*") return true;
+  const auto scheme = text.find("://");
+  if (scheme == text.npos) return false;
+  const auto host = text.substr(scheme + 3);
+  return scheme > 0 && !host.empty() &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return c > 0x20 && c < 0x7f && !(c >= 'A' && c <= 'Z'); }) &&
+         host.find_first_of("/?#@*") == host.npos;
+}
+
+void check_cors(const cors_options& cors, problem_list& problems) {
+  for (std::size_t i = 0; i < cors.allowed_origins.size(); ++i) {
+    if (is_origin(cors.allowed_origins[i])) continue;
+    problems.unrelated(fmt::format("cors.allowed_origins[{}]", i),
+                       fmt::format("found {}, allowed * or scheme://host[:port] in lower case, "
+                                   "without a path",
+                                   in_quotes(cors.allowed_origins[i])));
+  }
+}
+
 bool is_utf8(const std::string& text) {
   try {
     (void)nlohmann::json(text).dump();
@@ -241,6 +263,7 @@ void check(const settings& s, problem_list& problems) {
   check_bounds(s, problems);
   check_server(s.server, problems);
   check_keys(s.keys, problems);
+  check_cors(s.cors, problems);
   check_models(s, problems);
   check_placement(s, problems);
   check_scheduling(s.scheduling, problems);

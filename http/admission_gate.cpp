@@ -34,6 +34,20 @@ void merge(std::vector<scheduling::principal_service>& served) {
 
 }  // namespace
 
+std::string_view to_string(outcome value) {
+  switch (value) {
+    case outcome::completed:
+      return "completed";
+    case outcome::failed:
+      return "failed";
+    case outcome::cancelled:
+      return "cancelled";
+    case outcome::timed_out:
+      return "timed_out";
+  }
+  return "failed";
+}
+
 permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
                const scheduling::service_charge& charge, time_point now)
     : gate_(&gate),

@@ -19,6 +19,7 @@
 namespace signalbox::http {
 
 enum class outcome : std::uint8_t { completed, failed, cancelled, timed_out };
+std::string_view to_string(outcome value);
 
 class admission_gate;
 

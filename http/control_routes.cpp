@@ -151,8 +151,10 @@ void list_crash_records(shard& home, routed_request request) {
 }
 
 void show_index(shard& home, routed_request request) {
-  answer_json(reply_to(home, request),
-              {{"name", "signalbox"}, {"contract", "/openapi.json"}, {"health", "/health"}});
+  answer_json(reply_to(home, request), {{"name", "signalbox"},
+                                        {"contract", "/openapi.json"},
+                                        {"docs", "/docs"},
+                                        {"health", "/health"}});
 }
 
 }  // namespace signalbox::http

@@ -349,6 +349,7 @@ void exchange::finish(outcome how, int status) {
   request_.who->account->limits.end_inference(request_.who->limits, request_.charge, tokens, end);
   meters.request_ended(request_.model, request_.route, status);
   meters.tokens(request_.model, usage.prompt_tokens, usage.completion_tokens);
+  write_log(how, status, usage, end);
   home_.account(request_.who, request_.model, source_of(request_.work), request_.client_id, usage);
   home_.ended(request_.connection, *this);
 }

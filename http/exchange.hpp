@@ -32,6 +32,7 @@ struct inference_request {
   restinio::request_handle_t client;
   connection_key connection = 0;
   metric_route route = metric_route::other;
+  std::string_view path;  // the route's
   principal_ptr who;
   model_index model = 0;
   work_class work = work_class::realtime;
@@ -85,6 +86,7 @@ class exchange final : public ticket_holder,
   void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
   void finish(outcome how, int status);
   usage_counts usage_of(outcome how, int status, time_point end) const;
+  void write_log(outcome how, int status, const usage_counts& usage, time_point end) const;
   admission_request admission() const;
   void drop_upstream();
   const config::model_options& options() const;

@@ -33,9 +33,9 @@ void exchange::own_headers(Add add) const {
   add("x-request-id", request_.request_id);
   add("x-selected-model", options().name);
   add("x-queue-wait-ms", std::to_string(waited_ms));
-  for (auto& [name, value] : limit_headers(*request_.who, std::chrono::steady_clock::now())) {
-    add(std::move(name), std::move(value));
-  }
+  auto more = limit_headers(*request_.who, std::chrono::steady_clock::now());
+  home_.gateway().cors().add_headers(request_.client, more);
+  for (auto& [name, value] : more) add(std::move(name), std::move(value));
 }
 
 void exchange::answer_client() {
@@ -134,6 +134,24 @@ void exchange::fail(error_code code, std::string_view message, outcome how, doub
       home_.io(), [client = request_.client, code, headers = std::move(headers),
                    text = std::string(message)] { answer_error(client, code, text, {}, headers); });
   finish(how, words(code).status);
+}
+
+void exchange::write_log(outcome how, int status, const usage_counts& usage, time_point end) const {
+  auto* const log = home_.gateway().log();
+  if (!log) return;
+  const auto address = address_of(request_.client);
+  request_record record;
+  record.request_id = request_.request_id;
+  record.method = method_of(request_.client);
+  record.route = request_.path;
+  record.address = address;
+  record.key_id = request_.who->key_id;
+  record.client_id = request_.client_id;
+  record.status = status;
+  record.took = end - arrived_at_;
+  record.inference = {options().name, to_string(how), request_.facts.stream,
+                      end - arrived_at_ - held_, usage};
+  log->write(record);
 }
 
 void exchange::ticket_placed(std::uint32_t position, double eta_s) {

@@ -27,7 +27,11 @@ gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<k
       control_(control),
       metrics_(m),
       keys_(std::move(keys)),
-      tokens_(make_token_signer(settings.security, settings.data_dir)) {
+      tokens_(make_token_signer(settings.security, settings.data_dir)),
+      cors_(settings.cors) {
+  if (!settings.log.requests.empty()) {
+    log_ = std::make_unique<request_log>(settings.log, settings.data_dir);
+  }
   for (model_index i = 0; i < settings.models.size(); ++i) {
     models_.emplace(settings.models[i].name, i);
     for (const auto& alias : settings.models[i].aliases) models_.emplace(alias, i);

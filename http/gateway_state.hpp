@@ -14,7 +14,9 @@
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
 #include "config/settings.hpp"
+#include "http/cors.hpp"
 #include "http/key_ring.hpp"
+#include "http/request_log.hpp"
 #include "http/user_token.hpp"
 
 namespace signalbox {
@@ -42,6 +44,9 @@ class gateway_state {
   const key_ring& keys() const { return *keys_; }
   const principal_ptr& anonymous() const { return anonymous_; }  // null: nobody comes in as such
 
+  const cors_policy& cors() const { return cors_; }
+  request_log* log() const { return log_.get(); }  // null: none is kept
+
   const token_signer& tokens() const { return tokens_; }
   // Held by a login while it waits or runs; null when there are too many.
   std::shared_ptr<void> take_login_slot();
@@ -64,6 +69,8 @@ class gateway_state {
   std::shared_ptr<key_ring> keys_;
   principal_ptr anonymous_;
   token_signer tokens_;
+  cors_policy cors_;
+  std::unique_ptr<request_log> log_;
   std::shared_ptr<std::atomic<std::uint32_t>> logins_ =  // slots may be held longer than we live
       std::make_shared<std::atomic<std::uint32_t>>(0);
   std::atomic<bool> draining_{false};

@@ -112,12 +112,14 @@ void infer(shard& home, routed_request request, metric_route route) {
   }
   if (!wrong) wrong = take_limits(home, out);
   if (wrong) {
-    responder(home, request.client, std::move(request.request_id), route)
+    request.who = std::move(out.who);
+    responder(home, request, route)
         .refuse(wrong->code, std::move(wrong->message), std::move(wrong->param),
                 std::move(wrong->headers));
     return;
   }
   out.request_id = std::move(request.request_id);
+  out.path = request.found->path;
   out.forwarded_headers = std::move(request.headers.forwarded);
   if (request.headers.content_type.data() == nullptr) {
     out.forwarded_headers += "Content-Type: application/json\r\n";

@@ -17,7 +17,7 @@ constexpr std::uint32_t default_limit = 100, max_limit = 1000;
 }  // namespace
 
 responder reply_to(shard& home, const routed_request& request, metric_route route) {
-  return {home, request.client, request.request_id, route};
+  return {home, request, route};
 }
 
 void answer_json(const responder& reply, const nlohmann::json& body, int status) {

@@ -2,6 +2,7 @@
 // RESTinio fails when a client pipelines and is answered synchronously.
 #pragma once
 
+#include <memory>
 #include <restinio/request_handler.hpp>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@
 #include "http/shard.hpp"
 
 namespace signalbox::http {
+
+struct routed_request;
 
 using extra_headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -26,12 +29,11 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
                   std::string_view message, std::string_view param = {},
                   extra_headers headers = {});
 
-// Answers one request that reaches no runtime, and counts it. Copies share the request: answer or
-// refuse once, from any thread, inside a handler too.
+// Answers one request that reaches no runtime, counts it and notes it in the request log. Copies
+// share the request: answer or refuse once, from any thread, inside a handler too.
 class responder {
  public:
-  responder(shard& home, restinio::request_handle_t client, std::string request_id,
-            metric_route route = metric_route::other);
+  responder(shard& home, const routed_request& request, metric_route route = metric_route::other);
 
   void answer(int status, std::string_view content_type, std::string body,
               extra_headers headers = {}) const;
@@ -39,12 +41,21 @@ class responder {
               extra_headers headers = {}) const;
 
  private:
+  struct asked;
+
+  void add_common(extra_headers& headers) const;
+  void note(int status) const;
+
   shard::task_poster post_;
-  metrics* meters_;
+  gateway_state* gateway_;
   restinio::request_handle_t client_;
   std::string request_id_;
   metric_route route_;
+  std::shared_ptr<const asked> asked_;  // null: no log is kept
 };
+
+// The peer's, without the port.
+std::string address_of(const restinio::request_handle_t& request);
 
 // Is it under /v1/, where errors have OpenAI's envelope?
 bool is_openai_path(std::string_view path);

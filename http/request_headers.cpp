@@ -34,7 +34,8 @@ enum class field : std::uint8_t {
   max_wait,
   request_id,
   client_id,
-  private_to_us,  // more credentials; and the answer must come unencoded: we read its usage
+  private_to_us,  // more credentials, what only we decide on; and the answer must come unencoded:
+                  // we read its usage
   ours_to_say,    // of an answer
 };
 
@@ -48,6 +49,7 @@ constexpr known_field known_fields[] = {
     {"host", field::host},
     {"date", field::ours_to_say},
     {"cookie", field::private_to_us},
+    {"origin", field::private_to_us},
     {"server", field::ours_to_say},
     {"expect", field::hop_by_hop},
     {"trailer", field::hop_by_hop},
@@ -199,14 +201,6 @@ constexpr auto token_characters = [] {
   return is;
 }();
 
-// RFC 9110 5.6.2. The parser lets a space before the colon pass (RFC 9112 5.1 forbids it): such a
-// name would match none of ours here, and perhaps one of the runtime's there.
-bool is_token(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return token_characters[static_cast<unsigned char>(c)];
-  });
-}
-
 bool has_control_characters(std::string_view value) {
   return std::any_of(value.begin(), value.end(), [](char c) {
     return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
@@ -214,6 +208,14 @@ bool has_control_characters(std::string_view value) {
 }
 
 }  // namespace
+
+// The parser lets a space before the colon pass (RFC 9112 5.1 forbids it): such a name would match
+// none of ours here, and perhaps one of the runtime's there.
+bool is_token(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return token_characters[static_cast<unsigned char>(c)];
+  });
+}
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
@@ -233,6 +235,8 @@ bool is_sane_client_id(std::string_view id) {
 }
 
 bool is_forwarded_to_client(std::string_view name) {
+  constexpr std::string_view cors = "access-control-";
+  if (equals_ignoring_case(name.substr(0, cors.size()), cors)) return false;
   const auto kind = kind_of(name);
   return kind == field::other || kind == field::content_type;
 }

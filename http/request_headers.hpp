@@ -36,8 +36,12 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
                                            const header_limits& limits, bool forward,
                                            request_headers& out);
 
-// An answer's field that may go on to the client: not hop-by-hop, not framing, not ours to say.
+// An answer's field that may go on to the client: not hop-by-hop, not framing, not ours to say
+// (which is also what pages of other origins may do).
 bool is_forwarded_to_client(std::string_view name);
+
+// Can it be the name of a field? (RFC 9110 5.6.2)
+bool is_token(std::string_view name);
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 

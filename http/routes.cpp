@@ -11,13 +11,14 @@
 #include "http/json_route.hpp"
 #include "http/key_routes.hpp"
 #include "http/limits.hpp"
+#include "http/pages.hpp"
 #include "http/usage_routes.hpp"
 
 namespace signalbox::http {
 
 namespace {
 
-constexpr std::array<route, 24> table{{
+constexpr std::array<route, 26> table{{
     {"POST", "/v1/chat/completions", scope::realtime, chat_completions},
     {"POST", "/v1/completions", scope::realtime, completions},
     {"POST", "/v1/embeddings", scope::realtime, embeddings},
@@ -36,6 +37,8 @@ constexpr std::array<route, 24> table{{
     {"POST", "/auth/refresh", scope::none, renew_token},
     {"GET", "/metrics", scope::monitor, show_metrics},
     {"GET", "/openapi.json", scope::none, show_openapi},
+    {"GET", "/docs", scope::none, show_docs},
+    {"GET", "/docs/{file}", scope::none, show_docs_file},
     {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
     {"GET", "/admin/crashes", scope::monitor, list_crash_records},
     {"GET", "/admin/missing-models", scope::monitor, list_models_missing},
@@ -62,7 +65,8 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   return parameter;
 }
 
-// No route has this path and method: 404, or 405 with the methods that it has.
+// No route has this path and method: 404, or 405 with the methods that it has; a browser that asks
+// beforehand what a page may do is told.
 void refuse_unrouted(shard& home, const routed_request& request) {
   std::string allowed;
   for (const auto& r : table) {
@@ -70,12 +74,17 @@ void refuse_unrouted(shard& home, const routed_request& request) {
     if (!allowed.empty()) allowed += ", ";
     allowed += r.method;
   }
-  if (allowed.empty()) {
-    return reply_to(home, request).refuse(error_code::not_found, "There is no such route.");
+  const auto reply = reply_to(home, request);
+  if (method_of(request.client) == "OPTIONS") {
+    if (auto fields = home.gateway().cors().answer_preflight(request.client, allowed)) {
+      return reply.answer(200, {}, {}, std::move(*fields));
+    }
   }
-  reply_to(home, request)
-      .refuse(error_code::method_not_allowed, "This route does not take that method.", {},
-              {{"Allow", allowed}});
+  if (allowed.empty()) {
+    return reply.refuse(error_code::not_found, "There is no such route.");
+  }
+  reply.refuse(error_code::method_not_allowed, "This route does not take that method.", {},
+               {{"Allow", allowed}});
 }
 
 // Within the key's requests a minute; else it has been answered.
@@ -159,6 +168,8 @@ void dispatch(shard& home, connection_key connection, restinio::request_handle_t
   routed_request request;
   request.client = client;
   request.connection = connection;
+  request.arrived_at = std::chrono::steady_clock::now();
+  if (found != table.end()) request.found = &*found;
   const auto problem =
       read_headers(client->header(), {server.header_limit, server.header_count_limit},
                    method == "POST", request.headers);
@@ -168,7 +179,7 @@ void dispatch(shard& home, connection_key connection, restinio::request_handle_t
   if (problem) {
     return reply_to(home, request).refuse(problem->code, problem->message);
   }
-  if (found == table.end()) return refuse_unrouted(home, request);
+  if (!request.found) return refuse_unrouted(home, request);
   request.parameter = *match(found->path, path);
   if (!authorize(home, *found, request)) return;
   if (client->body().size() > server.body_limit) {

@@ -12,10 +12,14 @@
 
 namespace signalbox::http {
 
+struct route;
+
 // A request that passed framing checks, authentication and its route's scope.
 struct routed_request {
   restinio::request_handle_t client;
   connection_key connection = 0;
+  time_point arrived_at{};
+  const route* found = nullptr;  // null: none has this path and method
   request_headers headers;
   principal_ptr who;           // null on an open route
   std::string_view parameter;  // the path's {…}, still percent-encoded; views into the request

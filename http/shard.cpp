@@ -229,6 +229,7 @@ void shard::tick() {
   gate_.flush_reports();
   flush_usage();
   flush_missing();
+  if (auto* log = gateway_.log()) gateway_.meters().request_log_lost(log->flush());
   if (now < next_limit_flush_) return;
   next_limit_flush_ = now + limit_state_gap;
   flush_limit_states();

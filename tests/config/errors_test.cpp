@@ -58,12 +58,15 @@ BOOST_AUTO_TEST_CASE(syntax_is_reported_with_line_and_column) {
 BOOST_AUTO_TEST_CASE(keys_are_known_and_stand_once) {
   expect({
       beside_a_model("server: {shard: 1}", "f:1: server.shard: unknown key; did you mean shards?"),
-      beside_a_model("log: {colour: red}", "f:1: log.colour: unknown key, allowed level"),
+      beside_a_model("log: {colour: red}",
+                     "f:1: log.colour: unknown key, allowed level, requests, "
+                     "requests_max_bytes, requests_files"),
       beside_a_model("log: {level: info, level: warn}",
                      "f:1: log.level: found a second time, allowed once"),
       beside_a_model("log: {[a]: b}", "f:1: log: found a list as a key, allowed a name"),
       beside_a_model("log: {\"a\\e[31m\": b}",
-                     "f:1: log.\"a\\x1b[31m\": unknown key, allowed level"),
+                     "f:1: log.\"a\\x1b[31m\": unknown key, allowed level, requests, "
+                     "requests_max_bytes, requests_files"),
       {"modles: []\n", "f:1: modles: unknown key; did you mean models?"},
       in_a_model("comand: [run]", "f:3: models[0].comand: unknown key; did you mean command?"),
       in_a_process_model("gpu: {memry: 1GiB}",
@@ -156,6 +159,18 @@ BOOST_AUTO_TEST_CASE(addresses) {
         "driver: external, endpoint: '" + std::string(bad) + "'",
         "f:3: models[0].endpoint: found \"" + std::string(bad) + "\", allowed http://HOST:PORT")});
   }
+}
+
+BOOST_AUTO_TEST_CASE(origins) {
+  for (const std::string wrong :
+       {"https://a.org/", "a.org", "https://A.org", "://a", "https://", "null", "https://*.a.org",
+        "https://a.org?x", "https://u@a.org", "https://a b"}) {
+    expect({beside_a_model(
+        "cors: {allowed_origins: ['*', \"" + wrong + "\"]}",
+        "f:1: cors.allowed_origins[1]: found \"" + wrong +
+            "\", allowed * or scheme://host[:port] in lower case, without a path")});
+  }
+  expect({beside_a_model("cors: {allowed_origins: ['*', 'http://a.org:80', tauri://app]}", "")});
 }
 
 BOOST_AUTO_TEST_CASE(api_keys) {

@@ -280,7 +280,8 @@ describe('the contract', () => {
           : gateway.send(method.toUpperCase(), route,
             { key, body, headers: { 'content-type': 'application/json' } }));
         if (operation.security?.length === 0) {
-          const expected = pattern.startsWith('/auth/') ? 415 : 200; // no form
+          const expected = pattern.startsWith('/auth/') ? 415 // no form
+            : pattern === '/docs/{file}' ? 404 : 200;
           assert.equal((await as(null)).status, expected, route);
           continue;
         }

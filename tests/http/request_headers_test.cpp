@@ -116,6 +116,10 @@ BOOST_AUTO_TEST_CASE(hop_by_hop_fields_of_an_answer_stay_here) {
                            "Keep-Alive", "x-request-id"}) {
     BOOST_TEST(!is_forwarded_to_client(name), name);
   }
+  for (const auto* name : {"Access-Control-Allow-Origin", "access-control-max-age"}) {
+    BOOST_TEST(!is_forwarded_to_client(name), name);
+  }
+  BOOST_TEST(is_forwarded_to_client("Access-Controls"));
   BOOST_TEST(is_forwarded_to_client("Content-Type"));
   BOOST_TEST(is_forwarded_to_client("X-Anything"));
 }
