@@ -1,50 +1,23 @@
 // Users: they log in with a password, get tokens, exchange them, and lose them.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { build, makeFolder, simModel, startGateway } from './harness/gateway.mjs';
+import { makeFolder, simModel, startGateway } from './harness/gateway.mjs';
 import { waitFor } from './harness/processes.mjs';
+import { addUser, login, post, users } from './harness/users.mjs';
 
 const run = promisify(execFile);
 const secret = 'a-secret-for-tests-of-more-than-32-bytes';
-const formType = { 'content-type': 'application/x-www-form-urlencoded' };
 const config = { server: { shards: 2 }, models: [simModel('one')] };
 
-async function users(gateway, args, input = '') {
-  const child = spawn(path.join(build, 'signalbox'),
-    ['users', ...args, '--config', path.join(gateway.folder, 'signalbox.yaml'),
-      '--data', path.join(gateway.folder, 'data')], { stdio: ['pipe', 'pipe', 'pipe'] });
-  let output = '', errors = '';
-  child.stdout.on('data', (data) => { output += data; });
-  child.stderr.on('data', (data) => { errors += data; });
-  child.stdin.end(input);
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(errors);
-  return output;
-}
-
 const form = (fields) => new URLSearchParams(fields).toString();
-const post = (gateway, route, body, headers = formType) =>
-  gateway.send('POST', route, { key: null, headers, body });
-const login = (gateway, username, password, more = {}) =>
-  post(gateway, '/auth/token', form({ username, password, ...more }));
 const refresh = (gateway, token) =>
   post(gateway, '/auth/refresh', form({ refresh_token: token }));
 const chat = (gateway, key) => gateway.chat('one', {}, { key });
-
-// A user that the gateway knows of.
-async function addUser(gateway, name, password, ...args) {
-  await users(gateway, ['add', name, ...args], `${password}\n`);
-  return waitFor(`${name} can log in`, async () => {
-    const answer = await login(gateway, name, password);
-    return answer.status === 200 ? answer.json : undefined;
-  }, 5000);
-}
 
 const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const claimsOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
