@@ -90,8 +90,7 @@ class exchange final : public ticket_holder,
   admission_request admission() const;
   void drop_upstream();
   const config::model_options& options() const;
-  template <typename Add>
-  void own_headers(Add add) const;
+  std::string own_fields() const;
 
   shard& home_;
   inference_request request_;

@@ -18,6 +18,8 @@ namespace {
 // second has not yet gone to the client's socket.
 constexpr std::size_t pause_above = 256 * 1024, resume_below = 64 * 1024;
 
+constexpr auto* own_fields_name = "x-request-id";
+
 restinio::http_status_line_t status_line(int status) {
   return {restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
           std::string(reason_phrase(status))};
@@ -25,17 +27,26 @@ restinio::http_status_line_t status_line(int status) {
 
 }  // namespace
 
-template <typename Add>  // (name, value)
-void exchange::own_headers(Add add) const {
-  const auto waited = permitted_at_ == time_point{} ? std::chrono::steady_clock::now() - arrived_at_
-                                                    : permitted_at_ - arrived_at_;
+// The fields of our own, as the value of x-request-id with the others in lines behind it: RESTinio
+// compares each name that it is given with all those that it knows and all that are there.
+std::string exchange::own_fields() const {
+  const auto now = std::chrono::steady_clock::now();
+  const auto waited = (permitted_at_ == time_point{} ? now : permitted_at_) - arrived_at_;
   const auto waited_ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
-  add("x-request-id", request_.request_id);
-  add("x-selected-model", options().name);
-  add("x-queue-wait-ms", std::to_string(waited_ms));
-  auto more = limit_headers(*request_.who, std::chrono::steady_clock::now());
-  home_.gateway().cors().add_headers(request_.client, more);
-  for (auto& [name, value] : more) add(std::move(name), std::move(value));
+  std::string lines;
+  lines.reserve(512);
+  lines.append(request_.request_id)
+      .append("\r\nx-selected-model: ")
+      .append(options().name)
+      .append("\r\nx-queue-wait-ms: ")
+      .append(std::to_string(waited_ms));
+  append_limit_fields(*request_.who, now, lines);
+  extra_headers cors;
+  home_.gateway().cors().add_headers(request_.client, cors);
+  for (const auto& [name, value] : cors) {
+    lines.append("\r\n").append(name).append(": ").append(value);
+  }
+  return lines;
 }
 
 void exchange::answer_client() {
@@ -48,9 +59,7 @@ void exchange::answer_client() {
     return finish(how, head_.status);
   }
   auto response = request_.client->create_response(status_line(head_.status));
-  own_headers([&](std::string name, std::string value) {
-    response.append_header(std::move(name), std::move(value));
-  });
+  response.append_header(own_fields_name, own_fields());
   head_.for_each_field([&](std::string_view name, std::string_view value) {
     if (!is_forwarded_to_client(name)) return;
     response.append_header(std::string(name), std::string(value));
@@ -73,9 +82,7 @@ std::string exchange::answer_as_event() {
 
 void exchange::start_stream() {
   stream_.emplace(request_.client->create_response<restinio::chunked_output_t>(status_line(200)));
-  own_headers([&](std::string name, std::string value) {
-    stream_->append_header(std::move(name), std::move(value));
-  });
+  stream_->append_header(own_fields_name, own_fields());
   bool has_type = false;
   head_.for_each_field([&](std::string_view name, std::string_view value) {
     if (!is_forwarded_to_client(name)) return;
@@ -122,10 +129,7 @@ void exchange::fail(error_code code, std::string_view message, outcome how, doub
     stream_->done();
     return finish(how, words(code).status);
   }
-  extra_headers headers;
-  own_headers([&](std::string name, std::string value) {
-    headers.emplace_back(std::move(name), std::move(value));
-  });
+  extra_headers headers{{own_fields_name, own_fields()}};
   if (retry_after_s > 0) {
     headers.emplace_back("Retry-After", std::to_string(std::lround(std::ceil(retry_after_s))));
   }

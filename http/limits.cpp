@@ -21,11 +21,24 @@ std::string seconds_text(duration value) {
   return std::to_string(ms / 1000) + "." + fraction.substr(1) + "s";
 }
 
-void add(extra_headers& headers, const std::string& what, const scheduling::rate& rate,
-         double limit, const scheduling::rate_limiter& state, time_point now) {
-  headers.emplace_back("x-ratelimit-limit-" + what, whole(limit));
-  headers.emplace_back("x-ratelimit-remaining-" + what, whole(state.left(rate, now)));
-  headers.emplace_back("x-ratelimit-reset-" + what, seconds_text(state.until_full(now)));
+// Calls add(name, value) for each field.
+template <typename Add>
+void for_each_limit_field(const principal& who, time_point now, Add add) {
+  if (!who.account) return;
+  const auto& limits = who.limits;
+  const auto& account = who.account->limits;
+  if (limits.requests_per_minute > 0) {
+    const auto& state = account.requests();
+    add("x-ratelimit-limit-requests", whole(limits.requests_per_minute));
+    add("x-ratelimit-remaining-requests", whole(state.left(request_rate(limits), now)));
+    add("x-ratelimit-reset-requests", seconds_text(state.until_full(now)));
+  }
+  if (limits.tokens_per_minute > 0) {
+    const auto& state = account.tokens();
+    add("x-ratelimit-limit-tokens", whole(limits.tokens_per_minute));
+    add("x-ratelimit-remaining-tokens", whole(state.left(token_rate(limits), now)));
+    add("x-ratelimit-reset-tokens", seconds_text(state.until_full(now)));
+  }
 }
 
 std::string message_of(const principal& who, limit_kind which) {
@@ -45,25 +58,18 @@ std::string message_of(const principal& who, limit_kind which) {
 
 }  // namespace
 
-extra_headers limit_headers(const principal& who, time_point now) {
-  extra_headers headers;
-  if (!who.account) return headers;
-  const auto& limits = who.limits;
-  const auto& account = who.account->limits;
-  if (limits.requests_per_minute > 0) {
-    add(headers, "requests", scheduling::request_rate(limits), limits.requests_per_minute,
-        account.requests(), now);
-  }
-  if (limits.tokens_per_minute > 0) {
-    add(headers, "tokens", scheduling::token_rate(limits), limits.tokens_per_minute,
-        account.tokens(), now);
-  }
-  return headers;
+void append_limit_fields(const principal& who, time_point now, std::string& lines) {
+  for_each_limit_field(who, now, [&](std::string_view name, const std::string& value) {
+    lines.append("\r\n").append(name).append(": ").append(value);
+  });
 }
 
 limit_refusal refusal_of(const principal& who, const scheduling::limit_exceeded& exceeded,
                          time_point now) {
-  limit_refusal refusal{message_of(who, exceeded.which), limit_headers(who, now)};
+  limit_refusal refusal{message_of(who, exceeded.which), {}};
+  for_each_limit_field(who, now, [&](const char* name, std::string value) {
+    refusal.headers.emplace_back(name, std::move(value));
+  });
   const auto wait = std::chrono::ceil<std::chrono::seconds>(exceeded.retry_after);
   refusal.headers.emplace_back("Retry-After",
                                std::to_string(std::max<std::int64_t>(1, wait.count())));

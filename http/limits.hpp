@@ -8,8 +8,9 @@
 
 namespace signalbox::http {
 
-// None when the key has no limit by the minute.
-extra_headers limit_headers(const principal& who, time_point now);
+// Appends the fields as lines, each with a CRLF before it; none when the key has no limit by the
+// minute.
+void append_limit_fields(const principal& who, time_point now, std::string& lines);
 
 struct limit_refusal {
   std::string message;
