@@ -1,13 +1,13 @@
 // Users: they log in with a password, get tokens, exchange them, and lose them.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { makeFolder, simModel, startGateway } from './harness/gateway.mjs';
-import { waitFor } from './harness/processes.mjs';
+import { residentBytes, waitFor } from './harness/processes.mjs';
 import { addUser, login, post, users } from './harness/users.mjs';
 
 const run = promisify(execFile);
@@ -205,6 +205,31 @@ describe('users', () => {
     assert.ok(await stream.next(), 'the stream goes on');
     stream.close();
     assert.equal((await login(gateway, 'chatter', 'a good password')).status, 200);
+  });
+
+  test('strangers by the thousand take no memory', async () => {
+    const name = () => randomBytes(24).toString('base64url');
+    const knocks = [
+      () => gateway.send('GET', '/v1/models', { key: name() }),
+      () => gateway.send('GET', '/v1/models', { key: null, headers: { 'x-api-key': name() } }),
+      () => gateway.send('GET', '/v1/models', { key: forge({ sub: name(), client_id: 'x',
+        scopes: ['admin'], type: 'access', iat: 1, exp: 4e9 }, { key: name() }) }),
+      () => refresh(gateway, name()),
+    ];
+    const burst = async (count) => {
+      const worker = async () => {
+        for (let i = 0; i < count / 32; ++i) {
+          assert.equal((await knocks[i % knocks.length]()).status, 401);
+        }
+      };
+      const logins = Array.from({ length: 100 }, () => login(gateway, name(), name()));
+      await Promise.all([...Array.from({ length: 32 }, worker), ...logins]);
+    };
+    await burst(2000);
+    const before = residentBytes(gateway.pid);
+    await burst(10_000);
+    const grown = (residentBytes(gateway.pid) - before) / 1024 / 1024;
+    assert.ok(grown < (process.env.SIGNALBOX_SANITIZED === 'ON' ? Infinity : 8), `${grown} MiB`);
   });
 
   test('what a user does is accounted for by name', async () => {
