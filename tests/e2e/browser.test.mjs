@@ -1,6 +1,7 @@
 // What a browser needs of a gateway, and what it must not be given: CORS and pages.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { rendered, startSite } from './harness/browser.mjs';
 import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
 import { plainAnswer, Upstream } from './harness/upstream.mjs';
 
@@ -124,4 +125,40 @@ test('all origins, when the configuration says so; none by default', async () =>
   assert.equal((await closed.send('GET', '/v1/models', { key: adminKey }))
     .headers['x-content-type-options'], 'nosniff');
   await closed.stop();
+});
+
+test('a browser keeps to it, and shows the contract', async () => {
+  let gateway;
+  const asking = () => `<p id="out"></p><script>
+    const out = document.getElementById('out');
+    const ask = (stream) => fetch('${gateway.base}/v1/chat/completions', { method: 'POST',
+      headers: { authorization: 'Bearer ${adminKey}', 'content-type': 'application/json',
+        'x-stainless-lang': 'js' },
+      body: JSON.stringify({ model: 'one', stream, messages: [{ role: 'user', content: 'x' }] }) });
+    (async () => {
+      const whole = await ask(false);
+      const text = await (await ask(true)).text();
+      out.textContent = [whole.status, (await whole.json()).object,
+        whole.headers.get('x-selected-model'), text.includes('data: [DONE]')].join();
+    })().catch((error) => { out.textContent = error.name; });
+  </script>`;
+  const friend = await startSite(asking), stranger = await startSite(asking);
+  gateway = await startGateway({ config: { models: [simModel('one')],
+    cors: { allowed_origins: [friend.origin] } } });
+  await gateway.chat('one');
+  assert.match(await rendered(friend.origin), /<p id="out">200,chat.completion,one,true<\/p>/);
+  assert.match(await rendered(stranger.origin), /<p id="out">TypeError<\/p>/);
+
+  const page = await rendered(`${gateway.base}/docs`);
+  const { json: contract } = await gateway.send('GET', '/openapi.json', { key: null });
+  for (const [path, operations] of Object.entries(contract.paths)) {
+    for (const [method, { summary }] of Object.entries(operations)) {
+      assert.ok(page.includes(`<section id="${method}${path}">`), `${method} ${path}`);
+      assert.ok(page.includes(summary.replaceAll('&', '&amp;')), summary);
+    }
+  }
+  assert.doesNotMatch(page, /undefined|\[object|Loading|cannot be read/);
+  await gateway.stop();
+  friend.stop();
+  stranger.stop();
 });
