@@ -1,5 +1,6 @@
 #include "http/reply.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -46,66 +47,87 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
          error_body(code, message, param, is_openai_path(path_of(request))), std::move(headers));
 }
 
-// What the request log wants to know of a request when it is answered.
-struct responder::asked {
-  std::string address, key_id, client_id;
-  std::string_view route;
-  time_point arrived_at;
+namespace {
+
+void note(gateway_state& gateway, const asked_request& asked, int status) {
+  gateway.meters().request_ended(no_model, asked.route_label, status);
+  auto* const log = gateway.log();
+  if (!log) return;
+  const auto address = address_of(asked.client);
+  request_record record;
+  record.request_id = asked.request_id;
+  record.method = method_of(asked.client);
+  record.route = asked.route;
+  record.address = address;
+  record.key_id = asked.key_id;
+  record.client_id = asked.client_id;
+  record.status = status;
+  record.took = std::chrono::steady_clock::now() - asked.arrived_at;
+  log->write(record);
+}
+
+void add_common(gateway_state& gateway, const asked_request& asked, extra_headers& headers) {
+  headers.emplace_back("x-request-id", asked.request_id);
+  headers.emplace_back("X-Content-Type-Options", "nosniff");
+  gateway.cors().add_headers(asked.client, headers);
+}
+
+}  // namespace
+
+// The right to take a request from its shard, once. The last one that goes gives it up.
+class responder::claim {
+ public:
+  claim(shard& home, asked_request request)
+      : home_(home), post_(home.poster()), id_(home.keep(std::move(request))) {}
+  claim(const claim&) = delete;
+  claim& operator=(const claim&) = delete;
+  ~claim() {
+    take([](shard&, const asked_request&) {});
+  }
+
+  // Runs `then` with the request on the shard's thread, in a later turn; the first time only.
+  template <typename Then>  // (shard&, asked_request&)
+  void take(Then then) {
+    if (is_taken_.exchange(true)) return;
+    // The shard lives while its tasks run.
+    post_([&home = home_, id = id_, then = std::move(then)]() mutable {
+      if (auto request = home.hand_over(id)) then(home, *request);
+    });
+  }
+
+ private:
+  shard& home_;
+  shard::task_poster post_;
+  const std::uint64_t id_;
+  std::atomic<bool> is_taken_{false};
 };
 
-responder::responder(shard& home, const routed_request& request, metric_route route)
-    : post_(home.poster()),
-      gateway_(&home.gateway()),
-      client_(request.client),
-      request_id_(request.request_id),
-      route_(route) {
-  if (!gateway_->log()) return;
-  asked one;
-  one.address = address_of(client_);
-  if (request.who) one.key_id = request.who->key_id;
-  if (is_sane_client_id(request.headers.client_id)) one.client_id = request.headers.client_id;
-  if (request.found) one.route = request.found->path;
-  one.arrived_at = request.arrived_at;
-  asked_ = std::make_shared<const asked>(std::move(one));
-}
-
-void responder::add_common(extra_headers& headers) const {
-  headers.emplace_back("x-request-id", request_id_);
-  headers.emplace_back("X-Content-Type-Options", "nosniff");
-  gateway_->cors().add_headers(client_, headers);
-}
-
-void responder::note(int status) const {
-  gateway_->meters().request_ended(no_model, route_, status);
-  if (!asked_) return;
-  request_record record;
-  record.request_id = request_id_;
-  record.method = method_of(client_);
-  record.route = asked_->route;
-  record.address = asked_->address;
-  record.key_id = asked_->key_id;
-  record.client_id = asked_->client_id;
-  record.status = status;
-  record.took = std::chrono::steady_clock::now() - asked_->arrived_at;
-  gateway_->log()->write(record);
+responder::responder(shard& home, const routed_request& request, metric_route route) {
+  asked_request asked{request.client, request.request_id, route, {}, {}, {}, request.arrived_at};
+  if (request.found) asked.route = request.found->path;
+  if (request.who) asked.key_id = request.who->key_id;
+  if (is_sane_client_id(request.headers.client_id)) asked.client_id = request.headers.client_id;
+  claim_ = std::make_shared<claim>(home, std::move(asked));
 }
 
 void responder::answer(int status, std::string_view content_type, std::string body,
                        extra_headers headers) const {
-  note(status);
-  add_common(headers);
-  post_([client = client_, status, type = std::string(content_type), body = std::move(body),
-         headers = std::move(headers)]() mutable {
-    http::answer(client, status, type, std::move(body), std::move(headers));
+  claim_->take([status, type = std::string(content_type), body = std::move(body),
+                headers = std::move(headers)](shard& home, const asked_request& asked) mutable {
+    note(home.gateway(), asked, status);
+    add_common(home.gateway(), asked, headers);
+    http::answer(asked.client, status, type, std::move(body), std::move(headers));
   });
 }
 
 void responder::refuse(error_code code, std::string message, std::string param,
                        extra_headers headers) const {
-  note(words(code).status);
-  add_common(headers);
-  post_([client = client_, code, message = std::move(message), param = std::move(param),
-         headers = std::move(headers)] { answer_error(client, code, message, param, headers); });
+  claim_->take([code, message = std::move(message), param = std::move(param),
+                headers = std::move(headers)](shard& home, const asked_request& asked) mutable {
+    note(home.gateway(), asked, words(code).status);
+    add_common(home.gateway(), asked, headers);
+    answer_error(asked.client, code, message, param, std::move(headers));
+  });
 }
 
 std::string address_of(const restinio::request_handle_t& request) {

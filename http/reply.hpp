@@ -29,10 +29,23 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
                   std::string_view message, std::string_view param = {},
                   extra_headers headers = {});
 
+// A request that waits for its answer. Its shard keeps it: an actor that is asked may outlive the
+// connection, the server and the shard, and none of them may end on an actor's thread.
+struct asked_request {
+  restinio::request_handle_t client;
+  std::string request_id;
+  metric_route route_label;
+  std::string_view route;         // the path's pattern; empty: there is none
+  std::string key_id, client_id;  // empty: none
+  time_point arrived_at;
+};
+
 // Answers one request that reaches no runtime, counts it and notes it in the request log. Copies
-// share the request: answer or refuse once, from any thread, inside a handler too.
+// share the request: answer or refuse once, from any thread, inside a handler too. When the shard
+// is gone, nothing happens.
 class responder {
  public:
+  // On the shard's thread.
   responder(shard& home, const routed_request& request, metric_route route = metric_route::other);
 
   void answer(int status, std::string_view content_type, std::string body,
@@ -41,17 +54,9 @@ class responder {
               extra_headers headers = {}) const;
 
  private:
-  struct asked;
+  class claim;
 
-  void add_common(extra_headers& headers) const;
-  void note(int status) const;
-
-  shard::task_poster post_;
-  gateway_state* gateway_;
-  restinio::request_handle_t client_;
-  std::string request_id_;
-  metric_route route_;
-  std::shared_ptr<const asked> asked_;  // null: no log is kept
+  std::shared_ptr<claim> claim_;
 };
 
 // The peer's, without the port.

@@ -11,6 +11,7 @@
 #include "actors/control_plane.hpp"
 #include "http/exchange.hpp"
 #include "http/gateway_state.hpp"
+#include "http/reply.hpp"
 #include "http/usage_query.hpp"
 
 namespace signalbox::http {
@@ -102,6 +103,7 @@ void shard::stop() {
   inbox_->close();
   io_.stop();
   if (thread_.joinable()) thread_.join();
+  asked_.clear();
   io_.shutdown();
 }
 
@@ -167,6 +169,20 @@ void shard::ended(connection_key client, const exchange& request) {
   const auto erased =
       std::erase_if(found->second, [&](const auto& r) { return r.get() == &request; });
   left(erased);
+}
+
+std::uint64_t shard::keep(asked_request request) {
+  asked_.emplace(++next_asked_, std::make_unique<asked_request>(std::move(request)));
+  const std::lock_guard lock(active_mutex_);
+  ++active_;
+  return next_asked_;
+}
+
+std::unique_ptr<asked_request> shard::hand_over(std::uint64_t id) {
+  auto node = asked_.extract(id);
+  if (!node) return nullptr;
+  left(1);
+  return std::move(node.mapped());
 }
 
 void shard::at_turn_end(std::shared_ptr<exchange> request) {

@@ -30,6 +30,7 @@ class control_plane;
 
 namespace signalbox::http {
 
+struct asked_request;
 class exchange;
 class gateway_state;
 
@@ -60,6 +61,10 @@ class shard {
   void client_gone(connection_key client);
   void begin(connection_key client, std::shared_ptr<exchange> request);
   void ended(connection_key client, const exchange& request);
+  // Keeps a request that something else than an exchange answers, until it is handed over or the
+  // shard stops: then it is dropped, before its server.
+  std::uint64_t keep(asked_request request);
+  std::unique_ptr<asked_request> hand_over(std::uint64_t id);  // null: it is no longer here
   // Calls its turn_ended() once everything that is ready in this turn of the loop was handled: what
   // a turn sends goes out in one burst, so that a receiver is woken once and not for each.
   void at_turn_end(std::shared_ptr<exchange> request);
@@ -115,6 +120,8 @@ class shard {
   admission_gate gate_;
   token_cache tokens_;
   std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<asked_request>> asked_;
+  std::uint64_t next_asked_ = 0;
   std::vector<std::shared_ptr<exchange>> turn_end_;
   std::map<usage_key, pending_usage, std::less<>> usage_;      // since the last tick
   std::map<std::string, missing_model, std::less<>> missing_;  // since the last tick
@@ -122,7 +129,7 @@ class shard {
   time_point next_limit_flush_{};
   std::mutex active_mutex_;
   std::condition_variable idle_;
-  std::size_t active_ = 0;  // requests; under active_mutex_
+  std::size_t active_ = 0;  // requests of both kinds; under active_mutex_
   wall_time ticked_at_{};   // the last tick
   std::int32_t today_ = 0;  // days since 1970-01-01 UTC; as of the last tick
   std::thread thread_;
