@@ -73,6 +73,7 @@ struct subscribe_keys {
 };  // answered when it has heard everything
 struct create_key {
   key_record key;
+  time_point give_up_at = time_point::max();  // as in open_session
 };
 // Done to the key as it is then; all but secrets, id and times is taken over.
 struct change_key {
@@ -83,7 +84,8 @@ struct rotate_key {
   std::string id;
   secret_digest digest;
   std::string hint;
-  double grace_s;  // how long the old secret works
+  double grace_s;                             // how long the old secret works
+  time_point give_up_at = time_point::max();  // as in open_session
 };
 struct revoke_key {
   std::string id;
@@ -111,8 +113,10 @@ struct save_limit_states {
 struct open_session {
   std::string user;
   std::int64_t generation;
-  secret_digest digest;
+  std::string session;   // its id, which all of its refresh tokens name
+  secret_digest digest;  // of its one refresh token
   wall_time expires_at;
+  time_point give_up_at = time_point::max();  // nobody waits for an answer any longer
 };
 // `used` ends, and `next` takes its place. One that was used before has been stolen, or its thief
 // was quicker: the whole session ends, all that came of one login.

@@ -44,10 +44,18 @@ class key_registry : public key_registry_actor::base {
   behavior_type make_behavior() override {
     return {
         [this](const subscribe_keys& m) { return on_subscribe(m); },
-        [this](const create_key& m) { return answer([&] { return create(m.key); }); },
+        [this](const create_key& m) {
+          return answer([&] {
+            require_in_time(m.give_up_at);
+            return create(m.key);
+          });
+        },
         [this](const change_key& m) { return answer([&] { return change(m); }); },
         [this](const rotate_key& m) {
-          return answer([&] { return changed(m.id, store_.rotate(m)); });
+          return answer([&] {
+            require_in_time(m.give_up_at);
+            return changed(m.id, store_.rotate(m));
+          });
         },
         [this](const revoke_key& m) {
           return answer([&] { return changed(m.id, store_.revoke(m.id)); });
@@ -55,7 +63,12 @@ class key_registry : public key_registry_actor::base {
         [this](const find_key& m) { return answer([&] { return changed(m.id, true); }); },
         [this](const list_keys& m) { return answer([&] { return list(m); }); },
         [this](const save_limit_states& m) { on_states(m); },
-        [this](const open_session& m) { return answer_session([&] { return users_.open(m); }); },
+        [this](const open_session& m) {
+          return answer_session([&] {
+            require_in_time(m.give_up_at);
+            return users_.open(m);
+          });
+        },
         [this](const renew_session& m) { return on_renew(m); },
         [this](tick) { on_tick(); },
     };
@@ -102,6 +115,12 @@ class key_registry : public key_registry_actor::base {
     loaded_ = true;
     version_ = version;
     users_version_ = users_version;
+  }
+
+  // What hands out a secret is not done once nobody would hear of it.
+  static void require_in_time(time_point give_up_at) {
+    if (std::chrono::steady_clock::now() < give_up_at) return;
+    throw persistence::database_unavailable("an order waited too long");
   }
 
   template <typename Work>
@@ -159,7 +178,10 @@ class key_registry : public key_registry_actor::base {
   }
 
   session_answer on_renew(const renew_session& m) {
-    const auto answer = answer_session([&] { return users_.renew(m); });
+    const auto answer = answer_session([&] {
+      require_in_time(m.next.give_up_at);
+      return users_.renew(m);
+    });
     if (answer.problem == session_problem::reused) {
       spdlog::warn("user {}: a used refresh token came back, its session has ended", m.next.user);
     }

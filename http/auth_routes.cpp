@@ -12,6 +12,8 @@
 #include "http/form.hpp"
 #include "http/gateway_state.hpp"
 #include "http/json_route.hpp"
+#include "http/limits.hpp"
+#include "http/login_slots.hpp"
 
 namespace signalbox::http {
 
@@ -117,8 +119,10 @@ token_pair make_tokens(gateway_state& gateway, token_claims claims, open_session
   made.access = gateway.tokens().sign(claims);
   claims.type = token_type::refresh;
   claims.expires_at = after_s(claims.issued_at, security.refresh_token_lifetime_s);
+  if (claims.session.empty()) claims.session = make_token();
   made.refresh = gateway.tokens().sign(claims);
-  session = {claims.user, claims.generation, digest_of(made.refresh), claims.expires_at};
+  session = {claims.user,       claims.generation, claims.session, digest_of(made.refresh),
+             claims.expires_at, order_deadline()};
   return made;
 }
 
@@ -149,14 +153,19 @@ void begin_session(gateway_state& gateway, const responder& reply, token_claims 
   keep_session(gateway, reply, std::move(made), session, refuse_login);
 }
 
-std::string address_of(const routed_request& request) {
-  const auto address = request.client->remote_endpoint().address();
-  if (!address.is_v6()) return address.to_string();
-  auto bytes = address.to_v6().to_bytes();
-  // Whoever has one has the whole network of it.
-  constexpr std::size_t network = 8;
-  std::fill(bytes.begin() + network, bytes.end(), static_cast<unsigned char>(0));
-  return boost::asio::ip::address_v6(bytes).to_string();
+// Within the requests a minute of the user; else it has been answered.
+bool take_request(shard& home, const responder& reply, const std::string& name) {
+  const auto user = home.gateway().keys().users()->find(name);
+  if (!user) return true;  // the registry refuses it
+  const auto now = std::chrono::steady_clock::now();
+  const auto who = principal_of(*user, {}, wall_time::max());
+  const auto exceeded = who->account->limits.take_request(who->limits, now);
+  if (who->limits.requests_per_minute > 0) home.note_use(who);
+  if (!exceeded) return true;
+  auto refusal = refusal_of(*who, *exceeded, now);
+  reply.refuse(error_code::rate_limited, std::move(refusal.message), {},
+               std::move(refusal.headers));
+  return false;
 }
 
 }  // namespace
@@ -180,7 +189,8 @@ void create_token(shard& home, routed_request request) {
   if (!scopes) return reply.refuse(error_code::invalid_value, "scope names one that is unknown.");
 
   auto& gateway = home.gateway();
-  auto slot = gateway.take_login_slot();
+  const auto origin = login_origin(request.client->remote_endpoint().address());
+  auto slot = gateway.take_login_slot(name, origin);
   if (!slot) return refuse_busy(reply);
   const auto user = gateway.keys().users()->find(name);
   const bool may = user && !user->disabled;
@@ -189,8 +199,8 @@ void create_token(shard& home, routed_request request) {
   claims.client_id = client_id;
   claims.generation = user ? user->generation : 0;
   claims.scopes = user && scopes->empty() ? user->scopes : std::move(*scopes);
-  check_password order{name, address_of(request), password,
-                       may ? user->password_hash : std::string(), std::move(slot)};
+  check_password order{name, origin, password, may ? user->password_hash : std::string(),
+                       std::move(slot)};
   auto& control = gateway.control();
   control.ask<password_checked>(
       control.handles()->logins, password_timeout, std::move(order),
@@ -221,6 +231,7 @@ void renew_token(shard& home, routed_request request) {
   if (reading.problem != token_problem::none || reading.claims.type != token_type::refresh) {
     return refuse_refresh(reply);
   }
+  if (!take_request(home, reply, reading.claims.user)) return;
   renew_session order;
   order.used = digest_of(token);
   auto made = make_tokens(gateway, reading.claims, order.next);

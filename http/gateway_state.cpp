@@ -5,11 +5,12 @@
 #include <array>
 #include <charconv>
 
+#include "http/login_slots.hpp"
+
 namespace signalbox::http {
 
 namespace {
 
-constexpr std::uint32_t most_logins = 32;  // about a second of work
 constexpr int most_reports = 16;
 
 std::uint32_t gpus_held(const config::settings& settings, const config::model_options& model) {
@@ -28,7 +29,8 @@ gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<k
       metrics_(m),
       keys_(std::move(keys)),
       tokens_(make_token_signer(settings.security, settings.data_dir)),
-      cors_(settings.cors) {
+      cors_(settings.cors),
+      logins_(std::make_shared<login_slots>()) {
   if (!settings.log.requests.empty()) {
     log_ = std::make_unique<request_log>(settings.log, settings.data_dir);
   }
@@ -52,12 +54,10 @@ std::optional<model_index> gateway_state::find_model(std::string_view name) cons
   return found->second;
 }
 
-std::shared_ptr<void> gateway_state::take_login_slot() {
-  if (logins_->fetch_add(1) >= most_logins) {
-    logins_->fetch_sub(1);
-    return nullptr;
-  }
-  return {logins_.get(), [held = logins_](void*) { held->fetch_sub(1); }};
+std::shared_ptr<void> gateway_state::take_login_slot(const std::string& user,
+                                                     const std::string& address) {
+  const bool are_addresses_told_apart = settings_.security.login_failures_per_address > 0;
+  return logins_->take(user, are_addresses_told_apart ? address : std::string());
 }
 
 std::shared_ptr<void> gateway_state::take_report_place() {

@@ -25,6 +25,8 @@ class control_plane;
 
 namespace signalbox::http {
 
+class login_slots;
+
 class gateway_state {
  public:
   gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
@@ -48,8 +50,9 @@ class gateway_state {
   request_log* log() const { return log_.get(); }  // null: none is kept
 
   const token_signer& tokens() const { return tokens_; }
-  // Held by a login while it waits or runs; null when there are too many.
-  std::shared_ptr<void> take_login_slot();
+  // Held by a login while it waits or runs; null when there are too many, of all, of this account
+  // or of this address.
+  std::shared_ptr<void> take_login_slot(const std::string& user, const std::string& address);
 
   bool draining() const { return draining_.load(std::memory_order_relaxed); }
   void begin_drain() { draining_.store(true); }
@@ -71,8 +74,7 @@ class gateway_state {
   token_signer tokens_;
   cors_policy cors_;
   std::unique_ptr<request_log> log_;
-  std::shared_ptr<std::atomic<std::uint32_t>> logins_ =  // slots may be held longer than we live
-      std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<login_slots> logins_;  // slots may be held longer than we live
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> next_request_{0};
   std::shared_ptr<std::atomic<int>> reports_ = std::make_shared<std::atomic<int>>(0);

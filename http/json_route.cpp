@@ -12,9 +12,16 @@ namespace signalbox::http {
 
 namespace {
 
+using query_rules = restinio::parse_query_traits::relaxed;  // RFC 3986's; commas and colons too
+
+constexpr auto time_to_carry_out = std::chrono::seconds(3);
 constexpr std::uint32_t default_limit = 100, max_limit = 1000;
 
 }  // namespace
+
+time_point order_deadline() {
+  return std::chrono::steady_clock::now() + ask_timeout - time_to_carry_out;
+}
 
 responder reply_to(shard& home, const routed_request& request, metric_route route) {
   return {home, request, route};
@@ -34,16 +41,10 @@ std::string rfc3339(wall_time at) {
 }
 
 std::string query_value(const restinio::request_handle_t& client, const char* name) {
-  try {
-    // What RFC 3986 allows, commas and colons too.
-    const auto query =
-        restinio::parse_query<restinio::parse_query_traits::relaxed>(client->header().query());
-    if (!query.has(name)) return {};
-    const auto value = query[name];
-    return {value.data(), value.size()};
-  } catch (const std::exception&) {
-    return {};  // not a query string that anybody could read
-  }
+  const auto query = restinio::try_parse_query<query_rules>(client->header().query());
+  if (!query || !query->has(name)) return {};
+  const auto value = (*query)[name];
+  return {value.data(), value.size()};
 }
 
 std::string parameter_of(const routed_request& request) {
@@ -73,7 +74,18 @@ std::optional<wall_time> parse_rfc3339(const std::string& text) {
   std::istringstream stream(text);
   stream >> std::get_time(&parts, "%Y-%m-%dT%H:%M:%SZ");
   if (stream.fail() || stream.peek() != std::istringstream::traits_type::eof()) return std::nullopt;
-  return std::chrono::system_clock::from_time_t(timegm(&parts));
+  using namespace std::chrono;
+  constexpr int first_year = 1970, last_year = 2199;  // as far as nanoseconds reach, and less
+  const auto year_number = parts.tm_year + 1900;
+  const year_month_day date{year(year_number), month(static_cast<unsigned>(parts.tm_mon + 1)),
+                            day(static_cast<unsigned>(parts.tm_mday))};
+  if (!date.ok() || year_number < first_year || year_number > last_year) return std::nullopt;
+  return sys_days(date) + hours(parts.tm_hour) + minutes(parts.tm_min) + seconds(parts.tm_sec);
+}
+
+bool has_readable_query(const restinio::request_handle_t& client) {
+  if (client->header().query().empty()) return true;
+  return restinio::try_parse_query<query_rules>(client->header().query()).has_value();
 }
 
 void refuse_without_database(const responder& reply) {

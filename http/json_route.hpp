@@ -14,14 +14,21 @@ namespace signalbox::http {
 
 constexpr auto ask_timeout = std::chrono::seconds(5);  // for an actor's answer
 
+// Until when an order that cannot be taken back may be begun: what it may wait for a lock after
+// that still ends before its asker gives up.
+time_point order_deadline();
+
 responder reply_to(shard& home, const routed_request& request,
                    metric_route route = metric_route::other);
 void answer_json(const responder& reply, const nlohmann::json& body, int status = 200);
 void refuse_without_database(const responder& reply);
 
-std::string rfc3339(wall_time at);                                // UTC, with microseconds
-std::optional<wall_time> parse_rfc3339(const std::string& text);  // UTC only, whole seconds
+std::string rfc3339(wall_time at);  // UTC, with microseconds
+// UTC only, whole seconds; of the years 1970 to 2199.
+std::optional<wall_time> parse_rfc3339(const std::string& text);
 
+// Whether the query string, if there is one, can be decoded.
+bool has_readable_query(const restinio::request_handle_t& client);
 // Percent-decoded; empty when it is not there, or does not decode.
 std::string query_value(const restinio::request_handle_t& client, const char* name);
 std::string parameter_of(const routed_request& request);

@@ -96,7 +96,8 @@ void create_api_key(shard& home, routed_request request) {
   const auto token = make_token();
   key.digest = digest_of(token);
   key.hint = hint_of(token);
-  give_order(home, reply, key.id, create_key{key}, answer_secret(reply, token, 201));
+  give_order(home, reply, key.id, create_key{key, order_deadline()},
+             answer_secret(reply, token, 201));
 }
 
 void list_api_keys(shard& home, routed_request request) {
@@ -153,8 +154,8 @@ void rotate_api_key(shard& home, routed_request request) {
   }
   if (is_configured(home, reply, id)) return;
   const auto token = make_token();
-  give_order(home, reply, id, rotate_key{id, digest_of(token), hint_of(token), grace_s},
-             answer_secret(reply, token, 200));
+  const rotate_key order{id, digest_of(token), hint_of(token), grace_s, order_deadline()};
+  give_order(home, reply, id, order, answer_secret(reply, token, 200));
 }
 
 void revoke_api_key(shard& home, routed_request request) {

@@ -101,6 +101,10 @@ token_reading read_claims(const json& claims, wall_time now) {
   const auto type = claims["type"].get<std::string>();
   if (type != "access" && type != "refresh") return {};
   read.type = type == "access" ? token_type::access : token_type::refresh;
+  if (read.type == token_type::refresh) {
+    if (!is_text(claims, "sid")) return {};
+    read.session = claims["sid"].get<std::string>();
+  }
   read.user = claims["sub"].get<std::string>();
   read.client_id = claims["client_id"].get<std::string>();
   read.scopes = claims["scopes"].get<std::vector<std::string>>();
@@ -124,14 +128,15 @@ token_signer::token_signer(std::string secret, std::string previous) {
 }
 
 std::string token_signer::sign(const token_claims& claims) const {
-  const json document{{"sub", claims.user},
-                      {"client_id", claims.client_id},
-                      {"scopes", claims.scopes},
-                      {"generation", claims.generation},
-                      {"iat", seconds_of(claims.issued_at)},
-                      {"exp", seconds_of(claims.expires_at)},
-                      {"type", claims.type == token_type::access ? "access" : "refresh"},
-                      {"jti", random_text()}};
+  json document{{"sub", claims.user},
+                {"client_id", claims.client_id},
+                {"scopes", claims.scopes},
+                {"generation", claims.generation},
+                {"iat", seconds_of(claims.issued_at)},
+                {"exp", seconds_of(claims.expires_at)},
+                {"type", claims.type == token_type::access ? "access" : "refresh"},
+                {"jti", random_text()}};
+  if (claims.type == token_type::refresh) document["sid"] = claims.session;
   jwt_t* made = nullptr;
   if (jwt_new(&made) != 0) throw std::bad_alloc();
   const jwt_ptr token(made);

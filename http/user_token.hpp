@@ -21,6 +21,7 @@ struct token_claims {
   std::string client_id;  // the calling application
   std::vector<std::string> scopes;
   std::int64_t generation = 0;  // of the user, when the token was made
+  std::string session;          // "sid": the login that a refresh token came of
   wall_time issued_at{}, expires_at{};
 };
 

@@ -123,7 +123,7 @@ bool change(database& db, const char* statement, const Parameters&... parameters
   bool changed = false;
   db.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
-    tx.exec(lock_keys);
+    lock_table(tx, lock_keys);
     changed = tx.exec_params(statement, parameters...).affected_rows() == 1;
     tx.commit();
   });
@@ -147,7 +147,7 @@ bool key_store::add(const std::vector<key_record>& keys) {
   bool added = true;
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
-    tx.exec(lock_keys);
+    lock_table(tx, lock_keys);
     added = std::all_of(keys.begin(), keys.end(),
                         [&tx](const key_record& key) { return insert(tx, key); });
     if (added) tx.commit();

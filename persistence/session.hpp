@@ -13,4 +13,8 @@ struct session {
   explicit session(const std::string& url) : connection(url) {}
 };
 
+// Waits for the lock 2 s at most, as for any other in this transaction: whoever asked has given up
+// after that. Throws database_unavailable when it was not to be had.
+void lock_table(pqxx::work& tx, const char* statement);
+
 }  // namespace signalbox::persistence

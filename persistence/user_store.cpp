@@ -9,8 +9,8 @@ namespace signalbox::persistence {
 
 namespace {
 
-// Writers one after another, so that versions are committed in their order, and that no token of a
-// family is added while the family ends.
+// Writers one after another, so that versions are committed in their order, and that no session
+// begins while those of its user end.
 constexpr const char* lock_users = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
 
 constexpr const char* insert_user =
@@ -31,7 +31,7 @@ constexpr const char* disable_user =
 constexpr const char* enable_user =
     "UPDATE users SET disabled = false, version = nextval('user_versions') WHERE name = $1";
 
-constexpr const char* delete_sessions = "DELETE FROM refresh_tokens WHERE user_name = $1";
+constexpr const char* delete_sessions = "DELETE FROM sessions WHERE user_name = $1";
 
 const std::string select_users =
     "SELECT name, password_hash, array_to_string(scopes, E'\\n'), disabled, generation, " +
@@ -41,28 +41,32 @@ const std::string select_user = select_users + "WHERE name = $1";
 const std::string select_changed_users =
     select_users + "WHERE version > $1 ORDER BY version LIMIT $2";
 
-constexpr const char* delete_expired = "DELETE FROM refresh_tokens WHERE expires_at < now()";
+// A login adds one and takes some of those away: none has to do the work of many.
+constexpr const char* delete_expired =
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < now()"
+    " ORDER BY expires_at LIMIT 100)";
 
-// The tokens of one user that are kept, used ones too: the oldest go.
+// The sessions of one user that are kept: those that end first go.
 constexpr const char* delete_surplus =
-    "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens"
-    " WHERE user_name = $1 ORDER BY expires_at DESC OFFSET 10000)";
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions"
+    " WHERE user_name = $1 ORDER BY expires_at DESC OFFSET 1000)";
 
 // Only while the user may have it.
-constexpr const char* insert_refresh_token =
-    "INSERT INTO refresh_tokens (digest, family, user_name, expires_at)"
-    " SELECT decode($3, 'hex'), coalesce($5::uuid, gen_random_uuid()), name,"
-    " timestamptz 'epoch' + $4::bigint * interval '1 microsecond'"
+constexpr const char* insert_session =
+    "INSERT INTO sessions (id, user_name, digest, expires_at)"
+    " SELECT $3, name, decode($4, 'hex'),"
+    " timestamptz 'epoch' + $5::bigint * interval '1 microsecond'"
     " FROM users WHERE name = $1 AND generation = $2 AND NOT disabled";
 
-constexpr const char* use_refresh_token =
-    "UPDATE refresh_tokens SET used_at = now()"
-    " WHERE digest = decode($1, 'hex') AND user_name = $2 AND used_at IS NULL"
-    " AND expires_at > now() RETURNING family";
+constexpr const char* renew_one =
+    "UPDATE sessions SET digest = decode($4, 'hex'),"
+    " expires_at = timestamptz 'epoch' + $5::bigint * interval '1 microsecond'"
+    " FROM users WHERE id = $3 AND user_name = $1 AND digest = decode($6, 'hex')"
+    " AND expires_at > now()"
+    " AND users.name = user_name AND generation = $2 AND NOT disabled";
 
-constexpr const char* delete_family_of_used =
-    "DELETE FROM refresh_tokens WHERE family IN (SELECT family FROM refresh_tokens"
-    " WHERE digest = decode($1, 'hex') AND used_at IS NOT NULL)";
+constexpr const char* delete_reused =
+    "DELETE FROM sessions WHERE id = $1 AND user_name = $2 AND digest <> decode($3, 'hex')";
 
 user_record to_user(const pqxx::row& row) {
   user_record user;
@@ -81,7 +85,7 @@ template <typename Work>
 void write_alone(database& db, Work work) {
   db.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
-    tx.exec(lock_users);
+    lock_table(tx, lock_users);
     if (work(tx)) tx.commit();
   });
 }
@@ -97,14 +101,6 @@ bool change_user(database& db, bool ends_sessions, const char* statement, const 
     return changed;
   });
   return changed;
-}
-
-bool insert_session(pqxx::work& tx, const open_session& order,
-                    const std::optional<std::string>& family) {
-  const auto inserted =
-      tx.exec_params(insert_refresh_token, order.user, order.generation, to_hex(order.digest),
-                     to_microseconds(order.expires_at), family);
-  return inserted.affected_rows() == 1;
 }
 
 }  // namespace
@@ -162,7 +158,10 @@ session_problem user_store::open(const open_session& order) {
   bool opened = false;
   write_alone(db_, [&](pqxx::work& tx) {
     tx.exec(delete_expired);
-    opened = insert_session(tx, order, std::nullopt);
+    const auto inserted =
+        tx.exec_params(insert_session, order.user, order.generation, order.session,
+                       to_hex(order.digest), to_microseconds(order.expires_at));
+    opened = inserted.affected_rows() == 1;
     if (opened) tx.exec_params(delete_surplus, order.user);
     return opened;
   });
@@ -172,18 +171,18 @@ session_problem user_store::open(const open_session& order) {
 session_problem user_store::renew(const renew_session& order) {
   auto problem = session_problem::refused;
   write_alone(db_, [&](pqxx::work& tx) {
-    problem = session_problem::refused;
+    const auto& next = order.next;
     const auto used = to_hex(order.used);
-    const auto rows = tx.exec_params(use_refresh_token, used, order.next.user);
-    if (rows.empty()) {
-      const auto deleted = tx.exec_params(delete_family_of_used, used);
-      if (deleted.affected_rows() > 0) problem = session_problem::reused;
-      return true;
-    }
-    if (insert_session(tx, order.next, rows[0][0].as<std::string>())) {
+    const auto renewed =
+        tx.exec_params(renew_one, next.user, next.generation, next.session, to_hex(next.digest),
+                       to_microseconds(next.expires_at), used);
+    if (renewed.affected_rows() == 1) {
       problem = session_problem::none;
+    } else {
+      const auto deleted = tx.exec_params(delete_reused, next.session, next.user, used);
+      problem = deleted.affected_rows() > 0 ? session_problem::reused : session_problem::refused;
     }
-    return problem == session_problem::none;
+    return true;
   });
   return problem;
 }

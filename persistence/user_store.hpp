@@ -1,4 +1,4 @@
-// Users and their refresh tokens. Blocking; throws database_unavailable when the database is away.
+// Users and their sessions. Blocking; throws database_unavailable when the database is away.
 // Every statement has a name and stands in user_store.cpp.
 #pragma once
 

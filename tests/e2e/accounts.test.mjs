@@ -12,7 +12,8 @@ import { addUser, login, post, users } from './harness/users.mjs';
 
 const run = promisify(execFile);
 const secret = 'a-secret-for-tests-of-more-than-32-bytes';
-const config = { server: { shards: 2 }, models: [simModel('one')] };
+const config = { server: { shards: 2 },
+  models: [simModel('one'), simModel('slow', { 'decode-tps': 50 })] };
 
 const form = (fields) => new URLSearchParams(fields).toString();
 const refresh = (gateway, token) =>
@@ -190,8 +191,8 @@ describe('users', () => {
 
   test('a thousand bad logins at once leave a chat alone', async () => {
     const { access_token: token } = await addUser(gateway, 'chatter', 'a good password');
-    const stream = await gateway.openChat('one',
-      { sim_completion_tokens: 100_000, sim_decode_tps: 50 }, { key: token });
+    const stream = await gateway.openChat('slow', { sim_completion_tokens: 100_000 },
+      { key: token });
     await stream.next();
     const answers = await Promise.all(Array.from({ length: 1000 },
       (_, i) => login(gateway, `stranger ${i}`, 'wrong')));
@@ -205,6 +206,20 @@ describe('users', () => {
     assert.ok(await stream.next(), 'the stream goes on');
     stream.close();
     assert.equal((await login(gateway, 'chatter', 'a good password')).status, 200);
+  });
+
+  test('the logins of one user leave those of others alone', async () => {
+    await addUser(gateway, 'busy', 'a good password');
+    await addUser(gateway, 'other', 'a good password');
+    let going = true;
+    const loops = Array.from({ length: 40 }, async () => {
+      while (going) await login(gateway, 'busy', 'a good password');
+    });
+    for (let i = 0; i < 10; ++i) {
+      assert.equal((await login(gateway, 'other', 'a good password')).status, 200);
+    }
+    going = false;
+    await Promise.all(loops);
   });
 
   test('strangers by the thousand take no memory', async () => {
@@ -262,7 +277,7 @@ describe('users', () => {
 test('a restart keeps the secret; one before is accepted when it is named', async () => {
   const folder = makeFolder();
   const options = { folder, config: { ...config,
-    security: { user_requests_per_minute: 1, user_burst: 3 } } };
+    security: { user_requests_per_minute: 1, user_burst: 4 } } };
   const first = await startGateway(options);
   const tokens = await addUser(first, 'stayer', 'a good password');
   const file = path.join(folder, 'data', 'jwt-secret');
@@ -280,10 +295,10 @@ test('a restart keeps the secret; one before is accepted when it is named', asyn
   const third = await startGateway({ ...options, env: { SIGNALBOX_JWT_SECRET: secret,
     SIGNALBOX_JWT_SECRET_PREVIOUS: before } });
   assert.equal((await chat(third, tokens.access_token)).status, 200);
-  const limited = await chat(third, tokens.access_token);
-  assert.equal(limited.status, 429, 'three requests, counted over restarts');
   const renewed = await refresh(third, tokens.refresh_token);
   assert.equal(renewed.status, 200);
+  const limited = await chat(third, tokens.access_token);
+  assert.equal(limited.status, 429, 'four requests, counted over restarts');
   await third.stop();
 
   writeFileSync(file, 'short\n');
@@ -291,4 +306,33 @@ test('a restart keeps the secret; one before is accepted when it is named', asyn
   assert.equal((await chat(fourth, tokens.access_token)).status, 401);
   assert.notEqual((await chat(fourth, renewed.json.access_token)).status, 401);
   await fourth.stop();
+});
+
+test('exchanged tokens count as requests of their user', async () => {
+  const gateway = await startGateway({ config: { ...config,
+    security: { user_requests_per_minute: 1, user_burst: 3 } } });
+  let token = (await addUser(gateway, 'keen', 'a good password')).refresh_token;
+  for (let i = 0; i < 3; ++i) {
+    const answer = await refresh(gateway, token);
+    assert.equal(answer.status, 200);
+    token = answer.json.refresh_token;
+  }
+  const refused = await refresh(gateway, token);
+  assert.equal(refused.status, 429);
+  assert.ok(Number(refused.headers['retry-after']) > 50);
+  await gateway.stop();
+});
+
+test('a stop with logins, orders and reports under way is a clean one', async () => {
+  const gateway = await startGateway({ config });
+  await gateway.chat('one');
+  const asked = [];
+  for (let i = 0; i < 30; ++i) {
+    asked.push(login(gateway, `stranger ${i}`, 'wrong'), gateway.post('/v1/keys', {}),
+      gateway.send('GET', '/v1/usage'), gateway.send('GET', '/admin/queue/one'));
+  }
+  const ends = Promise.allSettled(asked);
+  await Promise.any(asked);
+  await gateway.stop();
+  await ends;
 });

@@ -22,7 +22,8 @@ const wall_time now{std::chrono::seconds(1'800'000'000)};
 constexpr std::int64_t now_s = 1'800'000'000;
 
 token_claims claims_of(const std::string& user, token_type type = token_type::access) {
-  return {type, user, "app", {"realtime"}, 1, now, now + 1h};
+  const std::string session = type == token_type::refresh ? "login" : "";
+  return {type, user, "app", {"realtime"}, 1, session, now, now + 1h};
 }
 
 std::string base64(std::string_view bytes) {
@@ -87,6 +88,7 @@ BOOST_AUTO_TEST_CASE(what_is_signed_is_read) {
   const auto reading = signer.read(token, now + 10s);
   BOOST_REQUIRE((reading.problem == token_problem::none));
   BOOST_TEST((reading.claims.type == token_type::refresh));
+  BOOST_TEST(reading.claims.session == "login");
   BOOST_TEST(reading.claims.user == claims.user);
   BOOST_TEST(reading.claims.client_id == "app");
   BOOST_TEST(reading.claims.scopes == claims.scopes, boost::test_tools::per_element());
@@ -173,6 +175,7 @@ BOOST_AUTO_TEST_CASE(claims_have_their_types) {
                           with("sub", nullptr),
                           with("type", "id"),
                           with("type", 1),
+                          with("type", "refresh"),  // of which login?
                           with("scopes", "realtime"),
                           with("scopes", {1}),
                           with("client_id", json::object()),

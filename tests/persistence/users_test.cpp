@@ -3,6 +3,7 @@
 
 #include "persistence/migrator.hpp"
 #include "persistence/password.hpp"
+#include "persistence/session.hpp"
 #include "persistence/user_store.hpp"
 #include "tests/persistence/support.hpp"
 
@@ -25,8 +26,10 @@ user_record user(const std::string& name) {
   return made;
 }
 
-open_session session_of(const std::string& name, std::uint8_t number, std::int64_t generation = 1) {
-  open_session made{name, generation, {}, std::chrono::system_clock::now() + 1h};
+open_session session_of(const std::string& name, std::uint8_t number, std::int64_t generation = 1,
+                        const std::string& id = {}) {
+  open_session made{
+      name, generation, id.empty() ? "of " + name : id, {}, std::chrono::system_clock::now() + 1h};
   made.digest[0] = number;
   return made;
 }
@@ -85,13 +88,27 @@ BOOST_AUTO_TEST_CASE(a_refresh_token_is_used_once) {
   BOOST_TEST((store.open(session_of("a", 1)) == session_problem::none));
   BOOST_TEST((store.renew({digest(1), session_of("a", 2)}) == session_problem::none));
   BOOST_TEST((store.renew({digest(2), session_of("a", 3)}) == session_problem::none));
-  BOOST_TEST((store.open(session_of("a", 10)) == session_problem::none));
-  // The first comes back: all of its family end, and no other.
+  BOOST_TEST((store.open(session_of("a", 10, 1, "2")) == session_problem::none));
+  // The first comes back: its session ends, and no other.
   BOOST_TEST((store.renew({digest(1), session_of("a", 4)}) == session_problem::reused));
   BOOST_TEST((store.renew({digest(3), session_of("a", 5)}) == session_problem::refused));
   BOOST_TEST((store.renew({digest(1), session_of("a", 6)}) == session_problem::refused));
-  BOOST_TEST((store.renew({digest(10), session_of("a", 11)}) == session_problem::none));
-  BOOST_TEST((store.renew({digest(99), session_of("a", 12)}) == session_problem::refused));
+  BOOST_TEST((store.renew({digest(10), session_of("a", 11, 1, "2")}) == session_problem::none));
+  BOOST_TEST((store.renew({digest(99), session_of("a", 12, 1, "3")}) == session_problem::refused));
+}
+
+BOOST_AUTO_TEST_CASE(a_used_one_is_known_however_many_came_after_it) {
+  store.add(user("a"));
+  store.open(session_of("a", 1));
+  std::uint8_t last = 1;
+  for (int i = 0; i < 300; ++i) {
+    const std::uint8_t next = last == 2 ? 3 : 2;
+    BOOST_TEST((store.renew({digest(last), session_of("a", next)}) == session_problem::none));
+    last = next;
+  }
+  BOOST_TEST(query(db, "SELECT count(*) FROM sessions") == "1");
+  BOOST_TEST((store.renew({digest(1), session_of("a", 4)}) == session_problem::reused));
+  BOOST_TEST((store.renew({digest(last), session_of("a", 4)}) == session_problem::refused));
 }
 
 BOOST_AUTO_TEST_CASE(one_of_two_at_once_has_it_and_then_the_session_ends) {
@@ -107,7 +124,7 @@ BOOST_AUTO_TEST_CASE(one_of_two_at_once_has_it_and_then_the_session_ends) {
     const auto a = one.get(), b = two.get();
     BOOST_TEST((a == session_problem::none) + (b == session_problem::none) == 1);
     BOOST_TEST((a == session_problem::reused) + (b == session_problem::reused) == 1);
-    BOOST_TEST(query(db, "SELECT count(*) FROM refresh_tokens") == "0");
+    BOOST_TEST(query(db, "SELECT count(*) FROM sessions") == "0");
   }
 }
 
@@ -118,7 +135,7 @@ BOOST_AUTO_TEST_CASE(a_session_needs_its_user) {
   BOOST_TEST((store.open(session_of("a", 1, 2)) == session_problem::refused));
   BOOST_TEST((store.open(session_of("a", 1)) == session_problem::none));
   BOOST_TEST((store.open(session_of("b", 2)) == session_problem::none));
-  BOOST_TEST((store.renew({digest(1), session_of("b", 3)}) == session_problem::refused));
+  BOOST_TEST((store.renew({digest(1), session_of("b", 3, 1, "of a")}) == session_problem::refused));
   store.disable("a");
   BOOST_TEST((store.renew({digest(1), session_of("a", 4)}) == session_problem::refused));
   BOOST_TEST((store.open(session_of("a", 5, 2)) == session_problem::refused));
@@ -127,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_session_needs_its_user) {
   BOOST_TEST((store.open(session_of("a", 7, 2)) == session_problem::none));
   store.set_password("b", "new");
   BOOST_TEST((store.renew({digest(2), session_of("b", 8)}) == session_problem::refused));
-  BOOST_TEST(query(db, "SELECT count(*) FROM refresh_tokens") == "1");
+  BOOST_TEST(query(db, "SELECT count(*) FROM sessions") == "1");
 }
 
 BOOST_AUTO_TEST_CASE(expired_ones_are_refused_and_go) {
@@ -137,18 +154,39 @@ BOOST_AUTO_TEST_CASE(expired_ones_are_refused_and_go) {
   store.open(old);
   BOOST_TEST((store.renew({digest(1), session_of("a", 2)}) == session_problem::refused));
   store.open(session_of("a", 3));
-  BOOST_TEST(query(db, "SELECT count(*) FROM refresh_tokens") == "1");
+  BOOST_TEST(query(db, "SELECT count(*) FROM sessions") == "1");
+}
+
+void insert_sessions(database& db, int count, const std::string& expires_in) {
+  execute(db,
+          "INSERT INTO sessions (id, user_name, digest, expires_at)"
+          " SELECT n::text, 'a', sha256(n::text::bytea), now() + interval '" +
+              expires_in + "' FROM generate_series(1, " + std::to_string(count) + ") AS n");
 }
 
 BOOST_AUTO_TEST_CASE(the_oldest_of_too_many_go) {
   store.add(user("a"));
-  execute(db,
-          "INSERT INTO refresh_tokens (digest, family, user_name, expires_at)"
-          " SELECT sha256(n::text::bytea), gen_random_uuid(), 'a', now() + interval '1 minute'"
-          " FROM generate_series(1, 10050) AS n");
+  insert_sessions(db, 1050, "1 minute");
   BOOST_TEST((store.open(session_of("a", 1)) == session_problem::none));
-  BOOST_TEST(query(db, "SELECT count(*) FROM refresh_tokens") == "10000");
+  BOOST_TEST(query(db, "SELECT count(*) FROM sessions") == "1000");
   BOOST_TEST((store.renew({digest(1), session_of("a", 2)}) == session_problem::none));
+}
+
+BOOST_AUTO_TEST_CASE(no_login_clears_up_after_too_many_others) {
+  store.add(user("a"));
+  insert_sessions(db, 250, "-1 minute");
+  BOOST_TEST((store.open(session_of("a", 1)) == session_problem::none));
+  BOOST_TEST(query(db, "SELECT count(*) FROM sessions") == "151");
+}
+
+BOOST_AUTO_TEST_CASE(a_lock_that_somebody_holds_is_not_waited_for_long) {
+  store.add(user("a"));
+  db.with_connection([&](session& other) {
+    pqxx::work tx(other.connection);
+    tx.exec("LOCK TABLE users IN ACCESS EXCLUSIVE MODE");
+    BOOST_CHECK_THROW(store.open(session_of("a", 1)), database_unavailable);
+  });
+  BOOST_TEST((store.open(session_of("a", 1)) == session_problem::none));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
