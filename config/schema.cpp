@@ -63,7 +63,7 @@ void add_keys_and_gpus(std::vector<option>& out) {
   out.push_back(row("keys[].weight", &k::weight, 0.01, 1000,
                     "Its share of a busy model, next to the weights of others."));
   out.push_back(row("keys[].limits.requests_per_minute", &k::requests_per_minute, 0, 1e9,
-                    "Requests a minute; 0 sets no limit."));
+                    "Requests a minute; 0 sets no limit. Less than one a day counts as one."));
   out.push_back(row("keys[].limits.burst", &k::burst, 0, 1e9,
                     "Requests at once after a pause, when requests_per_minute is set."));
   out.push_back(row("keys[].limits.tokens_per_minute", &k::tokens_per_minute, 0, 1e9,

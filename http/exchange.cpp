@@ -343,10 +343,17 @@ void exchange::finish(outcome how, int status) {
     meters.in_flight(request_.model, -1);
   }
   const auto usage = usage_of(how, status, end);
-  permit_.used(usage.prompt_tokens, usage.completion_tokens);
+  // Who leaves before the first token has had the prompt read all the same.
+  const bool left_early =
+      how == outcome::cancelled && usage.prompt_tokens == 0 && sent_at_ != time_point{};
+  const auto prompt =
+      left_early ? static_cast<std::uint64_t>(request_.charge.estimate) : usage.prompt_tokens;
+  permit_.used(prompt, usage.completion_tokens);
   permit_.settle(how);
-  const auto tokens = static_cast<double>(usage.prompt_tokens + usage.completion_tokens);
-  request_.who->account->limits.end_inference(request_.who->limits, request_.charge, tokens, end);
+  const auto& who = *request_.who;
+  who.account->limits.end_inference(who.limits, request_.charge,
+                                    static_cast<double>(prompt + usage.completion_tokens), end);
+  if (who.limits.tokens_per_minute > 0) home_.note_use(request_.who);
   meters.request_ended(request_.model, request_.route, status);
   meters.tokens(request_.model, usage.prompt_tokens, usage.completion_tokens);
   write_log(how, status, usage, end);

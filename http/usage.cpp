@@ -1,5 +1,6 @@
 #include "http/usage.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "http/json_text.hpp"
@@ -10,6 +11,8 @@ namespace {
 
 namespace od = simdjson::ondemand;
 
+constexpr std::uint64_t most_tokens = 1'000'000'000;  // more than that is a runtime's mistake
+
 // Faster than std::string_view::find, which stops at every quote.
 bool contains(std::string_view text, std::string_view word) {
   return ::memmem(text.data(), text.size(), word.data(), word.size()) != nullptr;
@@ -19,7 +22,7 @@ std::uint64_t count(od::object& usage, std::string_view key) {
   std::uint64_t value = 0;
   // Absent, null or negative: zero. Fields come in any order, so the look-up is unordered.
   if (usage.find_field_unordered(key).get_uint64().get(value) != simdjson::SUCCESS) return 0;
-  return value;
+  return std::min(value, most_tokens);
 }
 
 std::optional<token_usage> read_counts(od::value value) {

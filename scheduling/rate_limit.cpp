@@ -21,6 +21,10 @@ double burst_ns(const rate& r) {
   return minute_ns / r.per_minute * r.burst;
 }
 
+double cost_ns(const rate& r, double units) {
+  return std::min(units * minute_ns / r.per_minute, owed_most_ns);
+}
+
 std::uint64_t pack(std::int32_t day, std::uint64_t units) {
   return static_cast<std::uint64_t>(static_cast<std::uint16_t>(day)) << 48 |
          std::min(units, units_mask);
@@ -42,21 +46,20 @@ rate_limiter::verdict rate_limiter::take(const rate& r, double need, double cost
     const auto from = std::max(full_at, at);
     const double missing = static_cast<double>(from - at) + need * unit - burst_ns(r);
     if (missing > 0.5) return {false, duration(ns(std::ceil(missing)))};  // 0.5: of a nanosecond
-    const auto charged = from + ns(std::min(cost * unit, owed_most_ns));
+    const auto charged = from + ns(cost_ns(r, cost));
     if (full_at_.compare_exchange_weak(full_at, charged, std::memory_order_relaxed)) {
       return {true, duration::zero()};
     }
   }
 }
 
-void rate_limiter::charge(const rate& r, double units, time_point now) {
+void rate_limiter::settle(const rate& r, double before, double after, time_point now) {
   const std::int64_t at = now.time_since_epoch().count();
-  const double cost = units * minute_ns / r.per_minute;
+  const auto more = ns(cost_ns(r, after) - cost_ns(r, before));
   auto full_at = full_at_.load(std::memory_order_relaxed);
   std::int64_t charged = 0;
   do {
-    charged = std::max(full_at, at) + ns(std::clamp(cost, -owed_most_ns, owed_most_ns));
-    charged = std::min(charged, at + ns(owed_most_ns));
+    charged = std::min(std::max(full_at, at) + more, at + ns(owed_most_ns));
   } while (!full_at_.compare_exchange_weak(full_at, charged, std::memory_order_relaxed));
 }
 
@@ -102,11 +105,12 @@ std::uint64_t day_counter::used(std::int32_t day) const {
 }
 
 rate request_rate(const key_limits& limits) {
-  return {limits.requests_per_minute, std::max(1.0, limits.burst)};
+  return {std::max(limits.requests_per_minute, least_per_minute), std::max(1.0, limits.burst)};
 }
 
 rate token_rate(const key_limits& limits) {
-  return {limits.tokens_per_minute, std::max(1.0, limits.tokens_per_minute)};
+  return {std::max(limits.tokens_per_minute, least_per_minute),
+          std::max(1.0, limits.tokens_per_minute)};
 }
 
 std::optional<limit_exceeded> limit_account::take_request(const key_limits& limits,
@@ -143,7 +147,8 @@ std::optional<limit_exceeded> limit_account::begin_inference(const key_limits& l
 void limit_account::end_inference(const key_limits& limits, const token_charge& charge,
                                   double tokens, time_point now) {
   concurrent_.fetch_sub(1, std::memory_order_relaxed);
-  const auto used = static_cast<std::uint64_t>(std::max(0.0, tokens));
+  const auto used =
+      static_cast<std::uint64_t>(std::clamp(tokens, 0.0, static_cast<double>(units_mask)));
   const auto estimated = static_cast<std::uint64_t>(charge.estimate);
   if (used > estimated) {
     day_.add(charge.day, used - estimated);
@@ -151,7 +156,7 @@ void limit_account::end_inference(const key_limits& limits, const token_charge& 
     day_.take_back(charge.day, estimated - used);
   }
   if (limits.tokens_per_minute > 0) {
-    tokens_.charge(token_rate(limits), tokens - charge.estimate, now);
+    tokens_.settle(token_rate(limits), charge.estimate, tokens, now);
   }
 }
 

@@ -12,16 +12,20 @@
 
 namespace signalbox::scheduling {
 
+// A slower one could not be told from none by who waits for it: a unit comes back in a day at
+// least.
+constexpr double least_per_minute = 1.0 / (24 * 60);
+
 // 0 or less: no such limit.
 struct key_limits {
-  double requests_per_minute = 0;
-  double burst = 0;  // requests at once after a pause; below 1: 1
+  double requests_per_minute = 0;  // at least least_per_minute
+  double burst = 0;                // requests at once after a pause; below 1: 1
   double tokens_per_minute = 0;
   std::uint32_t max_concurrent = 0;  // inference requests, waiting or running
   std::uint64_t tokens_per_day = 0;  // UTC days
 };
 
-// Units that come back at an even pace, up to `burst` of them.
+// Units that come back at an even pace, up to `burst` of them; one a day at least.
 struct rate {
   double per_minute = 0;
   double burst = 1;
@@ -38,8 +42,8 @@ class rate_limiter {
   };
   // Takes `cost` units when at least `need` are there; what is missing then is owed.
   verdict take(const rate& r, double need, double cost, time_point now);
-  // Takes units unasked, or gives some back (below 0).
-  void charge(const rate& r, double units, time_point now);
+  // What was taken as `before` units has become `after`.
+  void settle(const rate& r, double before, double after, time_point now);
 
   double left(const rate& r, time_point now) const;  // units; 0 while some are owed
   duration until_full(time_point now) const;

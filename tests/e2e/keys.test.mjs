@@ -12,7 +12,8 @@ import { waitFor } from './harness/processes.mjs';
 const config = {
   keys: [{ id: 'administrator', token: adminKey, scopes: ['admin'] }],
   server: { shards: 3 }, // what is said to one holds on all
-  models: [simModel('one', {}, { aliases: ['uno'] }), simModel('two', {}, { max_concurrent: 1 })],
+  models: [simModel('one', {}, { aliases: ['uno'] }), simModel('two', {}, { max_concurrent: 1 }),
+    simModel('slow', { 'prefill-tps': 1000, 'decode-tps': 2000 })],
 };
 
 describe('keys', () => {
@@ -157,6 +158,23 @@ describe('keys', () => {
     assert.ok(wait > 20 && wait <= 31, `50 tokens are owed, 100 come back a minute: ${wait}`);
   });
 
+  test('who leaves before the first token has used the prompt', async () => {
+    const key = (await make({ limits: { tokens_per_minute: 1000 } })).key;
+    const raw = await gateway.connect();
+    const body = JSON.stringify({ model: 'slow', messages: [{ content: 'x'.repeat(16_000) }],
+      sim_prompt_tokens: 100_000 });
+    raw.write('POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json' +
+      `\r\nAuthorization: Bearer ${key}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    const running = (count) => waitFor(`${count} run`,
+      async () => (await gateway.queue('slow')).processing === count);
+    await running(1);
+    raw.close();
+    await running(0);
+    const refused = await chat(key);
+    assert.equal(refused.status, 429);
+    assert.ok(Number(refused.headers['retry-after']) > 60);
+  });
+
   test('so many tokens a day', async () => {
     const { key } = await make({ limits: { tokens_per_day: 100 } });
     const counts = { sim_prompt_tokens: 90, sim_completion_tokens: 60 };
@@ -188,6 +206,8 @@ describe('keys', () => {
       [{ limits: { per_second: 1 } }, 'limits.per_second'], [{ limits: 5 }, 'limits'],
       [{ expires_at: 'tomorrow' }, 'expires_at'],
       [{ expires_at: '2001-01-01T00:00:00Z' }, 'expires_at'],
+      [{ expires_at: '2640-01-01T00:00:00Z' }, 'expires_at'],
+      [{ expires_at: '2030-02-31T00:00:00Z' }, 'expires_at'],
       [{ expires_in_s: 0 }, 'expires_in_s'], [{ name: 'changed', nam: 'x' }, 'nam'],
     ];
     for (const [fields, param] of cases) {
@@ -209,7 +229,9 @@ describe('keys', () => {
       assert.ok([404, 405].includes(answer.status), `${method} ${route}: ${answer.status}`);
     }
     assert.equal((await gateway.send('DELETE', '/v1/keys/administrator')).status, 409);
-    assert.equal((await gateway.send('GET', '/v1/keys?limit=0')).status, 400);
+    for (const query of ['limit=0', 'limit=1&x=%zz', '%', 'after=%C3%28']) {
+      assert.equal((await gateway.send('GET', `/v1/keys?${query}`)).status, 400, query);
+    }
   });
 
   test('only an administrator makes keys', async () => {
@@ -244,6 +266,10 @@ test('a restart keeps keys and gives no new burst; without the database keys go 
   const counts = { sim_prompt_tokens: 500, sim_completion_tokens: 600 };
   const daily = (await first.post('/v1/keys', { limits: { tokens_per_day: 1000 } })).json.key;
   assert.equal((await first.chat('one', counts, { key: daily })).status, 200);
+  // Longer than states wait to be kept: what is told at its end counts too.
+  const minute = (await first.post('/v1/keys', { limits: { tokens_per_minute: 100 } })).json.key;
+  assert.equal((await first.chat('slow', { sim_completion_tokens: 4000 }, { key: minute })).status,
+    200);
   for (let i = 0; i < 5; ++i) {
     assert.equal((await first.chat('one', {}, { key: limited })).status, 200);
   }
@@ -253,6 +279,7 @@ test('a restart keeps keys and gives no new burst; without the database keys go 
   const second = await startGateway(options);
   assert.equal((await second.chat('one', {}, { key: limited })).status, 429);
   assert.equal((await second.chat('one', {}, { key: daily })).status, 429);
+  assert.equal((await second.chat('one', {}, { key: minute })).status, 429);
   const other = (await second.post('/v1/keys', {})).json.key;
   await postgres.down();
   assert.equal((await second.chat('one', {}, { key: other })).status, 200);

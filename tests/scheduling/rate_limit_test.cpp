@@ -108,6 +108,33 @@ BOOST_AUTO_TEST_CASE(tokens_are_charged_by_estimate_and_settled) {
   BOOST_TEST(!account.begin_inference(limits, charge, 1h, start + refused->retry_after));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_owed_is_bounded_and_stays_owed) {
+  limit_account account;
+  key_limits limits;
+  limits.tokens_per_minute = 100;
+  const token_charge charge{1e6, today};  // a week's
+  BOOST_TEST(!account.begin_inference(limits, charge, 1h, start));
+  account.end_inference(limits, charge, 5e5, start);
+  BOOST_TEST((account.tokens().until_full(start) == 24h));
+  account.end_inference(limits, {0, today}, 1e300, start);  // a runtime that lies
+  BOOST_TEST((account.tokens().until_full(start) == 24h));
+}
+
+BOOST_AUTO_TEST_CASE(the_slowest_rate_gives_one_a_day) {
+  for (const double least : {1e-4, 1e-300, 5e-324}) {
+    limit_account account;
+    key_limits limits;
+    limits.requests_per_minute = least;
+    limits.burst = 10;
+    for (int i = 0; i < 10; ++i) BOOST_TEST(!account.take_request(limits, start));
+    const auto refused = account.take_request(limits, start);
+    BOOST_REQUIRE(refused);
+    BOOST_TEST((refused->retry_after == 24h));
+    BOOST_TEST(!account.take_request(limits, start + 24h));
+    BOOST_TEST(account.take_request(limits, start + 24h).has_value());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_day_has_its_tokens_and_the_next_one_too) {
   limit_account account;
   key_limits limits;
