@@ -106,7 +106,10 @@ void request_log::write(const request_record& record) {
 std::uint64_t request_log::flush() {
   if (state_->is_dirty.exchange(false, std::memory_order_relaxed)) state_->logger->flush();
   const std::uint64_t lost = state_->writer->overrun_counter() + state_->failed.load();
-  return lost - state_->told_lost.exchange(lost);
+  auto told = state_->told_lost.load();
+  while (told < lost && !state_->told_lost.compare_exchange_weak(told, lost)) {
+  }
+  return lost > told ? lost - told : 0;
 }
 
 }  // namespace signalbox::http

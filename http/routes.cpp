@@ -180,6 +180,10 @@ void dispatch(shard& home, connection_key connection, restinio::request_handle_t
     return reply_to(home, request).refuse(problem->code, problem->message);
   }
   if (!request.found) return refuse_unrouted(home, request);
+  if (!has_readable_query(client)) {
+    return reply_to(home, request)
+        .refuse(error_code::bad_request, "The query string cannot be decoded.");
+  }
   request.parameter = *match(found->path, path);
   if (!authorize(home, *found, request)) return;
   if (client->body().size() > server.body_limit) {
