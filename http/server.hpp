@@ -1,15 +1,14 @@
-// RESTinio's servers of one shard: one for each listen address, all on the shard's loop. The only
-// unit that instantiates them is server.cpp.
+// The listen addresses of one shard, all on the shard's loop.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "http/shard.hpp"
-
 namespace signalbox::http {
+
+class listener;
+class shard;
 
 class server {
  public:
@@ -19,14 +18,14 @@ class server {
   ~server();
 
   // The addresses with the ports that were bound (port 0 in the configuration asks for any).
-  const std::vector<std::string>& bound() const;
+  const std::vector<std::string>& bound() const { return bound_; }
 
   // No new connections. On the shard's thread.
   void stop_accepting();
 
  private:
-  struct state;
-  std::unique_ptr<state> state_;
+  std::vector<std::unique_ptr<listener>> listeners_;
+  std::vector<std::string> bound_;
 };
 
 }  // namespace signalbox::http
