@@ -10,19 +10,25 @@ namespace signalbox::config {
 
 inline constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib;
 
+struct tls_options {  // of the https:// addresses; both or none
+  std::string certificate;
+  std::string private_key;
+};
+
 struct server_options {
-  std::vector<std::string> listen{"127.0.0.1:8000"};  // ADDR:PORT, [v6]:PORT
+  std::vector<std::string> listen{"127.0.0.1:8000"};  // ADDR:PORT, https://[v6]:PORT
   std::uint32_t shards = 0;                           // 0: half the cores, at least one
   std::uint64_t body_limit = 32 * mib;                // request body, bytes
   std::uint64_t response_limit = 64 * mib;            // non-streamed answer of a runtime, bytes
   std::uint32_t header_limit = 32 * 1024;             // one header field, bytes
   std::uint32_t header_count_limit = 100;
   std::uint32_t max_connections = 20000;     // per shard
-  std::uint32_t header_read_timeout_s = 15;  // to read one request, and when idle
+  std::uint32_t header_read_timeout_s = 15;  // to read one request, when idle, TLS's handshake
   std::uint32_t write_timeout_s = 30;        // a client that does not read its answer
   double stream_comment_grace_s = 2.0;       // how long a waiting stream stays silent
   double stream_comment_interval_s = 10.0;   // then a comment line this often; at most 15
   double shutdown_grace_s = 10.0;            // requests in flight may finish this long
+  tls_options tls;
 };
 
 struct key_options {

@@ -15,7 +15,9 @@ struct include_row {
 const std::vector<include_row>& include_table() {
   static const std::vector<include_row> table{
       {"scheduling/", {"scheduling/"}, {}},
-      {"config/", {"config/", "scheduling/types.hpp"}, {"yaml-cpp/", "nlohmann/", "fmt/"}},
+      {"config/",
+       {"config/", "scheduling/types.hpp"},
+       {"yaml-cpp/", "nlohmann/", "fmt/", "openssl/"}},
       {"actors/messages.hpp",
        {"actors/key_messages.hpp", "actors/usage_messages.hpp", "scheduling/", "config/"},
        {}},
@@ -42,7 +44,7 @@ const std::vector<include_row>& include_table() {
        {"http/", "actors/actors.hpp", "actors/messages.hpp", "actors/metrics.hpp",
         "actors/control_plane.hpp", "config/", "scheduling/"},
        {"restinio/", "boost/asio", "boost/system", "http_parser.h", "simdjson.h", "nlohmann/",
-        "sodium.h", "jwt.h", "fmt/", "spdlog/"}},
+        "sodium.h", "jwt.h", "openssl/", "fmt/", "spdlog/"}},
   };
   return table;
 }
