@@ -56,8 +56,8 @@ std::string program_dir() {
 }
 
 config::settings load_settings(const arguments& args,
-                               const std::optional<config::command_check>& commands = {}) {
-  auto settings = config::load(args.config, config::process_environment(), commands);
+                               const std::optional<config::machine_check>& machine = {}) {
+  auto settings = config::load(args.config, config::process_environment(), machine);
   if (!args.data.empty()) settings.data_dir = args.data;
   if (!args.listen.empty()) settings.server.listen = args.listen;
   config::validate(settings);
@@ -160,6 +160,19 @@ std::vector<key_record> configured_keys(const config::settings& settings) {
   return keys;
 }
 
+// The signal that asks for it. `fatal` comes with SIGUSR1.
+int wait_for_end(http::gateway& gateway, const signal_waiter& signals,
+                 const std::atomic<bool>& fatal) {
+  for (;;) {
+    const int signal = signals.wait();
+    if (signal == SIGHUP) {
+      gateway.reload_certificate();
+    } else if (signal != SIGUSR1 || fatal) {
+      return signal;
+    }
+  }
+}
+
 // Until SIGINT or SIGTERM, or until the control plane gives up. A second signal ends the grace.
 int serve_until_asked(const config::settings& settings, const signal_waiter& signals) {
   const auto asked_to_end = [&signals] { return signals.asked_to_end(); };
@@ -175,13 +188,11 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
   http::gateway gateway(settings, configured_keys(settings), control, meters);
   gateway.run();
   for (const auto& address : gateway.bound()) {
-    std::cout << "signalbox serves on http://" << address << std::endl;
+    std::cout << "signalbox serves on " << (address.starts_with("https://") ? "" : "http://")
+              << address << std::endl;
   }
 
-  int signal = 0;
-  do {
-    signal = signals.wait();
-  } while (signal == SIGHUP || (signal == SIGUSR1 && !fatal));
+  const int signal = wait_for_end(gateway, signals, fatal);
   spdlog::info("{}: shutting down, up to {} s for what runs",
                fatal ? "fatal error" : strsignal(signal), settings.server.shutdown_grace_s);
   const auto grace = std::chrono::duration_cast<duration>(
@@ -234,7 +245,8 @@ int check_config(const arguments& args) {
     std::cout << config::json_schema();
     return 0;
   }
-  const auto settings = load_settings(args, {{program_dir(), {}}});
+  const auto warn = [](const std::string& line) { std::cerr << "warning: " << line << std::endl; };
+  const auto settings = load_settings(args, {{program_dir(), {}, warn}});
   std::cout << "configuration is valid: " << settings.models.size() << " models, "
             << settings.gpus.size() << " GPUs, " << settings.keys.size() << " keys" << std::endl;
   return 0;

@@ -9,6 +9,8 @@
 namespace signalbox::config {
 namespace {
 
+constexpr std::string_view tls_scheme = "https://";
+
 bool is_address(int family, const std::string& host) {
   in6_addr storage{};  // the larger of the two
   return inet_pton(family, host.c_str(), &storage) == 1;
@@ -41,8 +43,10 @@ std::optional<address> split(std::string_view text) {
 }  // namespace
 
 std::optional<address> parse_listen(std::string_view text) {
-  auto parsed = split(text);
+  const bool is_tls = text.starts_with(tls_scheme);
+  auto parsed = split(text.substr(is_tls ? tls_scheme.size() : 0));
   if (!parsed) return std::nullopt;
+  parsed->is_tls = is_tls;
   // Another name could mean any number of addresses, and another one tomorrow.
   bool is_name = !is_address(AF_INET, parsed->host) && !is_address(AF_INET6, parsed->host);
   return is_name && parsed->host != "localhost" ? std::nullopt : parsed;
@@ -57,7 +61,8 @@ std::optional<address> parse_endpoint(std::string_view text) {
 
 std::string to_string(const address& a) {
   bool v6 = a.host.find(':') != std::string::npos;
-  return (v6 ? "[" + a.host + "]" : a.host) + ":" + std::to_string(a.port);
+  return std::string(a.is_tls ? tls_scheme : "") + (v6 ? "[" + a.host + "]" : a.host) + ":" +
+         std::to_string(a.port);
 }
 
 }  // namespace signalbox::config

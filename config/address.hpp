@@ -11,14 +11,16 @@ namespace signalbox::config {
 struct address {
   std::string host;  // IPv6 without its brackets
   std::uint16_t port = 0;
+  bool is_tls = false;
 };
 
-// "127.0.0.1:8000", "[::1]:8000", "localhost:8000"; port 0 asks for a free one.
+// "127.0.0.1:8000", "[::1]:8000", "localhost:8000", "https://0.0.0.0:8443"; port 0 asks for a free
+// one.
 std::optional<address> parse_listen(std::string_view text);
 
 // "http://HOST:PORT", nothing behind it; HOST is a name, an IPv4 address or [IPv6]; port not 0.
 std::optional<address> parse_endpoint(std::string_view text);
 
-std::string to_string(const address& a);  // "[::1]:8000"
+std::string to_string(const address& a);  // "[::1]:8000", "https://[::1]:8443"
 
 }  // namespace signalbox::config

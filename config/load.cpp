@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 
+#include "config/certificate.hpp"
 #include "config/environment.hpp"
 #include "config/problems.hpp"
 #include "config/programs.hpp"
@@ -54,17 +56,30 @@ void fill_dependent_defaults(settings& s, const problem_list& problems) {
   }
 }
 
+// What it returns is no error.
+std::vector<certificate_finding> check_certificate(const tls_options& files,
+                                                   problem_list& problems) {
+  if (files.certificate.empty() || files.private_key.empty()) return {};
+  auto report = read_certificate(files, std::chrono::system_clock::now());
+  for (const auto& mistake : report.mistakes) problems.unrelated(mistake.option, mistake.text);
+  return std::move(report.doubts);
+}
+
+void tell(const problem_list& found, const machine_check::teller& teller) {
+  if (!teller) return;
+  for (const auto& line : found.lines()) teller(line);
+}
+
 }  // namespace
 
 settings load(const std::optional<std::filesystem::path>& file, const environment& env,
-              const std::optional<command_check>& commands) {
-  if (!file)
-    return load_text(std::string(embedded::demo_yaml), "demo configuration", env, commands);
-  return load_text(read_file(*file), file->string(), env, commands);
+              const std::optional<machine_check>& machine) {
+  if (!file) return load_text(std::string(embedded::demo_yaml), "demo configuration", env, machine);
+  return load_text(read_file(*file), file->string(), env, machine);
 }
 
 settings load_text(const std::string& yaml, const std::string& name, const environment& env,
-                   const std::optional<command_check>& commands) {
+                   const std::optional<machine_check>& machine) {
   settings s;
   problem_list problems(name);
   read_yaml(yaml, name, s, problems);
@@ -72,12 +87,17 @@ settings load_text(const std::string& yaml, const std::string& name, const envir
   resolve_tokens(env, s, problems);
   fill_dependent_defaults(s, problems);
   check(s, problems);
-  const bool is_strict = commands && !commands->on_doubt;
-  if (is_strict) check_commands(s, commands->program_dir, env, problems);
+  std::vector<certificate_finding> warnings;
+  if (machine) warnings = check_certificate(s.server.tls, problems);
+  const bool is_strict = machine && !machine->on_doubt;
+  if (is_strict) check_commands(s, machine->program_dir, env, problems);
   problems.raise();
-  if (commands && !is_strict) {
-    check_commands(s, commands->program_dir, env, problems);
-    for (const auto& line : problems.lines()) commands->on_doubt(line);
+  if (machine) {
+    problem_list harmless = problems;  // which knows where each value came from
+    for (const auto& warning : warnings) harmless.unrelated(warning.option, warning.text);
+    tell(harmless, machine->on_warning);
+    if (!is_strict) check_commands(s, machine->program_dir, env, problems);
+    tell(problems, machine->on_doubt);
   }
   return s;
 }

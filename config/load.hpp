@@ -24,19 +24,23 @@ class config_error : public std::runtime_error {
 using environment = std::function<std::optional<std::string>(const std::string&)>;
 environment process_environment();
 
-// Whether the programs that are named are there, and what looks like a placeholder is one: a doubt
-// only, for a program may come later, and another one's braces may be meant.
-struct command_check {
-  std::string program_dir;                           // our own
-  std::function<void(const std::string&)> on_doubt;  // a line as in config_error; none: an error
+// A look at the machine. Files of a certificate must be right. Programs that are named should be
+// there, and what looks like a placeholder be one: a doubt only, for a program may come later, and
+// another one's braces may be meant.
+struct machine_check {
+  using teller = std::function<void(const std::string&)>;  // gets a line as in config_error
+
+  std::string program_dir;  // our own
+  teller on_doubt = {};     // none: a doubt is an error
+  teller on_warning = {};   // what is no error for anybody; the gateway logs it itself
 };
 
 // Defaults, then the file (optional), then environment variables; then validate(). All problems are
 // reported at once. No file: the demo configuration, config/demo.yaml. `name` stands in errors.
 settings load(const std::optional<std::filesystem::path>& file, const environment& env,
-              const std::optional<command_check>& commands = {});
+              const std::optional<machine_check>& machine = {});
 settings load_text(const std::string& yaml, const std::string& name, const environment& env,
-                   const std::optional<command_check>& commands = {});
+                   const std::optional<machine_check>& machine = {});
 
 // Bounds, and relations between options: unique names, a model fits a GPU, endpoints parse …
 // Throws config_error.

@@ -12,8 +12,16 @@ void add_server(std::vector<option>& out) {
   using t = server_options;
   out.push_back(row(
       "server.listen", &t::listen, 1, 16,
-      "Addresses to serve on: ADDRESS:PORT, [IPv6]:PORT, localhost:PORT; port 0 takes a free one.",
+      "Addresses to serve on: ADDRESS:PORT, [IPv6]:PORT, localhost:PORT; port 0 takes a free one. "
+      "With https:// before it, over TLS.",
       {.variable = "SIGNALBOX_LISTEN"}));
+  out.push_back(row("server.tls.certificate", &tls_options::certificate, 0, text_bytes,
+                    "PEM file with the certificate of the https:// addresses, and behind it those "
+                    "that lead to one its clients know. Read again at SIGHUP.",
+                    {.variable = "SIGNALBOX_TLS_CERTIFICATE"}));
+  out.push_back(row("server.tls.private_key", &tls_options::private_key, 0, text_bytes,
+                    "PEM file with the certificate's private key, not encrypted.",
+                    {.variable = "SIGNALBOX_TLS_PRIVATE_KEY"}));
   out.push_back(row("server.shards", &t::shards, 0, 256,
                     "Threads that serve requests; 0 takes half the cores, at least one.",
                     {.variable = "SIGNALBOX_SHARDS"}));
@@ -29,8 +37,10 @@ void add_server(std::vector<option>& out) {
                     "Most header fields in one request."));
   out.push_back(row("server.max_connections", &t::max_connections, 1, 1000000,
                     "Most client connections, for each shard and listen address."));
-  out.push_back(row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
-                    "Time a client has to send one request, and that an idle connection is kept."));
+  out.push_back(
+      row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
+          "Time a client has to send one request, and for a handshake of TLS, and that an "
+          "idle connection is kept."));
   out.push_back(row("server.write_timeout_s", &t::write_timeout_s, 1, 3600,
                     "Time after which a client that does not read its answer is dropped."));
   out.push_back(row("server.stream_comment_grace_s", &t::stream_comment_grace_s, 0, 60,
@@ -209,6 +219,7 @@ const std::vector<option>& options() {
 const std::vector<section>& sections() {
   static const std::vector<section> table{
       {"server", "The HTTP server and its limits."},
+      {"server.tls", "What the https:// addresses show their clients."},
       list_section("keys[]", "API keys. None: an admin key is made at the first start.", 10000,
                    &settings::keys),
       {"keys[].limits", "What the key may use."},

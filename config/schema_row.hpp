@@ -24,6 +24,8 @@ auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
   using std::is_same_v;
   if constexpr (is_same_v<T, server_options>)
     return s.server;
+  else if constexpr (is_same_v<T, tls_options>)
+    return s.server.tls;
   else if constexpr (is_same_v<T, key_options>)
     return s.keys.at(index);
   else if constexpr (is_same_v<T, gpu_options>)

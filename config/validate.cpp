@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "config/address.hpp"
 #include "config/load.hpp"
@@ -38,25 +39,43 @@ void check_bounds(const settings& s, problem_list& problems) {
   }
 }
 
-void check_server(const server_options& server, problem_list& problems) {
-  std::set<std::string> seen;
+void check_listen(const server_options& server, problem_list& problems) {
+  std::set<std::pair<std::string, std::uint16_t>> seen;
   for (std::size_t i = 0; i < server.listen.size(); ++i) {
     std::string path = fmt::format("server.listen[{}]", i);
     auto parsed = parse_listen(server.listen[i]);
     if (!parsed) {
       problems.unrelated(path, fmt::format("found {}, allowed ADDRESS:PORT with an IPv4 address, "
                                            "an [IPv6] address or localhost, and a port from 0 to "
-                                           "65535",
+                                           "65535; with https:// before it for TLS",
                                            in_quotes(server.listen[i])));
-    } else if (parsed->port != 0 && !seen.insert(to_string(*parsed)).second) {
+    } else if (parsed->port != 0 && !seen.insert({parsed->host, parsed->port}).second) {
       problems.unrelated(path, fmt::format("found {} a second time", in_quotes(server.listen[i])));
+    } else if (parsed->is_tls && server.tls.certificate.empty()) {
+      problems.unrelated(path, fmt::format("found {}, which needs server.tls.certificate",
+                                           in_quotes(server.listen[i])));
     }
+  }
+}
+
+void check_server(const server_options& server, problem_list& problems) {
+  check_listen(server, problems);
+  if (server.tls.certificate.empty() != server.tls.private_key.empty()) {
+    const bool has_key = server.tls.certificate.empty();
+    problems.unrelated(has_key ? "server.tls.private_key" : "server.tls.certificate",
+                       fmt::format("found without {}, allowed both or none",
+                                   has_key ? "certificate" : "private_key"));
   }
   if (server.header_limit > server.body_limit) {
     problems.unrelated("server.header_limit", fmt::format("found {}, allowed up to body_limit ({})",
                                                           format_size(server.header_limit),
                                                           format_size(server.body_limit)));
   }
+}
+
+bool is_tls(const std::string& listen) {
+  const auto parsed = parse_listen(listen);
+  return parsed && parsed->is_tls;
 }
 
 bool is_visible_ascii(const std::string& text) {
@@ -274,6 +293,12 @@ void check(const settings& s, problem_list& problems) {
 void validate(const settings& s) {
   problem_list problems("");
   check(s, problems);
+  // Judged when the last word on addresses was said: whoever gives a certificate counts on TLS.
+  const auto& listen = s.server.listen;
+  if (!s.server.tls.certificate.empty() && std::none_of(listen.begin(), listen.end(), is_tls)) {
+    problems.unrelated("server.tls.certificate",
+                       "found, but no address in server.listen begins with https://");
+  }
   problems.raise();
 }
 

@@ -1,5 +1,7 @@
 #include "http/gateway.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
@@ -9,9 +11,11 @@
 
 #include "actors/control_plane.hpp"
 #include "config/address.hpp"
+#include "config/certificate.hpp"
 #include "http/gateway_state.hpp"
 #include "http/server.hpp"
 #include "http/shard.hpp"
+#include "http/tls_socket.hpp"
 
 namespace signalbox::http {
 
@@ -34,6 +38,20 @@ void require_free(const std::string& listen) {
   if (!error) probe.set_option(ip::tcp::acceptor::reuse_address(true), error);
   if (!error) probe.bind(endpoint, error);
   if (error) throw std::runtime_error("cannot listen on " + listen + ": " + error.message());
+}
+
+// Says which certificate it is. Throws std::runtime_error: one line for each mistake.
+tls_context load_certificate(const config::tls_options& files) {
+  const auto report = config::read_certificate(files, std::chrono::system_clock::now());
+  std::string mistakes;
+  for (const auto& mistake : report.mistakes) {
+    mistakes += (mistakes.empty() ? "" : "; ") + mistake.option + ": " + mistake.text;
+  }
+  if (!report.pair) throw std::runtime_error(mistakes);
+  auto context = make_tls_context(*report.pair);
+  for (const auto& doubt : report.doubts) spdlog::warn("TLS: {}: {}", doubt.option, doubt.text);
+  spdlog::info("TLS: {}", config::describe(*report.pair));
+  return context;
 }
 
 scheduling::key_limits user_limits(const config::security_options& security) {
@@ -65,9 +83,14 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
   require_free_addresses(settings);
   control.subscribe_to_keys([keys = state_->keys](const keys_changed& news) { keys->apply(news); });
   auto listen = settings.server.listen;
+  const auto& tls = settings.server.tls;
+  const tls_context context = tls.certificate.empty() ? nullptr : load_certificate(tls);
   for (std::uint32_t i = 0; i < shard_count(settings); ++i) {
     auto& home = *state_->shards.emplace_back(
         std::make_unique<shard>(static_cast<shard_id>(i), state_->shared));
+    auto& identity = boost::asio::use_service<tls_identity>(home.io());
+    identity.show(context);
+    identity.limit_handshakes(std::chrono::seconds(settings.server.header_read_timeout_s));
     auto& own = *state_->servers.emplace_back(std::make_unique<server>(home, listen));
     listen = own.bound();  // all shards share the port that the first one was given
   }
@@ -85,6 +108,23 @@ void gateway::run() {
   for (auto& one : state_->shards) {
     state_->shared.control().attach_shard(one->id(), one->inbox());
     one->run();
+  }
+}
+
+void gateway::reload_certificate() {
+  const auto& tls = state_->shared.settings().server.tls;
+  if (tls.certificate.empty()) {
+    spdlog::info("SIGHUP: there is no certificate to read again, all is served without TLS");
+    return;
+  }
+  try {
+    const auto context = load_certificate(tls);
+    for (auto& one : state_->shards) {
+      one->poster()(
+          [&io = one->io(), context] { boost::asio::use_service<tls_identity>(io).show(context); });
+    }
+  } catch (const std::exception& e) {
+    spdlog::error("TLS: the certificate in use stays: {}", e.what());
   }
 }
 

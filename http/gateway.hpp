@@ -35,7 +35,11 @@ class gateway {
   ~gateway();
 
   void run();                                     // serves from here on
-  const std::vector<std::string>& bound() const;  // ADDR:PORT
+  const std::vector<std::string>& bound() const;  // ADDR:PORT, https://ADDR:PORT
+
+  // New connections get what stands in the certificate's files by now; established ones go on. What
+  // is no good is logged, and changes nothing. From any thread.
+  void reload_certificate();
 
   // Accepts no more, refuses new requests, waits until what runs is done, `grace` is over or
   // `hurry` is true, and cuts off the rest; then hands everything that was counted to the control

@@ -1,4 +1,4 @@
-// One listen address of one shard: RESTinio's server for it.
+// One listen address of one shard: RESTinio's server for it, plain or with TLS.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,9 @@ class listener {
   config::address bound_;  // with the port that was given, when any was asked for
 };
 
-// Binds (SO_REUSEPORT), and throws what Asio throws. `index` tells the shard's addresses apart.
-// A unit of its own: RESTinio's server is what takes longest to compile.
+// They bind (SO_REUSEPORT), and throw what Asio throws. `index` tells the shard's addresses apart.
+// Each is a unit of its own: RESTinio's server is what takes longest to compile.
 std::unique_ptr<listener> listen_plain(shard& home, std::size_t index, const config::address& at);
+std::unique_ptr<listener> listen_tls(shard& home, std::size_t index, const config::address& at);
 
 }  // namespace signalbox::http

@@ -1,4 +1,4 @@
-// RESTinio's server over one type of socket. For plain_listener.cpp only.
+// RESTinio's server over one type of socket. For plain_listener.cpp and tls_listener.cpp only.
 #pragma once
 
 #include <restinio/http_server.hpp>
@@ -101,9 +101,9 @@ class listener_of final : public listener {
         })
         .socket_options_setter(
             [](restinio::socket_options_t& o) { o.set_option(ip::tcp::no_delay(true)); })
-        .acceptor_post_bind_hook([this](ip::tcp::acceptor& acceptor) {
+        .acceptor_post_bind_hook([this, &at](ip::tcp::acceptor& acceptor) {
           const auto bound = acceptor.local_endpoint();
-          bound_ = {bound.address().to_string(), bound.port()};
+          bound_ = {bound.address().to_string(), bound.port(), at.is_tls};
         });
   }
 

@@ -63,6 +63,7 @@ polled_descriptor::transfer_result polled_descriptor::read_now() {
 
 void polled_descriptor::read(asio::mutable_buffer into, transfer_handler_ptr handler) {
   if (unusable_) return post(std::move(handler), {unusable_});
+  if (into.size() == 0) return post(std::move(handler), {});  // so Asio's TLS posts a result
   read_into_ = into;
   if (readable_) {
     const auto result = read_now();

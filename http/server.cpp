@@ -13,7 +13,7 @@ server::server(shard& home, const std::vector<std::string>& listen) {
     const auto at = config::parse_listen(listen[i]);
     if (!at) throw std::runtime_error("not an address: " + listen[i]);
     try {
-      listeners_.push_back(listen_plain(home, i, *at));
+      listeners_.push_back(at->is_tls ? listen_tls(home, i, *at) : listen_plain(home, i, *at));
     } catch (const std::exception& e) {
       throw std::runtime_error("cannot listen on " + listen[i] + ": " + e.what());
     }

@@ -5,11 +5,14 @@
 #include <vector>
 
 #include "tests/certificates.hpp"
+#include "tests/config/support.hpp"
 
 using namespace signalbox;
 using namespace signalbox::config;
 
 namespace {
+
+const std::string models = "models: [{name: m, command: [sh, '{port}']}]\n";
 
 std::vector<std::string> texts(const std::vector<certificate_finding>& findings) {
   std::vector<std::string> out;
@@ -134,4 +137,68 @@ BOOST_AUTO_TEST_CASE(a_key_that_everybody_can_read_is_a_doubt) {
                          "\" can be read by every user of this machine: chmod o= it"});
 }
 
+BOOST_AUTO_TEST_CASE(the_configuration_tells_where_it_stands) {
+  std::vector<std::string> warnings;
+  const machine_check machine{"/bin", {}, [&](const std::string& w) { warnings.push_back(w); }};
+  const auto yaml =
+      models +
+      "server:\n  listen: ['https://127.0.0.1:0']\n  tls:\n    certificate: " + files.certificate +
+      "\n    private_key: " + files.private_key + "\n";
+  const auto error = [&]() -> std::string {
+    try {
+      validate(load_text(yaml, "f", variables({}), machine));
+      return "";
+    } catch (const config_error& e) {
+      return e.what();
+    }
+  };
+  BOOST_TEST(error() == "");
+  BOOST_TEST(warnings.empty());
+  ::chmod(files.private_key.c_str(), 0604);
+  BOOST_TEST(error() == "");
+  BOOST_TEST_REQUIRE(warnings.size() == 1u);
+  BOOST_TEST(warnings[0] == "f:6: server.tls.private_key: \"" + files.private_key +
+                                "\" can be read by every user of this machine: chmod o= it");
+  std::filesystem::remove(files.private_key);
+  BOOST_TEST(error() == "f:6: server.tls.private_key: \"" + files.private_key +
+                            "\" cannot be read: No such file or directory");
+  load_text(yaml, "f", variables({}));  // nobody asked
+}
+
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_CASE(addresses_and_files_of_tls_belong_together) {
+  const auto error = [](const std::string& server) {
+    try {
+      validate(load_text(models + "server: " + server + "\n", "f", variables({})));
+      return std::string();
+    } catch (const config_error& e) {
+      return std::string(e.what());
+    }
+  };
+  const std::string tls = "tls: {certificate: c, private_key: k}";
+  BOOST_TEST(error("{listen: ['127.0.0.1:80', 'https://127.0.0.1:443'], " + tls + "}") == "");
+  BOOST_TEST(error("{listen: ['127.0.0.1:80', 'https://127.0.0.1:443']}") ==
+             "f:2: server.listen[1]: found \"https://127.0.0.1:443\", which needs "
+             "server.tls.certificate");
+  BOOST_TEST(error("{" + tls + "}") ==
+             "server.tls.certificate: found, but no address in server.listen begins with "
+             "https://");
+  BOOST_TEST(error("{listen: ['https://127.0.0.1:443'], tls: {certificate: c}}") ==
+             "f:2: server.tls.certificate: found without private_key, allowed both or none");
+  BOOST_TEST(error("{tls: {private_key: k}}") ==
+             "f:2: server.tls.private_key: found without certificate, allowed both or none");
+  BOOST_TEST(error("{listen: ['127.0.0.1:80', 'https://127.0.0.1:80'], " + tls + "}") ==
+             "f:2: server.listen[1]: found \"https://127.0.0.1:80\" a second time");
+}
+
+BOOST_AUTO_TEST_CASE(another_port_leaves_an_address_its_tls) {
+  const auto s = load_text(models, "f",
+                           variables({{"SIGNALBOX_LISTEN", "https://127.0.0.1:443"},
+                                      {"LOAD_BALANCER_PORT", "8443"},
+                                      {"SIGNALBOX_TLS_CERTIFICATE", "c"},
+                                      {"SIGNALBOX_TLS_PRIVATE_KEY", "k"}}));
+  BOOST_TEST(s.server.listen == std::vector<std::string>{"https://127.0.0.1:8443"});
+  BOOST_TEST(s.server.tls.certificate == "c");
+  BOOST_TEST(s.server.tls.private_key == "k");
+}

@@ -143,10 +143,11 @@ BOOST_AUTO_TEST_CASE(values_have_bounds) {
 BOOST_AUTO_TEST_CASE(addresses) {
   const std::string allowed =
       ", allowed ADDRESS:PORT with an IPv4 address, an [IPv6] address or "
-      "localhost, and a port from 0 to 65535";
+      "localhost, and a port from 0 to 65535; with https:// before it for TLS";
   for (const char* bad :
        {"127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:1x", ":80", "::1:80", "[::1]",
-        "[::1:80", "[]:80", "example.org:80", "1.2.3:80", "127.0.0.1:-1", "127.0.0.1: 80"}) {
+        "[::1:80", "[]:80", "example.org:80", "1.2.3:80", "127.0.0.1:-1", "127.0.0.1: 80",
+        "http://127.0.0.1:80", "https://127.0.0.1", "https://127.0.0.1:80/", "https://h:80"}) {
     std::string text = bad;
     expect({beside_a_model("server: {listen: ['" + text + "']}",
                            "f:1: server.listen[0]: found \"" + text + "\"" + allowed)});

@@ -174,7 +174,8 @@ BOOST_AUTO_TEST_CASE(a_bad_variable_is_named) {
              "environment SIGNALBOX_SHARDS: server.shards: found 300, allowed 0 to 256");
   BOOST_TEST(error("SIGNALBOX_LISTEN", "127.0.0.1:80,x") ==
              "environment SIGNALBOX_LISTEN: server.listen[1]: found \"x\", allowed ADDRESS:PORT "
-             "with an IPv4 address, an [IPv6] address or localhost, and a port from 0 to 65535");
+             "with an IPv4 address, an [IPv6] address or localhost, and a port from 0 to 65535; "
+             "with https:// before it for TLS");
   BOOST_TEST(error("LOAD_BALANCER_PORT", "70000") ==
              "environment LOAD_BALANCER_PORT: server.listen: found \"70000\", allowed a port from "
              "0 to 65535");
@@ -233,7 +234,8 @@ BOOST_AUTO_TEST_CASE(validate_judges_settings_without_a_file) {
              "models[1].name: found 0 bytes, allowed 1 to 200 bytes\n"
              "models[0].max_concurrent: found 0, allowed 1 to 65536\n"
              "server.listen[0]: found \"nowhere\", allowed ADDRESS:PORT with an IPv4 address, an "
-             "[IPv6] address or localhost, and a port from 0 to 65535\n"
+             "[IPv6] address or localhost, and a port from 0 to 65535; with https:// before it for "
+             "TLS\n"
              "keys[1].token: found the token that keys[0] has already");
 }
 
@@ -243,6 +245,13 @@ BOOST_AUTO_TEST_CASE(addresses_are_taken_apart) {
   BOOST_TEST(v6->host == "::1");
   BOOST_TEST(v6->port == 8000);
   BOOST_TEST(to_string(*v6) == "[::1]:8000");
+  BOOST_TEST(!v6->is_tls);
+  auto tls = parse_listen("https://[::1]:8443");
+  BOOST_TEST_REQUIRE(tls.has_value());
+  BOOST_TEST(tls->host == "::1");
+  BOOST_TEST(tls->port == 8443);
+  BOOST_TEST(tls->is_tls);
+  BOOST_TEST(to_string(*tls) == "https://[::1]:8443");
   auto endpoint = parse_endpoint("http://gpu-box.lan:19001");
   BOOST_TEST_REQUIRE(endpoint.has_value());
   BOOST_TEST(endpoint->host == "gpu-box.lan");

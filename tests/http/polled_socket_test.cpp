@@ -211,6 +211,20 @@ BOOST_AUTO_TEST_CASE(the_end_of_the_loop_drops_what_waits) {
   BOOST_TEST(watch.expired());
 }
 
+// Asio's TLS has its results posted by it, whatever else waits.
+BOOST_AUTO_TEST_CASE(a_read_of_nothing_takes_nothing_from_another) {
+  std::optional<io_error> nothing;
+  read();
+  one.ours->async_read_some(asio::mutable_buffer(),
+                            [&](const io_error& error, std::size_t) { nothing = error; });
+  BOOST_TEST(!nothing);
+  run_until([&] { return nothing.has_value(); });
+  BOOST_TEST(!*nothing);
+  BOOST_TEST(!got);
+  send("for the other");
+  BOOST_TEST(next() == "for the other");
+}
+
 BOOST_AUTO_TEST_CASE(a_closed_socket_fails_and_does_not_wait) {
   one.ours->close();
   read();
