@@ -1,6 +1,6 @@
 // A gateway as a person starts it: the real binary, a configuration file, a data folder.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -54,6 +54,17 @@ export function simModel(name, args = {}, options = {}) {
   };
 }
 
+// What the program says of a configuration, as { code, stdout, stderr }.
+export function checkConfig(config, folder = makeFolder()) {
+  const file = path.join(folder, 'checked.yaml');
+  writeFileSync(file, JSON.stringify(config));
+  return new Promise((resolve) => {
+    execFile(path.join(build, 'signalbox'), ['check-config', '--config', file], {
+      env: { ...sanitizers, PATH: process.env.PATH }, timeout: 30_000,
+    }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
+  });
+}
+
 export class Gateway {
   constructor(child, folder) {
     this.child = child;
@@ -72,6 +83,10 @@ export class Gateway {
   get base() {
     const match = /^signalbox serves on (http:\S+)$/m.exec(this.output);
     return match?.[1];
+  }
+
+  get tlsBase() {
+    return /^signalbox serves on (https:\S+)$/m.exec(this.output)?.[1];
   }
 
   get pid() {

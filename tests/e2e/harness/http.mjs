@@ -1,5 +1,6 @@
 // HTTP as a test wants it: nothing is retried, followed or hidden.
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { once } from 'node:events';
 import { within } from './processes.mjs';
@@ -8,7 +9,7 @@ const answerBoundMs = 30_000;
 
 function start(base, method, path, { headers = {}, body, agent = false, signal } = {}) {
   const url = new URL(base);
-  const request = http.request({
+  const request = (url.protocol === 'https:' ? https : http).request({
     host: url.hostname, port: url.port, method, path, headers, agent, signal,
   });
   const answer = new Promise((resolve, reject) => {
