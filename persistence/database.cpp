@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -75,6 +76,8 @@ std::string with_defaults(const std::string& url) {
   return out;
 }
 
+constexpr const char* lock_timed_out = "55P03";
+
 // The statement was fine and may succeed later: connection exceptions (08), a transaction that
 // ended (25006 read-only after a failover, 25P03 idle), resources (53), operator intervention (57:
 // shutdown, crash, starting up, cancelled by a timeout), I/O (58).
@@ -135,7 +138,9 @@ struct database::pool {
   std::mutex mutex;
   std::condition_variable returned;
   std::vector<session_ptr> idle;
-  std::size_t taken = 0;
+  std::size_t taken = 0;       // busy, or being connected
+  std::vector<session*> busy;  // theirs who took them; until they come back they may be shut down
+  bool closed = false;
 
   pool(std::string connect_url, std::size_t limit) : url(std::move(connect_url)), size(limit) {}
 
@@ -143,9 +148,10 @@ struct database::pool {
     session_ptr found;
     {
       std::unique_lock lock(mutex);
-      if (!returned.wait_for(lock, wait_limit, [this] { return taken < size; })) {
+      if (!returned.wait_for(lock, wait_limit, [this] { return closed || taken < size; })) {
         throw database_unavailable(fmt::format("all {} database connections are busy", size));
       }
+      if (closed) throw database_unavailable("the program ends");
       ++taken;
       if (!idle.empty()) {
         found = std::move(idle.back());
@@ -154,21 +160,41 @@ struct database::pool {
     }
     try {
       if (found && is_stale(*found)) found.reset();
-      return found ? std::move(found) : connect(url);
+      if (!found) found = connect(url);
+      const std::lock_guard lock(mutex);
+      if (closed) throw database_unavailable("the program ends");
+      busy.push_back(found.get());
+      return found;
     } catch (...) {
-      give_back(nullptr);
+      discard(nullptr);
       throw;
     }
   }
 
   void give_back(session_ptr used) {
-    {
-      const std::lock_guard lock(mutex);
-      --taken;
-      if (used) idle.push_back(std::move(used));
-    }
+    const std::lock_guard lock(mutex);
+    forget(*used);
+    idle.push_back(std::move(used));
+    --taken;
     returned.notify_one();
   }
+
+  void discard(session_ptr broken) {
+    const std::lock_guard lock(mutex);
+    if (broken) forget(*broken);
+    --taken;
+    returned.notify_one();
+  }
+
+  void close() {
+    const std::lock_guard lock(mutex);
+    closed = true;
+    for (const session* s : busy) ::shutdown(s->wire, SHUT_RDWR);
+    returned.notify_all();
+  }
+
+ private:
+  void forget(const session& s) { busy.erase(std::find(busy.begin(), busy.end(), &s)); }
 };
 
 database::database(std::string url, std::size_t pool_size)
@@ -179,8 +205,7 @@ database::~database() = default;
 void database::with_connection(const std::function<void(session&)>& work) {
   session_ptr taken = pool_->take();
   const auto fail = [&](const std::exception& error) {
-    taken.reset();
-    pool_->give_back(nullptr);
+    pool_->discard(std::move(taken));
     throw database_unavailable("the database went away: " + one_line(error.what()));
   };
   try {
@@ -194,17 +219,21 @@ void database::with_connection(const std::function<void(session&)>& work) {
   } catch (const pqxx::sql_error& error) {
     if (is_transient(error.sqlstate()) || !taken->connection.is_open()) fail(error);
     pool_->give_back(std::move(taken));
+    if (error.sqlstate() == lock_timed_out) throw lock_not_granted(one_line(error.what()));
     throw;
   } catch (const std::exception& error) {
     if (!taken->connection.is_open()) fail(error);
     pool_->give_back(std::move(taken));
     throw;
   } catch (...) {
-    taken.reset();
-    pool_->give_back(nullptr);
+    pool_->discard(std::move(taken));
     throw;
   }
   pool_->give_back(std::move(taken));
+}
+
+void database::close() {
+  pool_->close();
 }
 
 void database::ping() {

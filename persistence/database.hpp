@@ -24,6 +24,13 @@ class database_refused : public database_unavailable {
   using database_unavailable::database_unavailable;
 };
 
+// Another session holds a lock for longer than the statement was to wait. The database is there,
+// nothing was done: try again later.
+class lock_not_granted : public database_unavailable {
+ public:
+  using database_unavailable::database_unavailable;
+};
+
 struct session;  // persistence/session.hpp: a pqxx::connection
 
 class database {
@@ -37,8 +44,13 @@ class database {
   // Runs `work` with a connection of the pool; waits at most 5 s for one to be free, and as long
   // again for a server that is just starting. A connection that broke is thrown away. Throws
   // database_unavailable when there is none to be had (database_refused, when waiting will not
-  // help) or it broke meanwhile; other exceptions of `work` (a bad statement) pass through.
+  // help), it broke meanwhile or a lock was not granted (lock_not_granted); other exceptions of
+  // `work` (a bad statement) pass through.
   void with_connection(const std::function<void(session&)>& work);
+
+  // For the end of the program, from any thread: whoever waits for an answer of the server gets
+  // database_unavailable at once, as does whoever asks for a connection from now on.
+  void close();
 
   void ping();  // throws database_unavailable
 

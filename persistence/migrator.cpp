@@ -39,8 +39,6 @@ constexpr const char* select_applied = "SELECT number, name, checksum FROM schem
 constexpr const char* insert_applied =
     "INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)";
 
-constexpr const char* lock_not_available = "55P03";
-
 int number_of(std::string_view file) {
   int number = 0;
   std::from_chars(file.data(), file.data() + file.size(), number);
@@ -120,10 +118,9 @@ migration_report migrate(database& db, const std::vector<migration>& migrations)
         spdlog::info("database: applied {}", current);
       }
     });
+  } catch (const lock_not_granted& error) {
+    throw std::runtime_error(fmt::format("{} was not free for 30 s: {}", current, error.what()));
   } catch (const pqxx::sql_error& error) {
-    if (error.sqlstate() == lock_not_available) {
-      throw std::runtime_error(fmt::format("{} was not free for 30 s: {}", current, error.what()));
-    }
     throw std::runtime_error(fmt::format("{} failed: {}", current, error.what()));
   }
   return report;

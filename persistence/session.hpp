@@ -2,6 +2,9 @@
 // but an alias of a template in 6.4, so that a header cannot declare it ahead.
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <pqxx/pqxx>
 #include <string>
 
@@ -9,8 +12,17 @@ namespace signalbox::persistence {
 
 struct session {
   pqxx::connection connection;
+  // The connection's socket once more, for another thread to shut down: this number is nobody
+  // else's, even when libpq has just closed its own.
+  const int wire;
 
-  explicit session(const std::string& url) : connection(url) {}
+  explicit session(const std::string& url)
+      : connection(url), wire(::fcntl(connection.sock(), F_DUPFD_CLOEXEC, 0)) {}
+  ~session() {
+    if (wire >= 0) ::close(wire);
+  }
+  session(const session&) = delete;
+  session& operator=(const session&) = delete;
 };
 
 // Waits for the lock 2 s at most, as for any other in this transaction: whoever asked has given up

@@ -51,6 +51,33 @@ BOOST_AUTO_TEST_CASE(statement_that_takes_too_long_is_worth_another_try) {
   BOOST_TEST(query(fresh.db, "SELECT 1") == "1");
 }
 
+BOOST_AUTO_TEST_CASE(lock_that_is_not_granted_is_worth_another_try) {
+  fresh_database fresh;
+  database one(fresh.url, 1);
+  execute(fresh.db, "CREATE TABLE t ()");
+  const std::string pid = query(one, "SELECT pg_backend_pid()");
+  while_open(fresh.db, "LOCK TABLE t", [&] {
+    BOOST_CHECK_THROW(query(one, "SET LOCAL lock_timeout = '20ms'; SELECT FROM t"),
+                      lock_not_granted);
+  });
+  BOOST_TEST(query(one, "SELECT pg_backend_pid()") == pid);
+}
+
+BOOST_AUTO_TEST_CASE(closing_ends_what_waits_for_the_server) {
+  fresh_database fresh;
+  database two(fresh.url + " options='-c statement_timeout=0'", 2);
+  auto sleeper = std::async(std::launch::async, [&] {
+    BOOST_CHECK_THROW(query(two, "SELECT pg_sleep(100000)"), database_unavailable);
+  });
+  while (query(fresh.db,
+               "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+               " AND query LIKE 'SELECT pg_sleep%' AND datname = current_database()") != "1") {
+  }
+  two.close();
+  sleeper.get();
+  BOOST_CHECK_THROW(query(two, "SELECT 1"), database_unavailable);
+}
+
 BOOST_AUTO_TEST_CASE(pool_is_bounded) {
   fresh_database fresh;
   database two(fresh.url, 2);

@@ -62,4 +62,12 @@ void execute(database& db, const std::string& sql) {
   query(db, sql);
 }
 
+void while_open(database& db, const std::string& sql, const std::function<void()>& work) {
+  db.with_connection([&](session& session) {
+    pqxx::work tx(session.connection);
+    tx.exec(sql);
+    work();
+  });
+}
+
 }  // namespace signalbox::persistence::test

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "persistence/database.hpp"
@@ -33,5 +34,7 @@ struct fresh_database {
 // The first field of the first row, as text.
 std::string query(database& db, const std::string& sql);
 void execute(database& db, const std::string& sql);
+// Does `work` while a transaction that has executed `sql` stays open.
+void while_open(database& db, const std::string& sql, const std::function<void()>& work);
 
 }  // namespace signalbox::persistence::test
