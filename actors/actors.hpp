@@ -148,7 +148,7 @@ using usage_ledger_actor = caf::typed_actor<
     caf::reacts_to<usage_batch>,
     // Write now; answered with true when everything taken so far is durable.
     caf::replies_to<flush_usage>::with<bool>,
-    // What is written so far. Error when the database is away.
+    // What is written so far. Error when the database is away or slow, or nobody waits any more.
     caf::replies_to<list_usage>::with<usage_report>,
     caf::replies_to<list_key_usage>::with<key_usage_report>,
     // From the shards, as usage_batch.

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <tuple>
@@ -21,6 +22,8 @@ using namespace std::chrono_literals;
 constexpr duration commit_interval = 250ms;
 constexpr duration drop_log_interval = 10s;
 constexpr duration upkeep_interval = 1h;   // without usage, the next day is noticed this late
+constexpr duration keep_pause = 5min;      // until partitions are tried again that somebody reads
+constexpr auto report_limit = 5000ms;      // of a report, which holds up writing
 constexpr std::size_t batch_limit = 1000;  // rows in one transaction
 constexpr std::size_t model_bytes = 200;   // of a name that no model has
 
@@ -54,11 +57,15 @@ class usage_ledger : public usage_ledger_actor::base {
     return {
         [this](const usage_batch& batch) { on_usage(batch); },
         [this](const flush_usage&) { return write(); },
-        [this](const list_usage& m) { return read([&] { return store_.report(m); }); },
-        [this](const list_key_usage& m) { return read([&] { return store_.by_key(m); }); },
+        [this](const list_usage& m) {
+          return report(m, [&](auto limit) { return store_.report(m, limit); });
+        },
+        [this](const list_key_usage& m) {
+          return report(m, [&](auto limit) { return store_.by_key(m, limit); });
+        },
         [this](const missing_model_batch& batch) { on_missing(batch); },
         [this](const list_missing_models& m) {
-          return read([&] {
+          return report(m, [&](auto) {
             learn();
             return missing_model_list{missing_.newest(m.limit)};
           });
@@ -194,10 +201,15 @@ class usage_ledger : public usage_ledger_actor::base {
     missing_.all_are_saved();
   }
 
-  template <class Work>
-  auto read(Work work) -> caf::result<decltype(work())> {
+  // `work` gets the time that it may take. A report that nobody waits for any more is not made: it
+  // would only hold up writing.
+  template <class Question, class Work>
+  auto report(const Question& m, Work work) -> caf::result<decltype(work(report_limit))> {
+    const auto rest =
+        std::chrono::floor<std::chrono::milliseconds>(m.wait.deadline - clock().now());
+    if (rest < 1ms) return caf::make_error(caf::sec::request_timeout);
     try {
-      return work();
+      return work(std::min<std::chrono::milliseconds>(rest, report_limit));
     } catch (const std::exception& e) {
       return caf::make_error(caf::sec::runtime_error, std::string(e.what()));
     }

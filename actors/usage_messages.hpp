@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "scheduling/types.hpp"
 
 namespace signalbox {
 
@@ -61,6 +64,12 @@ struct usage_batch {
 };
 struct flush_usage {};  // write now; answered when durable or failed
 
+// Comes along with a question for a report, which may have to wait.
+struct report_wait {
+  std::shared_ptr<void> place;  // held while the question waits: bounds how many do
+  time_point deadline = never;  // nobody waits for the answer any more
+};
+
 // By what usage is told apart in a report; all others are added up.
 struct usage_grouping {
   bool day = false, key = false, client = false, model = false, source = false;
@@ -76,6 +85,7 @@ struct list_usage {
   std::optional<std::string> key_id;  // of this one only
   std::optional<usage_group> after;   // where the last report ended; its counts do not matter
   std::uint32_t limit = 0;            // at most 1000
+  report_wait wait = {};
 };
 struct usage_report {
   std::vector<usage_group> groups;
@@ -91,6 +101,7 @@ struct list_key_usage {
   std::optional<std::int32_t> day;  // none: all that are kept
   std::string after;                // a key id; empty: from the first on
   std::uint32_t limit = 0;          // at most 1000
+  report_wait wait = {};
 };
 struct key_usage_report {
   std::vector<key_usage> keys;  // by id
@@ -120,6 +131,7 @@ struct missing_model_batch {
 };
 struct list_missing_models {
   std::uint32_t limit;
+  report_wait wait = {};
 };
 struct missing_model_list {
   std::vector<missing_model> models;  // the last seen first

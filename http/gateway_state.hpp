@@ -60,7 +60,7 @@ class gateway_state {
 
   std::string make_request_id();
 
-  // For a report, until it goes away; null when too many are being made.
+  // Held by the question for a report while it waits or is answered; null when there are too many.
   std::shared_ptr<void> take_report_place();
 
  private:

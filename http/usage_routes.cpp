@@ -20,25 +20,28 @@ using nlohmann::json;
 
 constexpr std::int32_t default_days = 30;
 
-// Asks the ledger, which reads the database meanwhile and does nothing else: only so many may wait.
+// Asks the ledger, which reads the database meanwhile and does nothing else: only so many may wait,
+// and a question waits until it is answered or thrown away, however long its client did.
 template <class Answer, class Question>
 void ask_ledger(shard& home, const responder& reply, Question question,
                 std::function<json(const Answer&)> to_body) {
   auto& gateway = home.gateway();
-  const auto place = gateway.take_report_place();
-  if (!place) {
+  question.wait = {gateway.take_report_place(), std::chrono::steady_clock::now() + ask_timeout};
+  if (!question.wait.place) {
     return reply.refuse(error_code::database_unavailable,
                         "Too many reports are being made, please try again later.", {},
                         {{"Retry-After", "1"}});
   }
   gateway.control().ask<Answer>(
       gateway.control().handles()->usage, ask_timeout, std::move(question),
-      [reply, place, to_body = std::move(to_body)](const Answer& answer) {
+      [reply, to_body = std::move(to_body)](const Answer& answer) {
         answer_json(reply, to_body(answer));
       },
-      [reply, place](const std::string& error) {
+      [reply](const std::string& error) {
         spdlog::warn("usage report: {}", error);
-        refuse_without_database(reply);
+        reply.refuse(error_code::database_unavailable,
+                     "The database did not answer in time, please try again later.", {},
+                     {{"Retry-After", "5"}});
       });
 }
 

@@ -2,6 +2,8 @@
 // Blocking. All throw database_unavailable when the database is away.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,8 @@ class crash_store {
 
 class usage_store {
  public:
+  using time_limit = std::optional<std::chrono::milliseconds>;
+
   explicit usage_store(database& db) : db_(db) {}
   // Adds the rows in one transaction, sorted by key so that two writers cannot deadlock. `batch_id`
   // (a UUID made by the caller, kept over retries) makes it idempotent: a batch that was committed
@@ -35,8 +39,9 @@ class usage_store {
   std::vector<usage_row> rows_of_day(std::int32_t day);
   // Which client ids each key has rows of: only key_id, client_id and day are filled in.
   std::vector<usage_row> clients_since(std::int32_t day);
-  usage_report report(const list_usage& query);
-  key_usage_report by_key(const list_key_usage& query);
+  // For at most so long; without a limit, as long as any statement may take.
+  usage_report report(const list_usage& query, time_limit limit = {});
+  key_usage_report by_key(const list_key_usage& query, time_limit limit = {});
 
  private:
   database& db_;

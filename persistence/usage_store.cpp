@@ -46,6 +46,11 @@ constexpr std::size_t name_limit = 256;  // bytes
 constexpr std::uint64_t count_limit = 1'000'000'000'000;
 constexpr std::uint32_t group_limit = 1000;
 
+// Of a lock that somebody else holds; a batch that got none is kept.
+constexpr const char* wait_for_locks = "SET LOCAL lock_timeout = '5s'";
+// What waits for the strongest lock has all later readers and writers wait behind it.
+constexpr const char* barely_wait_for_locks = "SET LOCAL lock_timeout = '500ms'";
+
 constexpr const char* insert_batch =
     "INSERT INTO usage_batches (id) VALUES ($1::uuid) ON CONFLICT DO NOTHING";
 
@@ -225,10 +230,13 @@ void read_counts(const pqxx::row& row, usage_counts& out) {
 }
 
 template <typename... Parameters>
-pqxx::result read_rows(database& db, const char* statement, const Parameters&... parameters) {
+pqxx::result read_rows(database& db, usage_store::time_limit limit, const char* statement,
+                       const Parameters&... parameters) {
   pqxx::result rows;
   db.with_connection([&](session& session) {
     pqxx::read_transaction tx(session.connection);
+    tx.exec(wait_for_locks);
+    if (limit) tx.exec("SET LOCAL statement_timeout = " + std::to_string(limit->count()));
     rows = tx.exec_params(statement, parameters...);
     tx.commit();
   });
@@ -264,7 +272,7 @@ int usage_store::keep_partitions(std::int32_t today, std::uint32_t retention_day
 
 std::vector<usage_row> usage_store::rows_of_day(std::int32_t day) {
   std::vector<usage_row> rows;
-  for (const auto& row : read_rows(db_, select_usage, day)) {
+  for (const auto& row : read_rows(db_, {}, select_usage, day)) {
     usage_row found;
     read_counts(row, found);
     found.day = row[names_from].as<std::int32_t>();
@@ -280,7 +288,7 @@ std::vector<usage_row> usage_store::rows_of_day(std::int32_t day) {
 
 std::vector<usage_row> usage_store::clients_since(std::int32_t day) {
   std::vector<usage_row> rows;
-  for (const auto& row : read_rows(db_, select_clients, day)) {
+  for (const auto& row : read_rows(db_, {}, select_clients, day)) {
     usage_row found;
     found.day = row[0].as<std::int32_t>();
     found.key_id = row[1].as<std::string>();
@@ -290,14 +298,14 @@ std::vector<usage_row> usage_store::clients_since(std::int32_t day) {
   return rows;
 }
 
-usage_report usage_store::report(const list_usage& query) {
+usage_report usage_store::report(const list_usage& query, time_limit limit) {
   const auto& by = query.by;
   const auto after = query.after.value_or(usage_group{});
   std::optional<std::string> key_id;
   if (query.key_id) key_id = clean_text(*query.key_id, name_limit);
   usage_report report;
   for (const auto& row :
-       read_rows(db_, select_groups, by.day, by.key, by.client, by.model, by.source,
+       read_rows(db_, limit, select_groups, by.day, by.key, by.client, by.model, by.source,
                  query.first_day, query.last_day, key_id, query.after.has_value(), after.day,
                  clean_text(after.key_id, name_limit), clean_text(after.client_id, name_limit),
                  clean_text(after.model, name_limit), clean_text(after.source, name_limit),
@@ -314,10 +322,10 @@ usage_report usage_store::report(const list_usage& query) {
   return report;
 }
 
-key_usage_report usage_store::by_key(const list_key_usage& query) {
+key_usage_report usage_store::by_key(const list_key_usage& query, time_limit limit) {
   key_usage_report report;
   for (const auto& row :
-       read_rows(db_, select_by_key, query.day, clean_text(query.after, name_limit),
+       read_rows(db_, limit, select_by_key, query.day, clean_text(query.after, name_limit),
                  std::min(query.limit, group_limit))) {
     key_usage key;
     read_counts(row, key);

@@ -177,6 +177,20 @@ BOOST_FIXTURE_TEST_CASE(partitions_are_made_ahead_and_old_ones_dropped_after_mid
   BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "7");
 }
 
+BOOST_FIXTURE_TEST_CASE(a_report_that_nobody_waits_for_is_not_made, fixture) {
+  const auto ask = [&](time_point deadline) {
+    list_usage question;
+    question.last_day = january_31;
+    question.wait.deadline = deadline;
+    caf::error problem;
+    self->request(ledger, limit, std::move(question))
+        .receive([](const usage_report&) {}, [&](caf::error& e) { problem = std::move(e); });
+    return problem;
+  };
+  BOOST_TEST(!ask(never));
+  BOOST_TEST((ask(std::chrono::steady_clock::now()) == caf::sec::request_timeout));
+}
+
 BOOST_FIXTURE_TEST_CASE(midnights_without_a_database_lose_nothing, fixture) {
   use("key", "a", 1);
   BOOST_TEST(flush());

@@ -285,6 +285,27 @@ describe('the usage API', () => {
     assert.equal(other.status, 400);
   });
 
+  test('only so many reports wait, be there somebody who waits for them or not', async () => {
+    const holder = postgres.session('api');
+    await holder.run('BEGIN; LOCK TABLE usage_daily');
+    const ask = () => gateway.send('GET', '/v1/usage');
+    const first = ask();
+    const resume = await postgres.suspendWaiting('api');
+    try {
+      const given = await Promise.all([first, ...Array.from({ length: 15 }, ask)]);
+      assert.deepEqual(given.map((answer) => answer.status), Array(16).fill(503));
+      assert.match(given[0].json.error.message, /did not answer in time/);
+      const refused = await ask();
+      assert.equal(refused.status, 503);
+      assert.match(refused.json.error.message, /Too many reports/);
+      assert.ok(Number(refused.headers['retry-after']) >= 1);
+    } finally {
+      resume();
+      await holder.close();
+    }
+    await waitFor('reports are made again', async () => (await ask()).status === 200);
+  });
+
   test('without a database: 503 with Retry-After', async () => {
     await postgres.down();
     for (const route of ['/v1/usage', '/monitor/key_usage']) {

@@ -208,6 +208,16 @@ BOOST_FIXTURE_TEST_CASE(are_made_ahead_and_dropped_when_all_of_them_is_old, migr
   BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "3");
 }
 
+BOOST_FIXTURE_TEST_CASE(a_report_takes_no_longer_than_it_may, migrated) {
+  while_open(db, "LOCK TABLE usage_daily", [&] {
+    BOOST_CHECK_EXCEPTION(store.report(everything({.day = true}), std::chrono::milliseconds(20)),
+                          database_unavailable, [](const auto& e) {
+                            return std::string_view(e.what()).find("statement timeout") !=
+                                   std::string_view::npos;
+                          });
+  });
+}
+
 BOOST_FIXTURE_TEST_CASE(writers_and_keepers_do_not_collide, migrated) {
   std::vector<std::future<void>> runs;
   for (int writer = 0; writer < 4; ++writer) {

@@ -22,7 +22,7 @@ const std::vector<include_row>& include_table() {
        {"actors/key_messages.hpp", "actors/usage_messages.hpp", "scheduling/", "config/"},
        {}},
       {"actors/key_messages.hpp", {"scheduling/"}, {}},
-      {"actors/usage_messages.hpp", {}, {}},
+      {"actors/usage_messages.hpp", {"scheduling/types.hpp"}, {}},
       {"persistence/",
        {"persistence/", "actors/messages.hpp", "config/", "scheduling/"},
        {"pqxx/", "sodium.h", "boost/algorithm/string", "boost/locale/utf.hpp", "fmt/", "spdlog/"}},

@@ -23,6 +23,30 @@ export async function query(sockets, sql, database = 'postgres') {
   return stdout.trim() === '' ? [] : JSON.parse(stdout);
 }
 
+// A connection that stays open, for what it holds meanwhile.
+class Session {
+  constructor(sockets, database) {
+    this.child = spawn('psql', ['-h', sockets, '-U', 'signalbox', '-d', database, '-XqAt'],
+      { stdio: ['pipe', 'pipe', 'ignore'] });
+    this.ended = once(this.child, 'exit');
+    this.output = '';
+    this.ran = 0;
+    this.child.stdout.on('data', (data) => { this.output += data; });
+    process.once('exit', () => this.child.kill());
+  }
+
+  async run(sql) {
+    const mark = `ran-${++this.ran}\n`;
+    this.child.stdin.write(`${sql};\n\\echo ${mark}`);
+    await waitFor(sql, () => this.output.endsWith(mark), 20_000);
+  }
+
+  async close() {
+    this.child.stdin.end();
+    await within(20_000, 'psql ends', this.ended);
+  }
+}
+
 export class Postgres {
   static async start() {
     const me = new Postgres();
@@ -69,6 +93,22 @@ export class Postgres {
 
   urlOf(name) {
     return `postgresql:///${name}?host=${this.sockets}&user=signalbox`;
+  }
+
+  session(database) {
+    return new Session(this.sockets, database);
+  }
+
+  // From now on the gateway's connection that waits for a lock is answered nothing, not even that
+  // it took too long; returns what undoes this.
+  async suspendWaiting(database) {
+    const [{ pid }] = await waitFor('the gateway waits for a lock', async () => {
+      const waiting = await this.query(`SELECT pid FROM pg_stat_activity
+        WHERE application_name = 'signalbox' AND wait_event_type = 'Lock'`, database);
+      return waiting.length > 0 && waiting;
+    });
+    process.kill(pid, 'SIGSTOP');
+    return () => process.kill(pid, 'SIGCONT');
   }
 
   query(sql, database) {
