@@ -33,7 +33,7 @@ constexpr std::size_t model_bytes = 200;   // of a name that no model has
 // A frozen batch keeps its id and its rows until the store says that it has it: the answer to an
 // earlier try may have been lost after the commit, and the id is what makes the retry harmless.
 //
-// Before anything is written: once a life, what is known already is read; once a day,
+// Before anything is written, once a life, what is known already is read; after it, once a day,
 // partitions are made ahead and old ones dropped. Until something comes, nothing is done.
 class usage_ledger : public usage_ledger_actor::base {
  public:
@@ -137,21 +137,27 @@ class usage_ledger : public usage_ledger_actor::base {
   bool write() {
     try {
       learn();
-      keep_partitions();
       while (freeze()) write_first();
       write_missing();
-      backoff_.succeeded();
-      retry_at_ = {};
-      if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: the database is back");
-      return true;
+    } catch (const persistence::lock_not_granted& e) {
+      return retry_later("another session locks its tables", e.what());
     } catch (const persistence::database_unavailable& e) {
-      if (std::exchange(told_away_, e.what()) != e.what()) {
-        spdlog::warn("usage: the database is away, what is used waits: {}", e.what());
-      }
-      retry_at_ = clock().now() + backoff_.failed();
-      timer_.arm(this, retry_at_);
-      return false;
+      return retry_later("the database is away", e.what());
     }
+    backoff_.succeeded();
+    retry_at_ = {};
+    if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: what waited is written");
+    keep_partitions();
+    return true;
+  }
+
+  bool retry_later(std::string_view why, const std::string& details) {
+    if (std::exchange(told_away_, details) != details) {
+      spdlog::warn("usage: {}, what is used waits: {}", why, details);
+    }
+    retry_at_ = clock().now() + backoff_.failed();
+    timer_.arm(this, retry_at_);
+    return false;
   }
 
   std::int32_t today() const {
@@ -171,21 +177,28 @@ class usage_ledger : public usage_ledger_actor::base {
   }
 
   void keep_partitions() {
-    if (today() == kept_on_) return;
     const auto day = today();
+    const auto now = clock().now();
+    if (day == kept_on_ || now < keep_at_) return;
+    clients_.forget_before(day - 1);
     try {
       const auto dropped = store_.keep_partitions(day, retention_days_);
       if (dropped > 0) {
         spdlog::info("usage: {} months older than {} days dropped", dropped, retention_days_);
       }
-    } catch (const persistence::database_unavailable&) {
-      throw;
+    } catch (const persistence::database_unavailable& e) {
+      // Somebody reads what is to be dropped. What is written makes the partitions that it needs.
+      if (!std::exchange(told_kept_later_, true)) {
+        spdlog::info("usage: old partitions are dropped later: {}", e.what());
+      }
+      keep_at_ = now + keep_pause;
+      return timer_.arm(this, keep_at_);
     } catch (const std::exception& e) {
-      // Tried again tomorrow: what is written makes the partitions that it needs.
+      // Tried again tomorrow.
       spdlog::error("usage: partitions cannot be kept: {}", e.what());
     }
     kept_on_ = day;
-    clients_.forget_before(day - 1);
+    told_kept_later_ = false;
   }
 
   void write_missing() {
@@ -260,6 +273,8 @@ class usage_ledger : public usage_ledger_actor::base {
   missing_models missing_{missing_model_limit};
   bool learned_ = false;
   std::int32_t kept_on_ = -1;  // the day when partitions were kept last
+  time_point keep_at_{};       // not before
+  bool told_kept_later_ = false;
   time_point look_again_at_{};
   persistence::usage_store store_;
   persistence::missing_model_store missing_store_;

@@ -28,32 +28,34 @@ CREATE TABLE usage_daily (
   CHECK (requests = successes + errors + cancelled)
 ) PARTITION BY RANGE (day);
 
--- The partition of this day's month, when it is not there yet.
+-- Makes the partition of this day's month, when it is not there yet. To attach one waits for no
+-- reader or writer of the others, which to create it as a partition would.
 CREATE FUNCTION usage_make_partition(of_day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   first_day date := date_trunc('month', of_day::timestamp)::date;
   partition text := 'usage_daily_' || to_char(of_day, 'YYYYMM');
 BEGIN
   IF to_regclass(partition) IS NOT NULL THEN RETURN; END IF;
-  LOCK TABLE usage_daily IN ACCESS EXCLUSIVE MODE;
+  LOCK TABLE ONLY usage_daily IN SHARE UPDATE EXCLUSIVE MODE;  -- one maker at a time
   IF to_regclass(partition) IS NOT NULL THEN RETURN; END IF;
-  EXECUTE format('CREATE TABLE %I PARTITION OF usage_daily FOR VALUES FROM (%L) TO (%L)',
+  EXECUTE format('CREATE TABLE %I (LIKE usage_daily INCLUDING ALL)', partition);
+  EXECUTE format('ALTER TABLE usage_daily ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                  partition, first_day, (first_day + interval '1 month')::date);
 END $$;
 
--- Drops the partitions all of whose days are before this one; returns how many.
+-- Drops the partitions all of whose days are before this one; returns how many. That takes a lock
+-- which every reader is in the way of, so nothing is locked when there are none.
 CREATE FUNCTION usage_drop_partitions(before_day date) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   partition text;
   dropped integer := 0;
 BEGIN
-  LOCK TABLE usage_daily IN ACCESS EXCLUSIVE MODE;
   FOR partition IN
     SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'usage_daily'::regclass AND c.relname ~ '^usage_daily_[0-9]{6}$'
       AND to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month' <= before_day
   LOOP
-    EXECUTE format('DROP TABLE %I', partition);
+    EXECUTE format('DROP TABLE IF EXISTS %I', partition);
     dropped := dropped + 1;
   END LOOP;
   RETURN dropped;

@@ -33,7 +33,7 @@ class usage_store {
   // there.
   void add(const std::string& batch_id, std::vector<usage_row> rows);
   // Makes the partitions of this month and the next, and drops those that hold nothing but days
-  // before today - retention_days; returns how many.
+  // before today - retention_days; returns how many. Waits for next to no lock (lock_not_granted).
   int keep_partitions(std::int32_t today, std::uint32_t retention_days);
   // Everything of one day (days since 1970-01-01 UTC), or of all days with day < 0.
   std::vector<usage_row> rows_of_day(std::int32_t day);

@@ -250,6 +250,7 @@ void usage_store::add(const std::string& batch_id, std::vector<usage_row> rows) 
   const std::vector<usage_row> merged = merge(std::move(rows));
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
+    tx.exec(wait_for_locks);
     if (tx.exec_params(insert_batch, batch_id).affected_rows() == 0) return;  // added before
     make_partitions_of(tx, merged);
     upsert(tx, merged);
@@ -262,8 +263,14 @@ void usage_store::add(const std::string& batch_id, std::vector<usage_row> rows) 
 int usage_store::keep_partitions(std::int32_t today, std::uint32_t retention_days) {
   int dropped = 0;
   db_.with_connection([&](session& session) {
+    {
+      pqxx::work tx(session.connection);
+      tx.exec(barely_wait_for_locks);
+      tx.exec_params(make_partitions_ahead, today);
+      tx.commit();
+    }
     pqxx::work tx(session.connection);
-    tx.exec_params(make_partitions_ahead, today);
+    tx.exec(barely_wait_for_locks);
     dropped = tx.exec_params1(drop_partitions, today, retention_days)[0].as<int>();
     tx.commit();
   });

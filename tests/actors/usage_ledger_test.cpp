@@ -177,6 +177,34 @@ BOOST_FIXTURE_TEST_CASE(partitions_are_made_ahead_and_old_ones_dropped_after_mid
   BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "7");
 }
 
+BOOST_FIXTURE_TEST_CASE(who_reads_for_days_holds_up_nothing, fixture) {
+  query(db, "SELECT usage_make_partition('2020-01-15')");
+  persistence::test::while_open(db, "SELECT count(*) FROM usage_daily", [&] {
+    for (int day = 0; day < 3; ++day, ++today) {
+      use("key", "");
+      BOOST_TEST(flush());
+    }
+    BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "3");
+    BOOST_TEST(partitions() == "202001 202601 202602");
+  });
+  stop();
+  start();
+  BOOST_TEST(flush());
+  BOOST_TEST(partitions() == "202601 202602 202603");
+}
+
+BOOST_FIXTURE_TEST_CASE(who_locks_the_table_makes_usage_wait, fixture) {
+  use("key", "");
+  BOOST_TEST(flush());
+  persistence::test::while_open(db, "LOCK TABLE usage_daily", [&] {
+    use("key", "", 2);
+    BOOST_TEST(!flush());
+  });
+  BOOST_TEST(flush());
+  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "3");
+  BOOST_TEST(recorder.render().find("signalbox_usage_dropped_total 0\n") != std::string::npos);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_report_that_nobody_waits_for_is_not_made, fixture) {
   const auto ask = [&](time_point deadline) {
     list_usage question;

@@ -208,6 +208,40 @@ BOOST_FIXTURE_TEST_CASE(are_made_ahead_and_dropped_when_all_of_them_is_old, migr
   BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "3");
 }
 
+// As pg_dump does, or a person who has forgotten to commit.
+constexpr const char* read_on = "SELECT count(*) FROM usage_daily";
+
+BOOST_FIXTURE_TEST_CASE(a_reader_is_in_nobodys_way, migrated) {
+  store.add(make_uuid(), {row("a", "", "m", january_31)});
+  while_open(db, read_on, [&] {
+    BOOST_TEST(store.keep_partitions(january_31, 90) == 0);
+    store.add(make_uuid(), {row("a", "", "m", january_31 + 59)});
+    BOOST_TEST(partitions(db) == "202601 202602 202603");
+  });
+  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "2");
+}
+
+BOOST_FIXTURE_TEST_CASE(what_somebody_reads_is_dropped_later, migrated) {
+  store.add(make_uuid(), {row("a", "", "m", january_31 - 100)});
+  while_open(db, read_on, [&] {
+    BOOST_CHECK_THROW(store.keep_partitions(january_31, 90), lock_not_granted);
+    BOOST_TEST(partitions(db) == "202510 202601 202602");
+  });
+  BOOST_TEST(store.keep_partitions(january_31, 90) == 1);
+  BOOST_TEST(partitions(db) == "202601 202602");
+}
+
+BOOST_FIXTURE_TEST_CASE(partitions_have_the_rules_of_the_whole, migrated) {
+  store.keep_partitions(january_31, 90);
+  const auto rules = [this](const std::string& table) {
+    return query(db,
+                 "SELECT string_agg(pg_get_constraintdef(oid), ' ' ORDER BY contype, conname)"
+                 " FROM pg_constraint WHERE conrelid = '" +
+                     table + "'::regclass");
+  };
+  BOOST_TEST(rules("usage_daily_202602") == rules("usage_daily"));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_report_takes_no_longer_than_it_may, migrated) {
   while_open(db, "LOCK TABLE usage_daily", [&] {
     BOOST_CHECK_EXCEPTION(store.report(everything({.day = true}), std::chrono::milliseconds(20)),
