@@ -149,6 +149,25 @@ describe('usage', () => {
       { requests: made, successes: made, ...clean, prompt: told[0], completion: told[1] });
   });
 
+  test('who reads the table for long holds up nothing', async () => {
+    const gateway = await start('read');
+    await postgres.query("SELECT usage_make_partition('2020-01-15')", 'read');
+    const reader = postgres.session('read');
+    await reader.run('BEGIN; SELECT count(*) FROM usage_daily');
+    await gateway.chat('exact', { max_tokens: 1 });
+    await waitFor('it is stored', async () => (await usageOf('read', 'true')).requests === 1);
+    const report = await gateway.send('GET', '/v1/usage');
+    assert.equal(report.status, 200, report.text);
+    assert.equal(report.json.data[0].requests, 1);
+    await waitFor('the old partition stays', () =>
+      /old partitions are dropped later: .*lock timeout/.test(gateway.log));
+    await gateway.chat('exact', { max_tokens: 1 });
+    await gateway.stop();
+    assert.equal((await usageOf('read', 'true')).requests, 2);
+    assert.doesNotMatch(gateway.log, /database is away|is lost/);
+    await reader.close();
+  });
+
   test('the database is away when the gateway is asked to stop: it stops', async () => {
     const gateway = await start('gone');
     await gateway.chat('exact', { max_tokens: 1 });
