@@ -8,6 +8,7 @@
 
 #include "actors/shell.hpp"
 #include "actors/supervisor.hpp"
+#include "persistence/database.hpp"
 
 namespace signalbox {
 namespace {
@@ -16,7 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr duration kill_limit = 10s;   // for backends to end once their runtimes are killed
 constexpr duration load_limit = 30s;   // for all keys to be read
-constexpr duration store_limit = 10s;  // for a store to write what it has
+constexpr duration store_limit = 10s;  // for all stores to write what they have
+constexpr duration end_limit = 1s;     // for whoever has written it to end
 constexpr duration hurry_look_gap = 50ms;
 constexpr duration answer_limit = 5s;  // for the supervisor, which does nothing slow
 
@@ -40,9 +42,31 @@ std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point de
   return count;
 }
 
+// Has the stores write what they have, side by side.
+void flush(caf::scoped_actor& self, const control_handles& all) {
+  auto usage = self->request(all.usage, store_limit, flush_usage{});
+  self->send(all.crashes, tick{});  // write what is buffered; the answer below comes after it
+  auto crashes = self->request(all.crashes, store_limit, list_crashes{1});
+  // An answer: what was sent before is written.
+  auto keys = self->request(all.keys, store_limit, list_keys{1, {}});
+  usage.receive(
+      [](bool durable) {
+        if (!durable) spdlog::error("usage that the database did not take is lost");
+      },
+      [](const caf::error&) {
+        spdlog::error("usage is lost: the database did not take it within {} s",
+                      std::chrono::duration_cast<std::chrono::seconds>(store_limit).count());
+      });
+  crashes.receive([](const crash_list&) {}, [](const caf::error&) {});
+  keys.receive([](const key_answer&) {}, [](const caf::error&) {});
+}
+
 }  // namespace
 
 struct control_plane::state {
+  explicit state(persistence::database& database) : db(database) {}
+
+  persistence::database& db;
   // Before the actor system: the supervisor writes to it as long as that lives.
   std::atomic<control_handles_ptr> published;
   std::counting_semaphore<> has_published{0};
@@ -54,7 +78,7 @@ struct control_plane::state {
 
 control_plane::control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
                              persistence::database& db, metrics& m, std::function<void()> on_fatal)
-    : state_(std::make_unique<state>()) {
+    : state_(std::make_unique<state>(db)) {
   supervisor_options options;
   options.settings = &settings;
   options.driver = &driver;
@@ -124,26 +148,22 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
     if (left > 0) spdlog::error("{} backends did not end", left);
   }
 
-  self->request(all->usage, store_limit, flush_usage{})
-      .receive(
-          [](bool durable) {
-            if (!durable) spdlog::error("usage that the database did not take is lost");
-          },
-          ignore_error);
-  self->send(all->crashes, tick{});  // write what is buffered; the answer below comes after it
-  self->request(all->crashes, store_limit, list_crashes{1})
-      .receive([](const crash_list&) {}, ignore_error);
-  // An answer: what was sent before is written.
-  self->request(all->keys, store_limit, list_keys{1, {}})
-      .receive([](const key_answer&) {}, ignore_error);
+  flush(self, *all);
 
   for (const auto& queue : all->queues) self->send_exit(queue, caf::exit_reason::user_shutdown);
   self->send_exit(all->leases, caf::exit_reason::user_shutdown);
-  self->send_exit(all->usage, caf::exit_reason::user_shutdown);
-  self->send_exit(all->crashes, caf::exit_reason::user_shutdown);
-  self->send_exit(all->keys, caf::exit_reason::user_shutdown);
   self->send_exit(all->logins, caf::exit_reason::kill);  // whoever still waits to log in
   self->send_exit(state_->supervisor, caf::exit_reason::user_shutdown);
+  const auto end = [&self](const auto& store) {
+    self->monitor(store);
+    self->send_exit(store, caf::exit_reason::user_shutdown);
+  };
+  end(all->usage);
+  end(all->crashes);
+  end(all->keys);
+  await_ends(self, 3, std::chrono::steady_clock::now() + end_limit);
+  // The actor system joins their threads, and one may wait for a server that does not answer.
+  state_->db.close();
 }
 
 }  // namespace signalbox

@@ -52,7 +52,7 @@ class control_plane {
 
   // In order: queues refuse what waits, backends drain and stop their runtimes (all bounded by
   // `grace`, or by `hurry` being true, then killed), the ledger and the crash log write what they
-  // have, actors end. Blocking.
+  // have, actors end. The database is closed with them. Blocking.
   void shutdown(duration grace, const std::function<bool()>& hurry = {});
 
   // Sends `message` to `target` and calls exactly one of the callbacks, from an actor's thread,

@@ -168,6 +168,21 @@ describe('usage', () => {
     await reader.close();
   });
 
+  test('the database does not answer when the gateway is asked to stop: it stops', async () => {
+    const gateway = await start('mute');
+    const holder = postgres.session('mute');
+    await holder.run('BEGIN; LOCK TABLE usage_daily');
+    await gateway.chat('exact', { max_tokens: 1 });
+    const resume = await postgres.suspendWaiting('mute');
+    try {
+      await gateway.stop(40_000);
+    } finally {
+      resume();
+      await holder.close();
+    }
+    assert.match(gateway.log, /error.* usage is lost: the database did not take it within/);
+  });
+
   test('the database is away when the gateway is asked to stop: it stops', async () => {
     const gateway = await start('gone');
     await gateway.chat('exact', { max_tokens: 1 });
