@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace signalbox::config {
@@ -30,6 +31,9 @@ struct server_options {
   double shutdown_grace_s = 10.0;            // requests in flight may finish this long
   tls_options tls;
 };
+
+// Of the ids that users' limits and usage go by; no key may have one of these.
+inline constexpr std::string_view user_id_prefix = "user:";
 
 struct key_options {
   std::string id;

@@ -87,6 +87,10 @@ void check_keys(const std::vector<key_options>& keys, problem_list& problems) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const key_options& key = keys[i];
     std::string path = fmt::format("keys[{}]", i);
+    if (key.id.starts_with(user_id_prefix)) {
+      problems.unrelated(path + ".id", fmt::format("found {}, but {} begins the ids of users",
+                                                   in_quotes(key.id), in_quotes(user_id_prefix)));
+    }
     if (!key.id.empty() && !ids.emplace(key.id, i).second) {
       problems.unrelated(path + ".id", fmt::format("found {}, which keys[{}] has already",
                                                    in_quotes(key.id), ids[key.id]));

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/settings.hpp"
+
 namespace signalbox::http {
 
 namespace {
@@ -100,7 +102,7 @@ user_ptr key_ring::entry_of(const user_record& user) {
   entry->scopes = user.scopes;
   entry->disabled = user.disabled;
   entry->generation = user.generation;
-  entry->key_id = "user:" + user.name;
+  entry->key_id = std::string(config::user_id_prefix) + user.name;
   entry->limits = user_limits_;
   entry->account = account_of(entry->key_id);
   return entry;

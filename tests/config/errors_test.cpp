@@ -210,6 +210,8 @@ BOOST_AUTO_TEST_CASE(api_keys) {
       keys("- {id: a, token: " + token + ", scopes: [eval]}\n- {id: b, token: " + token +
                ", scopes: [eval]}",
            "f:3: keys[1].token: found the token that keys[0] has already"),
+      keys("- {id: 'user:a', token: " + token + ", scopes: [eval]}",
+           "f:2: keys[0].id: found \"user:a\", but \"user:\" begins the ids of users"),
   });
 }
 
