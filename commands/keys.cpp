@@ -5,9 +5,9 @@
 
 #include <fstream>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -111,8 +111,13 @@ int revoke(persistence::key_store& store, const options& o) {
   return 0;
 }
 
+struct imported_key {
+  std::string where, id, token;
+  json fields;  // what else it says
+};
+
 // Seed 002's file: {"keys": [{"id", "token", "scopes"}]}, with any other field of ours.
-key_record read_entry(const json& entry, std::size_t index) {
+imported_key read_entry(const json& entry, std::size_t index) {
   const auto where = fmt::format("keys[{}]", index);
   const auto text = [&](const char* field) {
     if (!entry.is_object() || !entry.contains(field) || !entry[field].is_string()) {
@@ -120,77 +125,78 @@ key_record read_entry(const json& entry, std::size_t index) {
     }
     return entry[field].get<std::string>();
   };
-  key_record key;
-  key.id = key.name = text("id");
-  const auto token = text("token");
+  imported_key key{where, text("id"), text("token"), entry};
   if (key.id.empty() || key.id.size() > 200) {
     throw std::runtime_error(where + ".id: allowed are 1 to 200 bytes");
   }
-  if (token.size() < token_least || token.size() > token_most) {
+  if (key.id.starts_with(config::user_id_prefix)) {
+    throw std::runtime_error(
+        fmt::format("{}.id: {} begins the ids of users", where, config::user_id_prefix));
+  }
+  if (key.token.size() < token_least || key.token.size() > token_most) {
     throw std::runtime_error(fmt::format("{}.token: found {} bytes, allowed {} to {}", where,
-                                         token.size(), token_least, token_most));
+                                         key.token.size(), token_least, token_most));
   }
-  auto fields = entry;
-  fields.erase("id");
-  fields.erase("token");
-  try {
-    set_fields(fields, key);
-  } catch (const std::runtime_error& e) {
-    throw std::runtime_error(where + ": " + e.what());
-  }
-  if (key.scopes.empty()) throw std::runtime_error(where + ": found no scopes");
-  new_secret(token, key);
+  key.fields.erase("id");
+  key.fields.erase("token");
   return key;
 }
 
-std::vector<key_record> read_file(const std::string& path) {
+std::vector<imported_key> read_file(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw std::runtime_error("cannot read " + path);
   const auto document = json::parse(file, nullptr, false);
   if (!document.is_object() || !document.contains("keys") || !document["keys"].is_array()) {
     throw std::runtime_error(path + R"( is not {"keys": [{"id", "token", "scopes"}, …]})");
   }
-  std::vector<key_record> keys;
+  std::vector<imported_key> keys;
   for (const auto& entry : document["keys"]) keys.push_back(read_entry(entry, keys.size()));
   return keys;
 }
 
-std::map<std::string, key_record> all_keys(persistence::key_store& store) {
-  std::map<std::string, key_record> all;
-  std::int64_t version = 0;
-  while (true) {
-    const auto some = store.changed_since(version, page);
-    for (const auto& key : some) all[key.id] = key;
-    if (some.size() < page) return all;
-    version = some.back().version;
+// The key as the entry wants it: what it does not name stays as it is with a key that exists.
+key_record with_entry(const imported_key& entry, const std::optional<key_record>& known) {
+  key_record key;
+  key.id = key.name = entry.id;
+  if (known) key = *known;
+  if (key.revoked_at) throw std::runtime_error(key.id + " is revoked");
+  try {
+    set_fields(entry.fields, key);
+  } catch (const std::runtime_error& e) {
+    throw std::runtime_error(entry.where + ": " + e.what());
   }
+  if (key.scopes.empty()) throw std::runtime_error(entry.where + ": found no scopes");
+  new_secret(entry.token, key);
+  return key;
 }
 
-// A key that exists gets what the file says of it; another secret is a rotation.
+// A key that exists gets what the file says of it; another secret is a rotation. Nothing is changed
+// when an entry is wrong.
 int import(persistence::key_store& store, const options& o, double default_grace_s) {
-  const auto wanted = read_file(o.file);
-  const auto known = all_keys(store);
-  std::vector<key_record> added;
-  std::size_t changed = 0;
-  for (const auto& key : wanted) {
-    const auto found = known.find(key.id);
-    if (found == known.end()) {
-      added.push_back(key);
-      continue;
+  std::vector<key_record> added, changed;
+  std::set<std::string> ids, rotated;
+  for (const auto& entry : read_file(o.file)) {
+    if (!ids.insert(entry.id).second) {
+      throw std::runtime_error(entry.where + ".id: found a second time");
     }
-    if (found->second.revoked_at) throw std::runtime_error(key.id + " is revoked");
+    const auto known = store.find(entry.id);
+    auto key = with_entry(entry, known);
+    if (known && known->digest != key.digest) rotated.insert(key.id);
+    (known ? changed : added).push_back(std::move(key));
+  }
+  for (const auto& key : changed) {
     store.update(key);
-    if (found->second.digest != key.digest) {
+    if (rotated.contains(key.id)) {
       store.rotate({key.id, key.digest, key.hint, o.grace_s.value_or(default_grace_s)});
     }
-    ++changed;
   }
   if (!store.add(added)) {
     throw std::runtime_error(
-        "none added: two of the new keys share an id or a secret, or one has "
+        "none added: two of the new keys share a secret, or one has "
         "the secret of a key that exists");
   }
-  std::cout << fmt::format("{} added, {} brought up to date", added.size(), changed) << std::endl;
+  std::cout << fmt::format("{} added, {} brought up to date", added.size(), changed.size())
+            << std::endl;
   return 0;
 }
 

@@ -208,7 +208,8 @@ describe('keys', () => {
       [{ expires_at: '2001-01-01T00:00:00Z' }, 'expires_at'],
       [{ expires_at: '2640-01-01T00:00:00Z' }, 'expires_at'],
       [{ expires_at: '2030-02-31T00:00:00Z' }, 'expires_at'],
-      [{ expires_in_s: 0 }, 'expires_in_s'], [{ name: 'changed', nam: 'x' }, 'nam'],
+      [{ expires_in_s: 0 }, 'expires_in_s'], [{ id: 'user:alice' }, 'id'],
+      [{ name: 'changed', nam: 'x' }, 'nam'],
     ];
     for (const [fields, param] of cases) {
       for (const [method, route] of [['POST', '/v1/keys'], ['PATCH', `/v1/keys/${id}`]]) {
@@ -349,7 +350,26 @@ describe('signalbox keys', () => {
       'imported-secret-three']) {
       await known(gateway, key, 200);
     }
+    await gateway.send('PATCH', '/v1/keys/two', { body: JSON.stringify({ name: 'job', owner: 'o',
+      models: ['one'], weight: 3, expires_at: '2090-01-01T00:00:00Z',
+      limits: { requests_per_minute: 60, max_concurrent: 2 } }) });
+    const shown = async () => {
+      const { created_at: _, ...fields } = (await gateway.send('GET', '/v1/keys/two')).json;
+      return fields;
+    };
+    const patched = await shown();
+    write([{ id: 'two', token: 'imported-secret-two', scopes: ['realtime'] }]);
+    await command(gateway, 'import', file);
+    assert.deepEqual(await shown(), patched, 'what it does not name stays');
+    write([{ id: 'two', token: 'imported-secret-two', expires_at: null, models: [],
+      limits: { max_concurrent: 0 } }]);
+    assert.match(await command(gateway, 'import', file), /0 added, 1 brought up to date/);
+    assert.deepEqual(await shown(), { ...patched, expires_at: null, models: [],
+      limits: { ...patched.limits, max_concurrent: 0 } });
+
     const wrong = [
+      [{ id: 'user:x', token: 'long-enough-a-secret', scopes: ['realtime'] },
+        /keys\[0\]\.id: user: begins the ids of users/],
       [{ id: 'x', token: 'short', scopes: ['realtime'] }, /keys\[0\]\.token: found 5 bytes/],
       [{ id: 'x', token: 'long-enough-a-secret', scopes: ['root'] }, /keys\[0\]: scopes must be/],
       [{ id: 'x', token: 'long-enough-a-secret' }, /keys\[0\]: found no scopes/],
