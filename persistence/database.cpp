@@ -241,15 +241,4 @@ void database::ping() {
       [](session& session) { pqxx::nontransaction(session.connection).exec("SELECT 1"); });
 }
 
-void lock_table(pqxx::work& tx, const char* statement) {
-  try {
-    tx.exec("SET LOCAL lock_timeout = '2s'");
-    tx.exec(statement);
-  } catch (const pqxx::sql_error& error) {
-    constexpr std::string_view lock_not_available = "55P03";
-    if (error.sqlstate() != lock_not_available) throw;
-    throw database_unavailable("somebody holds a lock: " + one_line(error.what()));
-  }
-}
-
 }  // namespace signalbox::persistence

@@ -26,7 +26,10 @@ struct session {
 };
 
 // Waits for the lock 2 s at most, as for any other in this transaction: whoever asked has given up
-// after that. Throws database_unavailable when it was not to be had.
-void lock_table(pqxx::work& tx, const char* statement);
+// after that.
+inline void lock_table(pqxx::work& tx, const char* statement) {
+  tx.exec("SET LOCAL lock_timeout = '2s'");
+  tx.exec(statement);
+}
 
 }  // namespace signalbox::persistence
