@@ -104,7 +104,8 @@ export class Postgres {
   async suspendWaiting(database) {
     const [{ pid }] = await waitFor('the gateway waits for a lock', async () => {
       const waiting = await this.query(`SELECT pid FROM pg_stat_activity
-        WHERE application_name = 'signalbox' AND wait_event_type = 'Lock'`, database);
+        WHERE application_name = 'signalbox' AND wait_event_type = 'Lock'
+        AND datname = current_database()`, database);
       return waiting.length > 0 && waiting;
     });
     process.kill(pid, 'SIGSTOP');
