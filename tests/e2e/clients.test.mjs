@@ -47,7 +47,11 @@ async function occupy(model, running, waiting = 0) {
   const left = new AbortController();
   const answers = Array.from({ length: waiting }, () =>
     gateway.chat(model, { max_tokens: 1 }, { signal: left.signal }).catch(() => {}));
-  await waitFor(`${waiting} wait`, async () => (await gateway.queue(model)).waiting === waiting);
+  // What was taken by credit is told to the queue a little later.
+  await waitFor(`${running} run, ${waiting} wait`, async () => {
+    const queue = await gateway.queue(model);
+    return queue.processing === running && queue.waiting === waiting;
+  });
   return async () => {
     left.abort();
     streams.forEach((stream) => stream.close());
