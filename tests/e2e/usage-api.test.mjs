@@ -140,6 +140,9 @@ describe('usage under load', () => {
         { key: keyOf('one'), headers: { 'x-sim-fault': `die_midstream=${i}` } });
       assert.match(answer.text, /upstream_failed/);
       ++sent;
+      // The next one shall not find a runtime that is gone, and not yet known to be.
+      await waitFor('the crash is noticed', async () => (await gateway.crashes())
+        .filter(({ model }) => model === 'fragile').length === i);
     }
     await waitFor('all is stored', async () =>
       total(await usage(gateway)).requests === sent, 30_000);
