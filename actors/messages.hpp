@@ -217,7 +217,6 @@ struct crash_list {
   std::vector<crash_record> crashes;
 };
 
-
 // everybody
 
 struct stop_all {};  // orderly shutdown
