@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -172,12 +173,18 @@ key_record with_entry(const imported_key& entry, const std::optional<key_record>
 
 // A key that exists gets what the file says of it; another secret is a rotation. Nothing is changed
 // when an entry is wrong.
-int import(persistence::key_store& store, const options& o, double default_grace_s) {
+int import(persistence::key_store& store, const options& o, const config::settings& settings) {
+  const double default_grace_s = settings.security.rotation_grace_s;
   std::vector<key_record> added, changed;
   std::set<std::string> ids, rotated;
   for (const auto& entry : read_file(o.file)) {
     if (!ids.insert(entry.id).second) {
       throw std::runtime_error(entry.where + ".id: found a second time");
+    }
+    if (std::any_of(settings.keys.begin(), settings.keys.end(),
+                    [&](const auto& key) { return key.id == entry.id; })) {
+      throw std::runtime_error(fmt::format(
+          "{}.id: \"{}\" stands in the configuration, which counts", entry.where, entry.id));
     }
     const auto known = store.find(entry.id);
     auto key = with_entry(entry, known);
@@ -220,7 +227,8 @@ void add_create(CLI::App* command, options& o) {
   field<double>(command, o.fields, "--expires-in", "expires_in_s", "Seconds; default: never");
   field<double>(command, o.limits, "--requests-per-minute", "requests_per_minute",
                 "Default, as for all limits: none");
-  field<double>(command, o.limits, "--burst", "burst", "Requests at once after a pause");
+  field<double>(command, o.limits, "--burst", "burst",
+                "Requests at once after a pause; default: 10");
   field<double>(command, o.limits, "--tokens-per-minute", "tokens_per_minute",
                 "Of prompts and answers");
   field<double>(command, o.limits, "--max-concurrent", "max_concurrent", "Requests at once");
@@ -261,7 +269,7 @@ std::function<std::optional<int>()> add_keys(CLI::App& app,
     if (list_command->parsed()) return list(store, *o);
     if (rotate_command->parsed()) return rotate(store, *o, grace_s);
     if (revoke_command->parsed()) return revoke(store, *o);
-    return import(store, *o, grace_s);
+    return import(store, *o, settings);
   };
 }
 

@@ -1,5 +1,7 @@
 #include "commands/storage.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <filesystem>
 #include <utility>
 
@@ -23,6 +25,12 @@ shared_storage::shared_storage(const config::settings& settings) {
       return;
     }
     std::filesystem::create_directories(settings.data_dir);
+    if (!std::filesystem::exists(std::filesystem::path(settings.data_dir) / "postgres")) {
+      spdlog::warn(
+          "making a new database in {}: a gateway with another --config or --data does "
+          "not use it",
+          settings.data_dir);
+    }
   }
   own = std::make_unique<storage>(settings);
   persistence::migrate(*own->db);

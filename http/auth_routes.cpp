@@ -162,7 +162,8 @@ bool take_request(shard& home, const responder& reply, const std::string& name) 
   const auto exceeded = who->account->limits.take_request(who->limits, now);
   if (who->limits.requests_per_minute > 0) home.note_use(who);
   if (!exceeded) return true;
-  auto refusal = refusal_of(*who, *exceeded, now);
+  auto refusal = refusal_of(*who, *exceeded);
+  append_limit_fields(*who, now, refusal.headers);
   reply.refuse(error_code::rate_limited, std::move(refusal.message), {},
                std::move(refusal.headers));
   return false;

@@ -95,7 +95,7 @@ std::optional<problem> take_limits(shard& home, inference_request& out) {
       who.account->limits.begin_inference(who.limits, out.charge, until_midnight(), now);
   if (who.limits.tokens_per_minute > 0) home.note_use(out.who);
   if (!exceeded) return std::nullopt;
-  auto refusal = refusal_of(who, *exceeded, now);
+  auto refusal = refusal_of(who, *exceeded);
   return problem{error_code::rate_limited, std::move(refusal.message), "",
                  std::move(refusal.headers)};
 }

@@ -64,12 +64,14 @@ void append_limit_fields(const principal& who, time_point now, std::string& line
   });
 }
 
-limit_refusal refusal_of(const principal& who, const scheduling::limit_exceeded& exceeded,
-                         time_point now) {
-  limit_refusal refusal{message_of(who, exceeded.which), {}};
+void append_limit_fields(const principal& who, time_point now, extra_headers& headers) {
   for_each_limit_field(who, now, [&](const char* name, std::string value) {
-    refusal.headers.emplace_back(name, std::move(value));
+    headers.emplace_back(name, std::move(value));
   });
+}
+
+limit_refusal refusal_of(const principal& who, const scheduling::limit_exceeded& exceeded) {
+  limit_refusal refusal{message_of(who, exceeded.which), {}};
   const auto wait = std::chrono::ceil<std::chrono::seconds>(exceeded.retry_after);
   refusal.headers.emplace_back("Retry-After",
                                std::to_string(std::max<std::int64_t>(1, wait.count())));

@@ -11,12 +11,12 @@ namespace signalbox::http {
 // Appends the fields as lines, each with a CRLF before it; none when the key has no limit by the
 // minute.
 void append_limit_fields(const principal& who, time_point now, std::string& lines);
+void append_limit_fields(const principal& who, time_point now, extra_headers& headers);
 
 struct limit_refusal {
   std::string message;
-  extra_headers headers;  // Retry-After too
+  extra_headers headers;  // Retry-After; every answer to the key has the others
 };
-limit_refusal refusal_of(const principal& who, const scheduling::limit_exceeded& exceeded,
-                         time_point now);
+limit_refusal refusal_of(const principal& who, const scheduling::limit_exceeded& exceeded);
 
 }  // namespace signalbox::http

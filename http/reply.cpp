@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "http/gateway_state.hpp"
+#include "http/limits.hpp"
 #include "http/routes.hpp"
 
 namespace signalbox::http {
@@ -59,7 +60,7 @@ void note(gateway_state& gateway, const asked_request& asked, int status) {
   record.method = method_of(asked.client);
   record.route = asked.route;
   record.address = address;
-  record.key_id = asked.key_id;
+  if (asked.who) record.key_id = asked.who->key_id;
   record.client_id = asked.client_id;
   record.status = status;
   record.took = std::chrono::steady_clock::now() - asked.arrived_at;
@@ -69,6 +70,7 @@ void note(gateway_state& gateway, const asked_request& asked, int status) {
 void add_common(gateway_state& gateway, const asked_request& asked, extra_headers& headers) {
   headers.emplace_back("x-request-id", asked.request_id);
   headers.emplace_back("X-Content-Type-Options", "nosniff");
+  if (asked.who) append_limit_fields(*asked.who, std::chrono::steady_clock::now(), headers);
   gateway.cors().add_headers(asked.client, headers);
 }
 
@@ -103,9 +105,9 @@ class responder::claim {
 };
 
 responder::responder(shard& home, const routed_request& request, metric_route route) {
-  asked_request asked{request.client, request.request_id, route, {}, {}, {}, request.arrived_at};
+  asked_request asked{request.client,    request.request_id, route, {}, request.who, {},
+                      request.arrived_at};
   if (request.found) asked.route = request.found->path;
-  if (request.who) asked.key_id = request.who->key_id;
   if (is_sane_client_id(request.headers.client_id)) asked.client_id = request.headers.client_id;
   claim_ = std::make_shared<claim>(home, std::move(asked));
 }

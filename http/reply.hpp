@@ -35,8 +35,9 @@ struct asked_request {
   restinio::request_handle_t client;
   std::string request_id;
   metric_route route_label;
-  std::string_view route;         // the path's pattern; empty: there is none
-  std::string key_id, client_id;  // empty: none
+  std::string_view route;  // the path's pattern; empty: there is none
+  principal_ptr who;       // null on an open route
+  std::string client_id;   // empty: none
   time_point arrived_at;
 };
 

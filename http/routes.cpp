@@ -95,7 +95,7 @@ bool take_request(shard& home, const routed_request& request) {
   const auto exceeded = who.account->limits.take_request(who.limits, now);
   home.note_use(request.who);
   if (!exceeded) return true;
-  auto refusal = refusal_of(who, *exceeded, now);
+  auto refusal = refusal_of(who, *exceeded);
   reply_to(home, request)
       .refuse(error_code::rate_limited, std::move(refusal.message), {}, std::move(refusal.headers));
   return false;

@@ -19,7 +19,7 @@ constexpr double least_per_minute = 1.0 / (24 * 60);
 // 0 or less: no such limit.
 struct key_limits {
   double requests_per_minute = 0;  // at least least_per_minute
-  double burst = 0;                // requests at once after a pause; below 1: 1
+  double burst = 10;               // requests at once after a pause; below 1: 1
   double tokens_per_minute = 0;
   std::uint32_t max_concurrent = 0;  // inference requests, waiting or running
   std::uint64_t tokens_per_day = 0;  // UTC days

@@ -136,6 +136,20 @@ describe('keys', () => {
     assert.equal((await chat(key)).status, 200);
   });
 
+  test('limits are told with every answer; a burst needs no word', async () => {
+    const { key, limits } = await make({
+      limits: { requests_per_minute: 1, tokens_per_minute: 1000 } });
+    assert.equal(limits.burst, 10);
+    for (const [route, left] of [['/v1/models', '9'], ['/v1/models/none', '8'], ['/metrics', '8']]) {
+      const { headers } = await gateway.send('GET', route, { key });
+      assert.equal(headers['x-ratelimit-limit-requests'], '1', route);
+      assert.equal(headers['x-ratelimit-remaining-requests'], left, route);
+      assert.equal(headers['x-ratelimit-remaining-tokens'], '1000', route);
+    }
+    const open = await gateway.send('GET', '/health', { key });
+    assert.equal(open.headers['x-ratelimit-limit-requests'], undefined);
+  });
+
   test('the official client sees a rate limit as one', async () => {
     const { key } = await make({ limits: { requests_per_minute: 1, burst: 1 } });
     const client = gateway.client({ apiKey: key });
@@ -375,6 +389,8 @@ describe('signalbox keys', () => {
       [{ id: 'x', token: 'long-enough-a-secret' }, /keys\[0\]: found no scopes/],
       [{ id: 'x', token: 'imported-secret-two', scopes: ['realtime'] }, /none added/],
       [{ token: 'long-enough-a-secret' }, /keys\[0\]: found no text "id"/],
+      [{ id: 'administrator', token: 'long-enough-a-secret', scopes: ['realtime'] },
+        /keys\[0\]\.id: "administrator" stands in the configuration/],
     ];
     for (const [entry, message] of wrong) {
       write([entry]);
