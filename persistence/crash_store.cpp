@@ -24,7 +24,7 @@ constexpr const char* insert_crash =
 // Ids only grow, so the primary key finds what is to go.
 constexpr const char* delete_old = "DELETE FROM crashes WHERE id <= $1";
 
-constexpr const char* select_newest =
+constexpr const char* select_newest_crashes =
     "SELECT id, (extract(epoch FROM at) * 1000000)::bigint, model, reason, detail"
     " FROM crashes ORDER BY at DESC, id DESC LIMIT $1";
 
@@ -67,7 +67,7 @@ std::vector<crash_record> crash_store::newest(std::uint32_t limit) {
   db_.with_connection([&](session& session) {
     std::map<std::int64_t, std::size_t> index_of;  // by id
     snapshot tx(session.connection);
-    for (const auto& row : tx.exec_params(select_newest, count)) {
+    for (const auto& row : tx.exec_params(select_newest_crashes, count)) {
       index_of[row[0].as<std::int64_t>()] = records.size();
       const std::chrono::microseconds at(row[1].as<std::int64_t>());
       records.push_back({std::chrono::system_clock::time_point(at),

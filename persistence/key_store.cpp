@@ -53,7 +53,7 @@ const std::string select_keys =
 
 const std::string select_one = select_keys + "WHERE id = $1";
 const std::string select_changed = select_keys + "WHERE version > $1 ORDER BY version LIMIT $2";
-const std::string select_newest =
+const std::string select_newest_keys =
     select_keys +
     "WHERE $2 = '' OR (created_at, id) < (SELECT created_at, id FROM api_keys WHERE id = $2)"
     " ORDER BY created_at DESC, id DESC LIMIT $1";
@@ -180,7 +180,7 @@ std::optional<key_record> key_store::find(const std::string& id) {
 }
 
 std::vector<key_record> key_store::newest(std::uint32_t limit, const std::string& after) {
-  return to_keys(read(db_, select_newest, limit, clean_text(after, text_limit)));
+  return to_keys(read(db_, select_newest_keys, limit, clean_text(after, text_limit)));
 }
 
 std::vector<key_record> key_store::changed_since(std::int64_t version, std::uint32_t limit) {

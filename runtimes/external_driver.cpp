@@ -11,16 +11,13 @@ namespace signalbox::runtimes {
 namespace {
 
 using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
 using scheduling::exit_reason;
 
 constexpr duration gap_while_down = 50ms;
 constexpr duration gap_while_up = 2s;
-constexpr duration probe_timeout = 10s;
+constexpr duration remote_probe_timeout = 10s;
 constexpr std::uint32_t failures_allowed = 2;
-
-time_point now() {
-  return std::chrono::steady_clock::now();
-}
 
 }  // namespace
 
@@ -34,14 +31,15 @@ void external_run::begin() {
     return end(exit_reason::start_failed, "the endpoint is not of the form http://host:port");
   }
   target_ = {.host = endpoint->host, .port = endpoint->port, .path = model_.health_path};
-  give_up_at_ = now() + request_.start_timeout;
+  give_up_at_ = clock::now() + request_.start_timeout;
   probe();
 }
 
 void external_run::probe() {
   if (exited()) return;
   const auto timeout =
-      ready() ? probe_timeout : std::clamp<duration>(give_up_at_ - now(), 1ms, probe_timeout);
+      ready() ? remote_probe_timeout
+              : std::clamp<duration>(give_up_at_ - clock::now(), 1ms, remote_probe_timeout);
   probe_http(io_, target_, timeout, [self = self_as<external_run>()](const probe_result& result) {
     self->probed(result);
   });
@@ -68,7 +66,7 @@ void external_run::probed(const probe_result& result) {
   if (ready() && failures_ > failures_allowed) {
     return end(exit_reason::crashed, "endpoint went away: " + result.why);
   }
-  if (!ready() && now() >= give_up_at_) {
+  if (!ready() && clock::now() >= give_up_at_) {
     const auto seconds = std::chrono::duration<double>(request_.start_timeout).count();
     return end(exit_reason::start_timeout,
                fmt::format("not ready in {:g} s: {}", seconds, result.why));

@@ -21,17 +21,14 @@ namespace {
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
 
 constexpr const char* local_address = "127.0.0.1";
 constexpr duration probe_gap = 5ms;      // between the end of a probe and the next one
 constexpr duration probe_gap_max = 8ms;  // with a runtime that answers slowly, or not yet
-constexpr duration probe_timeout = 2s;
+constexpr duration local_probe_timeout = 2s;
 constexpr duration clean_up_gap = 10ms;
 constexpr std::size_t output_turn = 256 * 1024;  // bytes read before others have their turn
-
-time_point now() {
-  return std::chrono::steady_clock::now();
-}
 
 }  // namespace
 
@@ -193,8 +190,9 @@ void process_run::release() {
 
 void process_run::probe() {
   if (exited() || stop_asked_ || start_timed_out_) return;
-  probe_http(io_, {.host = local_address, .port = port_, .path = model_.health_path}, probe_timeout,
-             [self = self_as<process_run>(), asked_at = now()](const probe_result& result) {
+  probe_http(io_, {.host = local_address, .port = port_, .path = model_.health_path},
+             local_probe_timeout,
+             [self = self_as<process_run>(), asked_at = clock::now()](const probe_result& result) {
                self->probed(result.outcome, asked_at);
              });
 }
@@ -203,7 +201,7 @@ void process_run::probed(probe_outcome outcome, time_point asked_at) {
   if (exited() || stop_asked_ || start_timed_out_) return;
   if (outcome != probe_outcome::ok) {
     // A runtime that is slow to answer is busy with loading: it is asked a little less often.
-    return after(timer_, std::clamp(now() - asked_at, probe_gap, probe_gap_max),
+    return after(timer_, std::clamp(clock::now() - asked_at, probe_gap, probe_gap_max),
                  &process_run::probe);
   }
   start_timer_.cancel();

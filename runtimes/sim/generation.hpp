@@ -6,7 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <restinio/all.hpp>
+#include <restinio/request_handler.hpp>
 #include <string>
 
 #include "runtimes/sim/api.hpp"

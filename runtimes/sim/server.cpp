@@ -6,7 +6,7 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
-#include <restinio/all.hpp>
+#include <restinio/http_server.hpp>
 #include <unordered_map>
 
 #include "runtimes/sim/generation.hpp"

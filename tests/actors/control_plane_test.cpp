@@ -5,7 +5,6 @@
 #include <boost/test/unit_test.hpp>
 
 #include <condition_variable>
-#include <filesystem>
 #include <future>
 #include <map>
 #include <mutex>
@@ -18,8 +17,32 @@
 #include "persistence/private_cluster.hpp"
 #include "persistence/stores.hpp"
 #include "runtimes/driver.hpp"
+#include "tests/persistence/support.hpp"
 
 namespace signalbox::test {
+namespace {
+
+// One PostgreSQL for all tests: to make and remove one takes longer than they do.
+struct server {
+  server() {
+    folder.emplace();
+    start();
+    persistence::database db{cluster->url()};
+    persistence::migrate(db);
+  }
+  ~server() {
+    cluster.reset();
+    folder.reset();
+  }
+  static void start() { cluster = std::make_unique<persistence::private_cluster>(folder->path()); }
+
+  static inline std::optional<persistence::test::temporary_folder> folder;
+  static inline std::unique_ptr<persistence::private_cluster> cluster;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(control_plane_tests, *boost::unit_test::fixture<server>())
 namespace {
 
 using namespace std::chrono_literals;
@@ -115,16 +138,6 @@ class simple_shard : public shard_inbox {
   std::map<model_index, std::uint32_t> credits_;
 };
 
-struct scratch_folder {
-  scratch_folder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "signalbox-plane-XXXXXX";
-    path = mkdtemp(pattern.data());
-    std::filesystem::permissions(path, std::filesystem::perms(0755));  // for the user postgres
-  }
-  ~scratch_folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
-
 config::settings make_settings() {
   config::settings s;
   s.gpus = {{24 * config::gib}};
@@ -148,25 +161,6 @@ config::settings make_settings() {
   return s;
 }
 
-// One PostgreSQL for all tests: to make and remove one takes longer than they do.
-struct server {
-  server() {
-    folder.emplace();
-    start();
-    persistence::database db{cluster->url()};
-    persistence::migrate(db);
-  }
-  ~server() {
-    cluster.reset();
-    folder.reset();
-  }
-  static void start() { cluster = std::make_unique<persistence::private_cluster>(folder->path); }
-
-  static inline std::optional<scratch_folder> folder;
-  static inline std::unique_ptr<persistence::private_cluster> cluster;
-};
-BOOST_TEST_GLOBAL_FIXTURE(server);
-
 struct fixture {
   ~fixture() { plane.shutdown(duration::zero()); }  // nobody serves the shard any more
 
@@ -185,7 +179,7 @@ struct fixture {
   config::settings settings = make_settings();
   metrics recorder{settings, 1};
   std::unique_ptr<runtimes::runtime_driver> driver =
-      runtimes::make_runtime_driver({server::folder->path, SIGNALBOX_BINARY_DIR});
+      runtimes::make_runtime_driver({server::folder->path(), SIGNALBOX_BINARY_DIR});
   std::shared_ptr<simple_shard> shard = std::make_shared<simple_shard>();
   control_plane plane{settings, *driver, db, recorder, [] { std::abort(); }};
 };
@@ -351,5 +345,7 @@ BOOST_FIXTURE_TEST_CASE(usage_is_exact_over_a_database_that_goes_and_comes, fixt
   BOOST_TEST(tokens == 10500u);
   BOOST_TEST(recorder.render().find("signalbox_usage_dropped_total 0\n") != std::string::npos);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::test

@@ -3,6 +3,7 @@
 #include "tests/actors/support.hpp"
 
 namespace signalbox::test {
+BOOST_AUTO_TEST_SUITE(gpu_lease_tests)
 namespace {
 
 struct fixture {
@@ -120,5 +121,7 @@ BOOST_FIXTURE_TEST_CASE(who_waited_long_enough_gets_its_turn_without_another_mes
   system.advance(2s, 100ms);  // max_swap_wait_s is over: rule 2b, by a tick
   BOOST_TEST(red_log.back() == "yield 1");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::test

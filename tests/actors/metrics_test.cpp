@@ -6,6 +6,7 @@
 #include <fstream>
 
 namespace signalbox {
+BOOST_AUTO_TEST_SUITE(metrics_tests)
 namespace {
 
 config::settings two_models() {
@@ -75,5 +76,7 @@ BOOST_AUTO_TEST_CASE(exactly_one_state_is_the_present_one) {
   }
   BOOST_TEST(ones == 1u);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox

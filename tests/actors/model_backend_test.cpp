@@ -5,6 +5,7 @@
 #include "tests/actors/support.hpp"
 
 namespace signalbox::test {
+BOOST_AUTO_TEST_SUITE(model_backend_tests)
 namespace {
 
 using scheduling::exit_reason;
@@ -253,5 +254,7 @@ BOOST_FIXTURE_TEST_CASE(a_load_that_takes_too_long_is_told_even_by_a_silent_driv
   BOOST_TEST(records[0].reason == "start_timeout");
   BOOST_TEST(driver.runs[0]->stops.size() == 1u);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::test

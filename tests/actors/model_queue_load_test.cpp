@@ -2,6 +2,7 @@
 #include "tests/actors/model_queue_fixture.hpp"
 
 namespace signalbox::test {
+BOOST_AUTO_TEST_SUITE(model_queue_load_tests)
 
 BOOST_FIXTURE_TEST_CASE(a_place_counts_the_load_in, queue_fixture) {
   submit({1, 2});
@@ -54,5 +55,7 @@ BOOST_FIXTURE_TEST_CASE(a_full_queue_counts_the_load_in_and_a_refusal_in_force_d
   BOOST_REQUIRE_EQUAL(refused.size(), 4u);
   BOOST_TEST(refused[0].retry_after_s == 4.0);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::test

@@ -1,6 +1,7 @@
 #include "tests/actors/model_queue_fixture.hpp"
 
 namespace signalbox::test {
+BOOST_AUTO_TEST_SUITE(model_queue_tests)
 namespace {
 
 using fixture = queue_fixture;
@@ -315,5 +316,7 @@ BOOST_FIXTURE_TEST_CASE(stats_add_up, fixture) {
   BOOST_TEST(s.max_waiting == 4u);
   BOOST_TEST(s.total_failed == 1u);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::test

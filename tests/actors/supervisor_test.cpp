@@ -6,6 +6,7 @@
 #include "tests/actors/support.hpp"
 
 namespace signalbox::test {
+BOOST_AUTO_TEST_SUITE(supervisor_tests)
 namespace {
 
 using scheduling::lifecycle_state;
@@ -177,5 +178,7 @@ BOOST_FIXTURE_TEST_CASE(two_models_that_do_not_fit_together_take_turns, fixture)
   BOOST_REQUIRE_EQUAL(permits.size(), 1u);
   BOOST_TEST(permits[0].ticket == 8u);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::test

@@ -12,6 +12,7 @@
 #include "tests/persistence/support.hpp"
 
 namespace signalbox::test {
+BOOST_AUTO_TEST_SUITE(usage_ledger_tests)
 namespace {
 
 using namespace std::chrono_literals;
@@ -234,5 +235,7 @@ BOOST_FIXTURE_TEST_CASE(midnights_without_a_database_lose_nothing, fixture) {
   BOOST_TEST(query(db, "SELECT count(*) FROM usage_daily") == "71");
   BOOST_TEST(partitions() == "202601 202602 202603 202604 202605");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::test

@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_program_that_is_not_there_is_named) {
   BOOST_TEST(strict_error_of(command("/etc/passwd")) ==
              found("/etc/passwd\", which is not an executable file"));
   BOOST_TEST(strict_error_of(command("sh")) == "");
-  BOOST_TEST(strict_error_of(command("config_programs_test"), SIGNALBOX_BINARY_DIR) == "");
+  BOOST_TEST(strict_error_of(command("test_config"), SIGNALBOX_BINARY_DIR) == "");
   BOOST_TEST(strict_error_of("models: [{name: m, driver: external, endpoint: 'http://h:1'}]") ==
              "");
 }

@@ -2,25 +2,12 @@
 #include <future>
 
 #include "persistence/key_store.hpp"
-#include "persistence/migrator.hpp"
 #include "persistence/stores.hpp"
 #include "tests/persistence/support.hpp"
 
 namespace signalbox::persistence::test {
 
 namespace {
-
-struct keys_database : fresh_database {
-  keys_database() { migrate(db); }
-  key_store store{db};
-};
-
-secret_digest digest(std::uint8_t first, std::uint8_t second = 0) {
-  secret_digest made{};
-  made[0] = first;
-  made[1] = second;
-  return made;
-}
 
 key_record key(const std::string& id, const secret_digest& secret) {
   key_record made;
@@ -39,7 +26,7 @@ key_record key(const std::string& id, const secret_digest& secret) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(keys, keys_database)
+BOOST_FIXTURE_TEST_SUITE(keys, store_fixture<key_store>)
 
 BOOST_AUTO_TEST_CASE(round_trip) {
   const auto made = key("k1", digest(1));

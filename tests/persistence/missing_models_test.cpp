@@ -1,7 +1,6 @@
 // Names that no model has, as they are kept over a restart.
 #include <boost/test/unit_test.hpp>
 
-#include "persistence/migrator.hpp"
 #include "persistence/stores.hpp"
 #include "tests/persistence/support.hpp"
 
@@ -9,20 +8,14 @@ namespace signalbox::persistence::test {
 
 namespace {
 
-struct migrated : fresh_database {
-  migrated() { migrate(db); }
-
-  missing_model_store store{db};
-};
-
-missing_model missing(const std::string& name, std::uint64_t requests, std::int64_t second) {
-  const wall_time at{std::chrono::seconds(second)};
+missing_model missing(const std::string& name, std::uint64_t requests, std::int64_t seconds) {
+  const wall_time at{std::chrono::seconds(seconds)};
   return {name, requests, at, at, "client", "key"};
 }
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(missing_model_rows, migrated)
+BOOST_FIXTURE_TEST_SUITE(missing_model_rows, store_fixture<missing_model_store>)
 
 BOOST_AUTO_TEST_CASE(sums_are_saved_and_a_second_time_changes_nothing) {
   auto later = missing("gpt-4", 5, 20);

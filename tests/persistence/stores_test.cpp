@@ -4,18 +4,13 @@
 #include <future>
 #include <map>
 
-#include "persistence/migrator.hpp"
 #include "tests/persistence/support.hpp"
 
 namespace signalbox::persistence::test {
 
 namespace {
 
-struct migrated : fresh_database {
-  migrated() { migrate(db); }
-};
-
-std::chrono::system_clock::time_point at(std::int64_t microseconds) {
+std::chrono::system_clock::time_point after_epoch(std::int64_t microseconds) {
   return std::chrono::system_clock::time_point(std::chrono::microseconds(microseconds));
 }
 
@@ -34,12 +29,11 @@ usage_row row(const std::string& key, std::int32_t day, std::uint64_t requests,
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(crashes, migrated)
+BOOST_FIXTURE_TEST_SUITE(crashes, store_fixture<crash_store>)
 
 BOOST_AUTO_TEST_CASE(round_trip) {
-  crash_store store(db);
   crash_record crash{
-      at(1'700'000'000'123'456), "de\"mo", "segfault", "line\nbreak 'q' \\ größe", {}};
+      after_epoch(1'700'000'000'123'456), "de\"mo", "segfault", "line\nbreak 'q' \\ größe", {}};
   for (int i = 0; i < 200; ++i)
     crash.log_tail.push_back("line " + std::to_string(i) + "; {x,\"y\"}");
   crash.log_tail[7] = "";
@@ -56,15 +50,14 @@ BOOST_AUTO_TEST_CASE(round_trip) {
 }
 
 BOOST_AUTO_TEST_CASE(newest_first_and_limited) {
-  crash_store store(db);
   for (const int second : {2, 5, 1, 4, 3}) {
-    store.add({at(second * 1'000'000),
+    store.add({after_epoch(second * 1'000'000),
                "m" + std::to_string(second),
                "crashed",
                "",
                {"log of " + std::to_string(second)}});
   }
-  store.add({at(3'000'000), "later", "oom", "", {}});
+  store.add({after_epoch(3'000'000), "later", "oom", "", {}});
   const auto found = store.newest(4);
   BOOST_REQUIRE(found.size() == 4);
   BOOST_TEST(found[0].model == "m5");
@@ -78,19 +71,17 @@ BOOST_AUTO_TEST_CASE(newest_first_and_limited) {
 
 BOOST_AUTO_TEST_CASE(every_exit_reason_is_allowed_and_no_other) {
   using scheduling::exit_reason;
-  crash_store store(db);
   for (const auto reason :
        {exit_reason::asked, exit_reason::crashed, exit_reason::oom, exit_reason::segfault,
         exit_reason::start_failed, exit_reason::start_timeout}) {
-    store.add({at(0), "demo", std::string(scheduling::to_string(reason)), "", {}});
+    store.add({after_epoch(0), "demo", std::string(scheduling::to_string(reason)), "", {}});
   }
-  BOOST_CHECK_THROW(store.add({at(0), "demo", "bored", "", {}}), std::exception);
+  BOOST_CHECK_THROW(store.add({after_epoch(0), "demo", "bored", "", {}}), std::exception);
   BOOST_TEST(store.newest(100).size() == 6);
 }
 
 BOOST_AUTO_TEST_CASE(hostile_output_of_a_runtime_is_kept_within_limits) {
-  crash_store store(db);
-  crash_record crash{at(0), "demo", "crashed", std::string("a\0\xff", 3), {}};
+  crash_record crash{after_epoch(0), "demo", "crashed", std::string("a\0\xff", 3), {}};
   for (int i = 0; i < 300; ++i) crash.log_tail.push_back(std::to_string(i));
   crash.log_tail.back() = std::string(100'000, 'x');
   store.add(crash);
@@ -105,8 +96,7 @@ BOOST_AUTO_TEST_CASE(old_ones_go) {
   execute(db,
           "INSERT INTO crashes (at, model, reason, detail, log_tail)"
           " SELECT to_timestamp(n), 'old', 'crashed', '', '{}' FROM generate_series(1, 10000) n");
-  crash_store store(db);
-  store.add({at(20'000'000'000), "new", "crashed", "", {}});
+  store.add({after_epoch(20'000'000'000), "new", "crashed", "", {}});
   BOOST_TEST(query(db, "SELECT count(*) FROM crashes") == "10000");
   BOOST_TEST(query(db, "SELECT min(id) FROM crashes") == "2");
   BOOST_TEST(store.newest(5000).size() == 1000);
@@ -114,10 +104,9 @@ BOOST_AUTO_TEST_CASE(old_ones_go) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_FIXTURE_TEST_SUITE(usage, migrated)
+BOOST_FIXTURE_TEST_SUITE(usage, store_fixture<usage_store>)
 
 BOOST_AUTO_TEST_CASE(rows_are_merged_and_added_up) {
-  usage_store store(db);
   usage_row mixed = row("b", 20000, 3);
   mixed.successes = 1;
   mixed.errors = 1;
@@ -145,7 +134,6 @@ BOOST_AUTO_TEST_CASE(rows_are_merged_and_added_up) {
 }
 
 BOOST_AUTO_TEST_CASE(batch_sent_twice_is_added_once) {
-  usage_store store(db);
   const std::string id = make_uuid();
   store.add(id, {row("a", 1, 5)});
   store.add(id, {row("a", 1, 5)});
@@ -153,7 +141,6 @@ BOOST_AUTO_TEST_CASE(batch_sent_twice_is_added_once) {
 }
 
 BOOST_AUTO_TEST_CASE(failed_batch_may_be_sent_again) {
-  usage_store store(db);
   const std::string id = make_uuid();
   usage_row wrong = row("a", 1, 5);
   wrong.successes = 4;  // one request that did not end in any way
@@ -165,10 +152,9 @@ BOOST_AUTO_TEST_CASE(failed_batch_may_be_sent_again) {
 
 BOOST_AUTO_TEST_CASE(writers_with_overlapping_keys) {
   constexpr int writers = 4, batches = 25, keys = 50;
-  usage_store store(db);
   std::vector<std::future<void>> runs;
   for (int writer = 0; writer < writers; ++writer) {
-    runs.push_back(std::async(std::launch::async, [&store, writer] {
+    runs.push_back(std::async(std::launch::async, [this, writer] {
       for (int batch = 0; batch < batches; ++batch) {
         std::vector<usage_row> rows;
         for (int i = 0; i < keys; ++i) {  // each in another order
@@ -186,7 +172,6 @@ BOOST_AUTO_TEST_CASE(writers_with_overlapping_keys) {
 }
 
 BOOST_AUTO_TEST_CASE(ten_thousand_rows_in_a_batch) {
-  usage_store store(db);
   std::vector<usage_row> rows;
   for (int i = 0; i < 10'000; ++i) rows.push_back(row("key" + std::to_string(i), 1, 1));
   store.add(make_uuid(), rows);
@@ -196,7 +181,6 @@ BOOST_AUTO_TEST_CASE(ten_thousand_rows_in_a_batch) {
 }
 
 BOOST_AUTO_TEST_CASE(hostile_strings_and_numbers) {
-  usage_store store(db);
   const std::string quoted = "'\"\\{},;NULL\n😀";
   usage_row huge = row("huge", 1, 1);
   huge.prompt_tokens = huge.completion_tokens = UINT64_MAX;
@@ -218,7 +202,6 @@ BOOST_AUTO_TEST_CASE(old_batch_ids_go) {
   execute(db,
           "INSERT INTO usage_batches SELECT gen_random_uuid(), now() - interval '8 days'"
           " FROM generate_series(1, 100)");
-  usage_store store(db);
   store.add("11111111-1111-4111-8111-111111111111", {row("a", 1, 1)});
   BOOST_TEST(query(db, "SELECT count(*) FROM usage_batches") == "101");
   store.add("00111111-1111-4111-8111-111111111111", {row("a", 1, 1)});

@@ -47,6 +47,13 @@ temporary_folder::~temporary_folder() {
 
 fresh_database::fresh_database() : url(make_database()), db(url, 8) {}
 
+secret_digest digest(std::uint8_t first, std::uint8_t second) {
+  secret_digest made{};
+  made[0] = first;
+  made[1] = second;
+  return made;
+}
+
 std::string query(database& db, const std::string& sql) {
   std::string value;
   db.with_connection([&](session& session) {

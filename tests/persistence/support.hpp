@@ -5,7 +5,9 @@
 #include <functional>
 #include <string>
 
+#include "actors/messages.hpp"
 #include "persistence/database.hpp"
+#include "persistence/migrator.hpp"
 
 namespace signalbox::persistence::test {
 
@@ -30,6 +32,15 @@ struct fresh_database {
   const std::string url;
   database db;
 };
+
+// The same with our tables, and one of the stores.
+template <typename Store>
+struct store_fixture : fresh_database {
+  store_fixture() { migrate(db); }
+  Store store{db};
+};
+
+secret_digest digest(std::uint8_t first, std::uint8_t second = 0);
 
 // The first field of the first row, as text.
 std::string query(database& db, const std::string& sql);

@@ -5,19 +5,12 @@
 #include <future>
 #include <set>
 
-#include "persistence/migrator.hpp"
 #include "persistence/stores.hpp"
 #include "tests/persistence/support.hpp"
 
 namespace signalbox::persistence::test {
 
 namespace {
-
-struct migrated : fresh_database {
-  migrated() { migrate(db); }
-
-  usage_store store{db};
-};
 
 // 2026-01-31 and what follows; days since 1970-01-01.
 constexpr std::int32_t january_31 = 20484;
@@ -74,7 +67,7 @@ list_usage everything(usage_grouping by, std::uint32_t limit = 1000) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(usage_of_clients, migrated)
+BOOST_FIXTURE_TEST_SUITE(usage_of_clients, store_fixture<usage_store>)
 
 BOOST_AUTO_TEST_CASE(times_and_the_last_request_are_kept) {
   auto early = row("a", "app", "demo", january_31), late = early;
@@ -120,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_million_requests_are_thousands_of_rows) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_FIXTURE_TEST_SUITE(usage_reports, migrated)
+BOOST_FIXTURE_TEST_SUITE(usage_reports, store_fixture<usage_store>)
 
 BOOST_AUTO_TEST_CASE(grouped_by_anything_page_by_page) {
   std::vector<usage_row> rows;
@@ -192,7 +185,8 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(usage_partitions)
 
-BOOST_FIXTURE_TEST_CASE(are_made_ahead_and_dropped_when_all_of_them_is_old, migrated) {
+BOOST_FIXTURE_TEST_CASE(are_made_ahead_and_dropped_when_all_of_them_is_old,
+                        store_fixture<usage_store>) {
   BOOST_TEST(store.keep_partitions(january_31, 90) == 0);
   BOOST_TEST(partitions(db) == "202601 202602");
   store.add(make_uuid(), {row("a", "", "m", january_31 - 100), row("a", "", "m", january_31 - 40),
@@ -211,7 +205,7 @@ BOOST_FIXTURE_TEST_CASE(are_made_ahead_and_dropped_when_all_of_them_is_old, migr
 // As pg_dump does, or a person who has forgotten to commit.
 constexpr const char* read_on = "SELECT count(*) FROM usage_daily";
 
-BOOST_FIXTURE_TEST_CASE(a_reader_is_in_nobodys_way, migrated) {
+BOOST_FIXTURE_TEST_CASE(a_reader_is_in_nobodys_way, store_fixture<usage_store>) {
   store.add(make_uuid(), {row("a", "", "m", january_31)});
   while_open(db, read_on, [&] {
     BOOST_TEST(store.keep_partitions(january_31, 90) == 0);
@@ -221,7 +215,7 @@ BOOST_FIXTURE_TEST_CASE(a_reader_is_in_nobodys_way, migrated) {
   BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "2");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_somebody_reads_is_dropped_later, migrated) {
+BOOST_FIXTURE_TEST_CASE(what_somebody_reads_is_dropped_later, store_fixture<usage_store>) {
   store.add(make_uuid(), {row("a", "", "m", january_31 - 100)});
   while_open(db, read_on, [&] {
     BOOST_CHECK_THROW(store.keep_partitions(january_31, 90), lock_not_granted);
@@ -231,7 +225,7 @@ BOOST_FIXTURE_TEST_CASE(what_somebody_reads_is_dropped_later, migrated) {
   BOOST_TEST(partitions(db) == "202601 202602");
 }
 
-BOOST_FIXTURE_TEST_CASE(partitions_have_the_rules_of_the_whole, migrated) {
+BOOST_FIXTURE_TEST_CASE(partitions_have_the_rules_of_the_whole, store_fixture<usage_store>) {
   store.keep_partitions(january_31, 90);
   const auto rules = [this](const std::string& table) {
     return query(db,
@@ -242,7 +236,7 @@ BOOST_FIXTURE_TEST_CASE(partitions_have_the_rules_of_the_whole, migrated) {
   BOOST_TEST(rules("usage_daily_202602") == rules("usage_daily"));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_report_takes_no_longer_than_it_may, migrated) {
+BOOST_FIXTURE_TEST_CASE(a_report_takes_no_longer_than_it_may, store_fixture<usage_store>) {
   while_open(db, "LOCK TABLE usage_daily", [&] {
     BOOST_CHECK_EXCEPTION(store.report(everything({.day = true}), std::chrono::milliseconds(20)),
                           database_unavailable, [](const auto& e) {
@@ -252,7 +246,7 @@ BOOST_FIXTURE_TEST_CASE(a_report_takes_no_longer_than_it_may, migrated) {
   });
 }
 
-BOOST_FIXTURE_TEST_CASE(writers_and_keepers_do_not_collide, migrated) {
+BOOST_FIXTURE_TEST_CASE(writers_and_keepers_do_not_collide, store_fixture<usage_store>) {
   std::vector<std::future<void>> runs;
   for (int writer = 0; writer < 4; ++writer) {
     runs.push_back(std::async(std::launch::async, [this, writer] {

@@ -1,7 +1,6 @@
 #include <boost/test/unit_test.hpp>
 #include <future>
 
-#include "persistence/migrator.hpp"
 #include "persistence/password.hpp"
 #include "persistence/session.hpp"
 #include "persistence/user_store.hpp"
@@ -12,11 +11,6 @@ namespace signalbox::persistence::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct users_database : fresh_database {
-  users_database() { migrate(db); }
-  user_store store{db};
-};
 
 user_record user(const std::string& name) {
   user_record made;
@@ -30,17 +24,13 @@ open_session session_of(const std::string& name, std::uint8_t number, std::int64
                         const std::string& id = {}) {
   open_session made{
       name, generation, id.empty() ? "of " + name : id, {}, std::chrono::system_clock::now() + 1h};
-  made.digest[0] = number;
+  made.digest = digest(number);
   return made;
-}
-
-secret_digest digest(std::uint8_t number) {
-  return session_of("", number).digest;
 }
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(users, users_database)
+BOOST_FIXTURE_TEST_SUITE(users, store_fixture<user_store>)
 
 BOOST_AUTO_TEST_CASE(users_are_added_and_changed) {
   const std::string name = "größe; \"'\\,{}";

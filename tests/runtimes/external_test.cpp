@@ -15,8 +15,6 @@ using scheduling::exit_reason;
 
 namespace {
 
-const std::string programs = SIGNALBOX_BINARY_DIR;
-
 config::model_options external_model(std::uint16_t port) {
   config::model_options model;
   model.name = "outside";

@@ -18,8 +18,6 @@ using namespace signalbox::runtimes::testing;
 
 namespace {
 
-const std::string programs = SIGNALBOX_BINARY_DIR;
-
 // A stand-in for the gateway, with one runtime.
 class victim {
  public:

@@ -19,8 +19,6 @@ using scheduling::exit_reason;
 
 namespace {
 
-const std::string programs = SIGNALBOX_BINARY_DIR;
-
 struct one_run {
   std::unique_ptr<runtime_driver> driver = make_driver(programs);
   event_log events;

@@ -14,8 +14,6 @@ using json = nlohmann::json;
 
 namespace {
 
-const std::string programs = SIGNALBOX_BINARY_DIR;
-
 struct sim {
   std::unique_ptr<runtime_driver> driver = make_driver(programs);
   event_log events;

@@ -21,8 +21,10 @@
 
 namespace signalbox::runtimes::testing {
 
-inline constexpr std::chrono::seconds patience{
-    30};  // the bound of every wait; reached only by bugs
+// The bound of every wait; reached only by bugs.
+inline constexpr std::chrono::seconds patience{30};
+
+inline const std::string programs = SIGNALBOX_BINARY_DIR;  // where those under test are
 
 // Keeps the events of one run; any thread may wait for one.
 class event_log {
