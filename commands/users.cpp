@@ -15,8 +15,9 @@
 #include <vector>
 
 #include "commands/storage.hpp"
+#include "config/values.hpp"
 #include "http/authentication.hpp"
-#include "http/json_route.hpp"
+#include "http/rfc3339.hpp"
 #include "persistence/password.hpp"
 #include "persistence/user_store.hpp"
 
@@ -83,15 +84,7 @@ std::string read_password() {
 }
 
 void check_name(const std::string& name) {
-  const bool has_control =
-      std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  bool is_utf8 = true;
-  try {
-    (void)nlohmann::json(name).dump();
-  } catch (const nlohmann::json::exception&) {
-    is_utf8 = false;
-  }
-  if (name.empty() || name.size() > longest_user_name || has_control || !is_utf8) {
+  if (name.empty() || name.size() > longest_user_name || !config::is_plain_text(name)) {
     throw std::runtime_error(
         "a user's name has 1 to 200 bytes of UTF-8 without control characters");
   }

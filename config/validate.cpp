@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
 
@@ -136,21 +135,12 @@ void check_cors(const cors_options& cors, problem_list& problems) {
   }
 }
 
-bool is_utf8(const std::string& text) {
-  try {
-    (void)nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
-}
-
 // Names appear in URLs, headers, metrics and logs.
 void check_model_name(const std::string& name, const std::string& path,
                       std::map<std::string, std::string>& seen, problem_list& problems) {
   constexpr std::size_t most = 200;
   if (name.empty() || name.size() > most || name.front() == ' ' || name.back() == ' ' ||
-      !is_utf8(name)) {
+      !is_plain_text(name)) {
     problems.unrelated(path, fmt::format("found {}, allowed UTF-8 of 1 to {} bytes without blanks "
                                          "around it",
                                          in_quotes(name), most));

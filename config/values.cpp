@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/locale/utf.hpp>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -212,6 +213,15 @@ std::string show(const option& o, const value& v) {
     parts.push_back(in_quotes(entry));
   }
   return fmt::format("[{}]", fmt::join(parts, ", "));
+}
+
+bool is_plain_text(const std::string& text) {
+  namespace utf = boost::locale::utf;
+  for (auto at = text.begin(); at != text.end();) {
+    const auto point = utf::utf_traits<char>::decode(at, text.end());
+    if (!utf::is_valid_codepoint(point) || point < 0x20 || point == 0x7f) return false;
+  }
+  return true;
 }
 
 std::string in_quotes(std::string_view text) {

@@ -21,6 +21,9 @@ std::string allowed(const option& o);
 std::string range_text(const option& o);
 std::string show(const option& o, const value& v);
 
+// UTF-8 without control characters, as the names are that others see.
+bool is_plain_text(const std::string& text);
+
 // In quotes, control characters escaped, shortened to 80 bytes: safe for a terminal and a log.
 std::string in_quotes(std::string_view text);
 // "; did you mean max_concurrent?" or nothing.

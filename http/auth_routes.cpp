@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "actors/control_plane.hpp"
+#include "config/values.hpp"
 #include "http/form.hpp"
 #include "http/gateway_state.hpp"
 #include "http/json_route.hpp"
@@ -50,17 +51,7 @@ void refuse_too_often(const responder& reply, duration wait) {
 
 // What a name of ours may hold; nobody is asked about another.
 bool is_name(const std::string& text) {
-  if (text.empty() || text.size() > longest_name) return false;
-  if (std::any_of(text.begin(), text.end(),
-                  [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
-    return false;
-  }
-  try {
-    (void)json(text).dump();
-    return true;
-  } catch (const json::exception&) {
-    return false;  // no UTF-8
-  }
+  return !text.empty() && text.size() <= longest_name && config::is_plain_text(text);
 }
 
 // The form's fields; none when the request has been answered.
@@ -171,9 +162,8 @@ bool take_request(shard& home, const responder& reply, const std::string& name) 
 
 }  // namespace
 
-// form ── is it well-formed? ──▶ slot ── login_guard: the password ──▶ registry: the session ──▶
-// 200
-//            400, 413, 415      503          401, 429                       401, 503
+// form ── well-formed? ──▶ slot ── login_guard: password ──▶ registry: session ──▶ 200
+//          400, 413, 415    503             401, 429                 401, 503
 void create_token(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto fields = read_form(request, reply, "password");

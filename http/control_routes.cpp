@@ -9,6 +9,7 @@
 #include "http/json_route.hpp"
 #include "http/openapi.hpp"
 #include "http/reply.hpp"
+#include "http/rfc3339.hpp"
 #include "http/routes.hpp"
 
 namespace signalbox::http {

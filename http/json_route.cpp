@@ -1,12 +1,8 @@
 #include "http/json_route.hpp"
 
-#include <fmt/chrono.h>
-
 #include <charconv>
-#include <iomanip>
 #include <nlohmann/json.hpp>
 #include <restinio/uri_helpers.hpp>
-#include <sstream>
 
 namespace signalbox::http {
 
@@ -31,13 +27,6 @@ void answer_json(const responder& reply, const nlohmann::json& body, int status)
   // Names that clients chose may be no UTF-8: that must not throw here.
   reply.answer(status, "application/json",
                body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
-std::string rfc3339(wall_time at) {
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch());
-  const auto whole = std::chrono::floor<std::chrono::seconds>(at);
-  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
-                     us.count() % 1000000);
 }
 
 std::string query_value(const restinio::request_handle_t& client, const char* name) {
@@ -67,20 +56,6 @@ std::optional<std::uint32_t> limit_of(const routed_request& request) {
     return std::nullopt;
   }
   return value;
-}
-
-std::optional<wall_time> parse_rfc3339(const std::string& text) {
-  std::tm parts{};
-  std::istringstream stream(text);
-  stream >> std::get_time(&parts, "%Y-%m-%dT%H:%M:%SZ");
-  if (stream.fail() || stream.peek() != std::istringstream::traits_type::eof()) return std::nullopt;
-  using namespace std::chrono;
-  constexpr int first_year = 1970, last_year = 2199;  // as far as nanoseconds reach, and less
-  const auto year_number = parts.tm_year + 1900;
-  const year_month_day date{year(year_number), month(static_cast<unsigned>(parts.tm_mon + 1)),
-                            day(static_cast<unsigned>(parts.tm_mday))};
-  if (!date.ok() || year_number < first_year || year_number > last_year) return std::nullopt;
-  return sys_days(date) + hours(parts.tm_hour) + minutes(parts.tm_min) + seconds(parts.tm_sec);
 }
 
 bool has_readable_query(const restinio::request_handle_t& client) {

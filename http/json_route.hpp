@@ -23,10 +23,6 @@ responder reply_to(shard& home, const routed_request& request,
 void answer_json(const responder& reply, const nlohmann::json& body, int status = 200);
 void refuse_without_database(const responder& reply);
 
-std::string rfc3339(wall_time at);  // UTC, with microseconds
-// UTC only, whole seconds; of the years 1970 to 2199.
-std::optional<wall_time> parse_rfc3339(const std::string& text);
-
 // Whether the query string, if there is one, can be decoded.
 bool has_readable_query(const restinio::request_handle_t& client);
 // Percent-decoded; empty when it is not there, or does not decode.

@@ -6,8 +6,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "config/values.hpp"
 #include "http/authentication.hpp"
-#include "http/json_route.hpp"
+#include "http/rfc3339.hpp"
 
 namespace signalbox::http {
 
@@ -35,9 +36,7 @@ field_problem unknown(const std::string& field) {
 bool is_text(const json& value) {
   if (!value.is_string()) return false;
   const auto& text = value.get_ref<const std::string&>();
-  return text.size() <= text_limit && std::none_of(text.begin(), text.end(), [](unsigned char c) {
-           return c < 0x20 || c == 0x7f;
-         });
+  return text.size() <= text_limit && config::is_plain_text(text);
 }
 
 field_problem read_text(const json& value, const std::string& field, std::string& out) {

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "http/json_route.hpp"
+#include "http/rfc3339.hpp"
 
 namespace signalbox::http {
 

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "http/json_route.hpp"
+#include "http/rfc3339.hpp"
 
 namespace signalbox::http {
 

@@ -9,6 +9,7 @@
 #include "actors/control_plane.hpp"
 #include "http/gateway_state.hpp"
 #include "http/json_route.hpp"
+#include "http/rfc3339.hpp"
 #include "http/routes.hpp"
 #include "http/usage_query.hpp"
 

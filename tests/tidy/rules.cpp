@@ -17,7 +17,7 @@ const std::vector<include_row>& include_table() {
       {"scheduling/", {"scheduling/"}, {}},
       {"config/",
        {"config/", "scheduling/types.hpp"},
-       {"yaml-cpp/", "nlohmann/", "fmt/", "openssl/"}},
+       {"yaml-cpp/", "nlohmann/", "boost/locale/utf.hpp", "fmt/", "openssl/"}},
       {"actors/messages.hpp",
        {"actors/key_messages.hpp", "actors/usage_messages.hpp", "scheduling/", "config/"},
        {}},
