@@ -154,7 +154,7 @@ bool take_request(shard& home, const responder& reply, const std::string& name) 
   if (who->limits.requests_per_minute > 0) home.note_use(who);
   if (!exceeded) return true;
   auto refusal = refusal_of(*who, *exceeded);
-  append_limit_fields(*who, now, refusal.headers);
+  append_limit_fields(*who, now, refusal.headers.back().second);
   reply.refuse(error_code::rate_limited, std::move(refusal.message), {},
                std::move(refusal.headers));
   return false;

@@ -81,18 +81,18 @@ std::optional<problem> prepare(shard& home, routed_request& request, inference_r
   return std::nullopt;
 }
 
-duration until_midnight() {
+duration time_to_midnight() {
   const auto now = std::chrono::system_clock::now();
   return std::chrono::ceil<std::chrono::days>(now) - now;
 }
 
 // Within what the key may use at once and of tokens. From here on the exchange must end.
-std::optional<problem> take_limits(shard& home, inference_request& out) {
-  const auto now = std::chrono::steady_clock::now();
+std::optional<problem> take_limits(shard& home, time_point now, inference_request& out) {
   const auto& who = *out.who;
   out.charge = home.charge_of(static_cast<double>(out.client->body().size()) / bytes_of_token);
+  const auto until_midnight = who.limits.tokens_per_day > 0 ? time_to_midnight() : duration::zero();
   const auto exceeded =
-      who.account->limits.begin_inference(who.limits, out.charge, until_midnight(), now);
+      who.account->limits.begin_inference(who.limits, out.charge, until_midnight, now);
   if (who.limits.tokens_per_minute > 0) home.note_use(out.who);
   if (!exceeded) return std::nullopt;
   auto refusal = refusal_of(who, *exceeded);
@@ -110,7 +110,7 @@ void infer(shard& home, routed_request request, metric_route route) {
   if (!wrong && home.gateway().draining()) {
     wrong = problem{error_code::shutting_down, "The gateway is shutting down.", ""};
   }
-  if (!wrong) wrong = take_limits(home, out);
+  if (!wrong) wrong = take_limits(home, request.arrived_at, out);
   if (wrong) {
     request.who = std::move(out.who);
     responder(home, request, route)

@@ -1,45 +1,54 @@
 #include "http/limits.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
-#include <cmath>
 
 namespace signalbox::http {
 
 namespace {
 
 using scheduling::limit_kind;
+using scheduling::rate;
+using scheduling::rate_limiter;
 
 std::string whole(double value) {
-  return std::to_string(std::llround(std::floor(value)));
+  return std::to_string(static_cast<std::int64_t>(value));
 }
 
-// "1.250s", which Go's and OpenAI's parsers take.
-std::string seconds_text(duration value) {
-  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(value).count();
-  auto fraction = std::to_string(1000 + ms % 1000);
-  return std::to_string(ms / 1000) + "." + fraction.substr(1) + "s";
-}
+// The fields of one answer, made without memory of its own: every request has six of them.
+class field_lines {
+ public:
+  void add_rate(std::string_view unit, const rate& r, const rate_limiter& state, time_point now) {
+    add_name("limit", unit);
+    put(static_cast<std::int64_t>(r.per_minute));
+    add_name("remaining", unit);
+    put(static_cast<std::int64_t>(state.left(r, now)));
+    add_name("reset", unit);  // "1.250s", which Go's and OpenAI's parsers take
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(state.until_full(now)).count();
+    put(ms / 1000);
+    char* const point = end_;
+    put(1000 + ms % 1000);
+    *point = '.';
+    put("s");
+  }
+  std::string_view text() const { return {buffer_.data(), end_}; }
 
-// Calls add(name, value) for each field.
-template <typename Add>
-void for_each_limit_field(const principal& who, time_point now, Add add) {
-  if (!who.account) return;
-  const auto& limits = who.limits;
-  const auto& account = who.account->limits;
-  if (limits.requests_per_minute > 0) {
-    const auto& state = account.requests();
-    add("x-ratelimit-limit-requests", whole(limits.requests_per_minute));
-    add("x-ratelimit-remaining-requests", whole(state.left(request_rate(limits), now)));
-    add("x-ratelimit-reset-requests", seconds_text(state.until_full(now)));
+ private:
+  void add_name(std::string_view what, std::string_view unit) {
+    put("\r\nx-ratelimit-");
+    put(what);
+    put("-");
+    put(unit);
+    put(": ");
   }
-  if (limits.tokens_per_minute > 0) {
-    const auto& state = account.tokens();
-    add("x-ratelimit-limit-tokens", whole(limits.tokens_per_minute));
-    add("x-ratelimit-remaining-tokens", whole(state.left(token_rate(limits), now)));
-    add("x-ratelimit-reset-tokens", seconds_text(state.until_full(now)));
-  }
-}
+  void put(std::string_view text) { end_ = std::copy(text.begin(), text.end(), end_); }
+  void put(std::int64_t number) { end_ = std::to_chars(end_, buffer_.end(), number).ptr; }
+
+  std::array<char, 512> buffer_;  // a line has 60 at most
+  char* end_ = buffer_.data();
+};
 
 std::string message_of(const principal& who, limit_kind which) {
   const auto& limits = who.limits;
@@ -59,15 +68,17 @@ std::string message_of(const principal& who, limit_kind which) {
 }  // namespace
 
 void append_limit_fields(const principal& who, time_point now, std::string& lines) {
-  for_each_limit_field(who, now, [&](std::string_view name, const std::string& value) {
-    lines.append("\r\n").append(name).append(": ").append(value);
-  });
-}
-
-void append_limit_fields(const principal& who, time_point now, extra_headers& headers) {
-  for_each_limit_field(who, now, [&](const char* name, std::string value) {
-    headers.emplace_back(name, std::move(value));
-  });
+  if (!who.account) return;
+  const auto& limits = who.limits;
+  const auto& account = who.account->limits;
+  field_lines fields;
+  if (limits.requests_per_minute > 0) {
+    fields.add_rate("requests", request_rate(limits), account.requests(), now);
+  }
+  if (limits.tokens_per_minute > 0) {
+    fields.add_rate("tokens", token_rate(limits), account.tokens(), now);
+  }
+  lines += fields.text();
 }
 
 limit_refusal refusal_of(const principal& who, const scheduling::limit_exceeded& exceeded) {

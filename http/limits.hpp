@@ -8,10 +8,9 @@
 
 namespace signalbox::http {
 
-// Appends the fields as lines, each with a CRLF before it; none when the key has no limit by the
-// minute.
+// Appends the fields as lines, each with a CRLF before it, to the value of another; none when the
+// key has no limit by the minute.
 void append_limit_fields(const principal& who, time_point now, std::string& lines);
-void append_limit_fields(const principal& who, time_point now, extra_headers& headers);
 
 struct limit_refusal {
   std::string message;

@@ -68,9 +68,9 @@ void note(gateway_state& gateway, const asked_request& asked, int status) {
 }
 
 void add_common(gateway_state& gateway, const asked_request& asked, extra_headers& headers) {
-  headers.emplace_back("x-request-id", asked.request_id);
-  headers.emplace_back("X-Content-Type-Options", "nosniff");
-  if (asked.who) append_limit_fields(*asked.who, std::chrono::steady_clock::now(), headers);
+  auto lines = asked.request_id + "\r\nX-Content-Type-Options: nosniff";
+  if (asked.who) append_limit_fields(*asked.who, std::chrono::steady_clock::now(), lines);
+  headers.emplace_back("x-request-id", std::move(lines));
   gateway.cors().add_headers(asked.client, headers);
 }
 

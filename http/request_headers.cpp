@@ -201,10 +201,16 @@ constexpr auto token_characters = [] {
   return is;
 }();
 
+constexpr auto control_characters = [] {
+  std::array<bool, 256> is{};
+  for (int c = 0; c < 0x20; ++c) is[c] = c != '\t';
+  is[0x7f] = true;
+  return is;
+}();
+
 bool has_control_characters(std::string_view value) {
-  return std::any_of(value.begin(), value.end(), [](char c) {
-    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
-  });
+  return std::any_of(value.begin(), value.end(),
+                     [](char c) { return control_characters[static_cast<unsigned char>(c)]; });
 }
 
 }  // namespace

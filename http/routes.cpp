@@ -91,8 +91,7 @@ void refuse_unrouted(shard& home, const routed_request& request) {
 bool take_request(shard& home, const routed_request& request) {
   const auto& who = *request.who;
   if (who.limits.requests_per_minute <= 0) return true;
-  const auto now = std::chrono::steady_clock::now();
-  const auto exceeded = who.account->limits.take_request(who.limits, now);
+  const auto exceeded = who.account->limits.take_request(who.limits, request.arrived_at);
   home.note_use(request.who);
   if (!exceeded) return true;
   auto refusal = refusal_of(who, *exceeded);

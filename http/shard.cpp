@@ -218,7 +218,9 @@ void shard::account(const principal_ptr& who, model_index model, usage_source so
 }
 
 void shard::note_use(const principal_ptr& who) {
-  if (!who->account->is_noted.exchange(true, std::memory_order_relaxed)) noted_.push_back(who);
+  auto& is_noted = who->account->is_noted;
+  if (is_noted.load(std::memory_order_relaxed)) return;  // a write would take it from other shards
+  if (!is_noted.exchange(true, std::memory_order_relaxed)) noted_.push_back(who);
 }
 
 void shard::flush_limit_states() {
