@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -156,7 +157,7 @@ std::vector<imported_key> read_file(const std::string& path) {
 }
 
 // The key as the entry wants it: what it does not name stays as it is with a key that exists.
-key_record with_entry(const imported_key& entry, const std::optional<key_record>& known) {
+key_record with_entry(const imported_key& entry, const key_record* known) {
   key_record key;
   key.id = key.name = entry.id;
   if (known) key = *known;
@@ -171,13 +172,28 @@ key_record with_entry(const imported_key& entry, const std::optional<key_record>
   return key;
 }
 
+std::map<std::string, key_record> known_keys(persistence::key_store& store,
+                                             const std::vector<imported_key>& entries) {
+  std::map<std::string, key_record> known;
+  std::vector<std::string> ids;
+  for (const auto& entry : entries) {
+    ids.push_back(entry.id);
+    if (ids.size() < page && &entry != &entries.back()) continue;
+    for (auto& key : store.find_all(ids)) known.emplace(key.id, std::move(key));
+    ids.clear();
+  }
+  return known;
+}
+
 // A key that exists gets what the file says of it; another secret is a rotation. Nothing is changed
 // when an entry is wrong.
 int import(persistence::key_store& store, const options& o, const config::settings& settings) {
   const double default_grace_s = settings.security.rotation_grace_s;
   std::vector<key_record> added, changed;
   std::set<std::string> ids, rotated;
-  for (const auto& entry : read_file(o.file)) {
+  const auto entries = read_file(o.file);
+  const auto known_by_id = known_keys(store, entries);
+  for (const auto& entry : entries) {
     if (!ids.insert(entry.id).second) {
       throw std::runtime_error(entry.where + ".id: found a second time");
     }
@@ -186,10 +202,18 @@ int import(persistence::key_store& store, const options& o, const config::settin
       throw std::runtime_error(fmt::format(
           "{}.id: \"{}\" stands in the configuration, which counts", entry.where, entry.id));
     }
-    const auto known = store.find(entry.id);
-    auto key = with_entry(entry, known);
-    if (known && known->digest != key.digest) rotated.insert(key.id);
-    (known ? changed : added).push_back(std::move(key));
+    const auto known = known_by_id.find(entry.id);
+    const auto* before = known == known_by_id.end() ? nullptr : &known->second;
+    auto key = with_entry(entry, before);
+    if (!before) {
+      added.push_back(std::move(key));
+      continue;
+    }
+    const bool has_new_secret = before->digest != key.digest;
+    if (has_new_secret) rotated.insert(key.id);
+    if (has_new_secret || http::to_document(*before) != http::to_document(key)) {
+      changed.push_back(std::move(key));
+    }
   }
   for (const auto& key : changed) {
     store.update(key);

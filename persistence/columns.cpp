@@ -35,6 +35,15 @@ std::string to_array(const std::vector<std::string>& texts) {
   return std::move(all).take();
 }
 
+std::string from_lines(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (const auto& text : texts) {
+    if (&text != &texts.front()) lines += '\n';
+    lines += clean_text(text, text_limit);
+  }
+  return lines;
+}
+
 std::vector<std::string> to_lines(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);

@@ -22,6 +22,8 @@ wall_time to_time(std::int64_t microseconds);
 std::optional<wall_time> optional_time(const pqxx::field& field);
 
 std::string to_array(const std::vector<std::string>& texts);
+// Texts without line breaks, one to a line, and back.
+std::string from_lines(const std::vector<std::string>& texts);
 std::vector<std::string> to_lines(const std::string& text);
 
 }  // namespace signalbox::persistence

@@ -1,6 +1,9 @@
 #include "persistence/key_store.hpp"
 
 #include <algorithm>
+#include <array>
+#include <tuple>
+#include <utility>
 
 #include "persistence/columns.hpp"
 #include "persistence/crypto.hpp"
@@ -14,15 +17,23 @@ namespace {
 // Writers one after another, so that versions are committed in their order.
 constexpr const char* lock_keys = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
 
-constexpr const char* insert_key =
+constexpr const char* insert_keys =
     "INSERT INTO api_keys (id, name, owner, hint, digest, scopes, models, weight,"
     " requests_per_minute, burst, tokens_per_minute, max_concurrent, tokens_per_day, expires_at,"
     " version)"
-    " SELECT $1, $2, $3, $4, decode($5, 'hex'), $6::text[], $7::text[], $8, $9, $10, $11, $12, $13,"
-    " timestamptz 'epoch' + $14::bigint * interval '1 microsecond', nextval('api_key_versions')"
+    " SELECT row.id, row.name, row.owner, row.hint, decode(row.digest, 'hex'),"
+    " string_to_array(row.scopes, E'\\n'), string_to_array(row.models, E'\\n'), row.weight,"
+    " row.requests, row.burst, row.tokens, row.concurrent, row.day_tokens,"
+    " timestamptz 'epoch' + nullif(row.expires_at, '')::bigint * interval '1 microsecond',"
+    " nextval('api_key_versions')"
+    " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],"
+    " $7::text[], $8::float8[], $9::float8[], $10::float8[], $11::float8[], $12::bigint[],"
+    " $13::bigint[], $14::text[]) AS row(id, name, owner, hint, digest, scopes, models, weight,"
+    " requests, burst, tokens, concurrent, day_tokens, expires_at)"
     // Not a secret that is, or was, another one's either.
-    " WHERE NOT EXISTS (SELECT FROM api_keys WHERE old_digest = decode($5, 'hex'))"
+    " WHERE NOT EXISTS (SELECT FROM api_keys WHERE old_digest = decode(row.digest, 'hex'))"
     " ON CONFLICT DO NOTHING";
+constexpr std::size_t insert_columns = 14, insert_rows = 1000;
 
 constexpr const char* update_one =
     "UPDATE api_keys SET name = $2, owner = $3, scopes = $4::text[], models = $5::text[],"
@@ -52,6 +63,7 @@ const std::string select_keys =
     microseconds("revoked_at") + ", version FROM api_keys ";
 
 const std::string select_one = select_keys + "WHERE id = $1";
+const std::string select_named = select_keys + "WHERE id = ANY ($1::text[])";
 const std::string select_changed = select_keys + "WHERE version > $1 ORDER BY version LIMIT $2";
 const std::string select_newest_keys =
     select_keys +
@@ -106,15 +118,36 @@ std::vector<key_record> to_keys(const pqxx::result& rows) {
   return keys;
 }
 
-bool insert(pqxx::work& tx, const key_record& key) {
+std::array<std::string, insert_columns> row_of(const key_record& key) {
   const auto& l = key.limits;
-  const pqxx::result inserted = tx.exec_params(
-      insert_key, clean_text(key.id, text_limit), clean_text(key.name, text_limit),
-      clean_text(key.owner, text_limit), clean_text(key.hint, text_limit), to_hex(key.digest),
-      to_array(key.scopes), to_array(key.models), key.weight, l.requests_per_minute, l.burst,
-      l.tokens_per_minute, static_cast<std::int64_t>(l.max_concurrent),
-      static_cast<std::int64_t>(l.tokens_per_day), to_microseconds(key.expires_at));
-  return inserted.affected_rows() == 1;
+  const auto expires_at = to_microseconds(key.expires_at);
+  return {clean_text(key.id, text_limit),
+          clean_text(key.name, text_limit),
+          clean_text(key.owner, text_limit),
+          clean_text(key.hint, text_limit),
+          to_hex(key.digest),
+          from_lines(key.scopes),
+          from_lines(key.models),
+          pqxx::to_string(key.weight),
+          pqxx::to_string(l.requests_per_minute),
+          pqxx::to_string(l.burst),
+          pqxx::to_string(l.tokens_per_minute),
+          pqxx::to_string(l.max_concurrent),
+          pqxx::to_string(l.tokens_per_day),
+          expires_at ? pqxx::to_string(*expires_at) : ""};
+}
+
+// False when one was not inserted.
+bool insert(pqxx::work& tx, const key_record* first, std::size_t count) {
+  std::array<array_literal, insert_columns> columns;
+  for (const auto* key = first; key != first + count; ++key) {
+    const auto row = row_of(*key);
+    for (std::size_t i = 0; i < row.size(); ++i) columns[i].add(row[i]);
+  }
+  const auto inserted = std::apply(
+      [&](auto&... column) { return tx.exec_params(insert_keys, std::move(column).take()...); },
+      columns);
+  return inserted.affected_rows() == count;
 }
 
 // One change of one key.
@@ -148,8 +181,9 @@ bool key_store::add(const std::vector<key_record>& keys) {
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
     lock_table(tx, lock_keys);
-    added = std::all_of(keys.begin(), keys.end(),
-                        [&tx](const key_record& key) { return insert(tx, key); });
+    for (std::size_t at = 0; added && at < keys.size(); at += insert_rows) {
+      added = insert(tx, keys.data() + at, std::min(insert_rows, keys.size() - at));
+    }
     if (added) tx.commit();
   });
   return added;
@@ -177,6 +211,10 @@ std::optional<key_record> key_store::find(const std::string& id) {
   auto found = to_keys(read(db_, select_one, clean_text(id, text_limit)));
   if (found.empty()) return std::nullopt;
   return std::move(found.front());
+}
+
+std::vector<key_record> key_store::find_all(const std::vector<std::string>& ids) {
+  return to_keys(read(db_, select_named, to_array(ids)));
 }
 
 std::vector<key_record> key_store::newest(std::uint32_t limit, const std::string& after) {

@@ -25,6 +25,7 @@ class key_store {
   bool revoke(const std::string& id);  // false: no such key
 
   std::optional<key_record> find(const std::string& id);
+  std::vector<key_record> find_all(const std::vector<std::string>& ids);  // those that there are
   std::vector<key_record> newest(std::uint32_t limit, const std::string& after);
   // In the order of their versions, which are all greater; at most `limit`.
   std::vector<key_record> changed_since(std::int64_t version, std::uint32_t limit);

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "persistence/columns.hpp"
 #include "persistence/session.hpp"
 #include "persistence/stores.hpp"
 #include "persistence/text.hpp"
@@ -177,10 +178,6 @@ std::vector<usage_row> merge(std::vector<usage_row> rows) {
   return merged;
 }
 
-std::int64_t epoch_us(wall_time at) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count();
-}
-
 void make_partitions_of(pqxx::work& tx, const std::vector<usage_row>& rows) {
   std::set<std::int32_t> distinct;
   for (const usage_row& row : rows) distinct.insert(row.day);
@@ -199,7 +196,7 @@ void upsert(pqxx::work& tx, const std::vector<usage_row>& rows) {
     models.add(row.model);
     sources.add(to_string(row.source));
     for (std::size_t i = 0; i < counts.size(); ++i) numbers[i].add(std::to_string(row.*counts[i]));
-    last_seen.add(std::to_string(epoch_us(row.last_seen)));
+    last_seen.add(std::to_string(to_microseconds(row.last_seen)));
     last_status.add(to_string(row.last_status));
   }
   std::apply(

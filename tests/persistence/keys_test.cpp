@@ -63,6 +63,33 @@ BOOST_AUTO_TEST_CASE(ids_and_secrets_are_unique) {
   BOOST_TEST(store.add({key("k4", digest(4))}));
 }
 
+BOOST_AUTO_TEST_CASE(many_come_at_once_or_none) {
+  constexpr int count = 2500;
+  const auto many = [](const std::string& prefix, std::uint8_t mark) {
+    std::vector<key_record> keys;
+    for (int i = 0; i < count; ++i) {
+      keys.push_back(key(prefix + std::to_string(i), digest(static_cast<std::uint8_t>(i % 256),
+                                                            static_cast<std::uint8_t>(i / 256))));
+      keys.back().digest[2] = mark;
+    }
+    return keys;
+  };
+  auto keys = many("a", 0);
+  keys[1].models.clear();
+  keys[2].expires_at.reset();
+  BOOST_TEST(store.add(keys));
+  BOOST_TEST(store.changed_since(0, 2 * count).size() == std::size_t{count});
+  const auto found = store.find_all({"a1", "a2", "none"});
+  BOOST_REQUIRE(found.size() == 2u);
+  const bool in_order = found[0].id == "a1";
+  BOOST_TEST(found[in_order ? 0 : 1].models.empty());
+  BOOST_TEST(!found[in_order ? 1 : 0].expires_at);
+  auto others = many("b", 1);
+  others.back().digest = keys.front().digest;
+  BOOST_TEST(!store.add(others));
+  BOOST_TEST(store.find_all({"b0", "b1"}).empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_rotation_keeps_the_old_secret_for_a_while) {
   store.add({key("k1", digest(1))});
   BOOST_TEST(store.rotate({"k1", digest(2), "sbk_new", 3600}));
