@@ -73,7 +73,7 @@ int run(const bench_options& options) {
 int main(int argc, char** argv) {
   using namespace signalbox::bench;
   bench_options options;
-  CLI::App app{"Measures the gateway against HAProxy and a direct connection; about six minutes"};
+  CLI::App app{"Measures the gateway against HAProxy and a direct connection; about nine minutes"};
   app.add_option("--json", options.json_file, "write everything that was measured here too");
   app.add_option("--rounds", options.rounds, "of wrk for each contender")
       ->check(CLI::Range(1, 100));
