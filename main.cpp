@@ -20,6 +20,7 @@
 #include "actors/metrics.hpp"
 #include "commands/keys.hpp"
 #include "commands/storage.hpp"
+#include "commands/subcommands.hpp"
 #include "commands/usage.hpp"
 #include "commands/users.hpp"
 #include "config/load.hpp"
@@ -254,7 +255,7 @@ int check_config(const arguments& args) {
 
 int run(int argc, char** argv) {
   CLI::App app{"Signalbox: the runtime in front of the GPUs you own.", "signalbox"};
-  app.require_subcommand(1);
+  commands::require_subcommand(app);
   app.set_version_flag("--version", "signalbox " SIGNALBOX_VERSION);
   arguments args;
   auto add_config = [&args](CLI::App* command) {

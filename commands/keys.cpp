@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "commands/storage.hpp"
+#include "commands/subcommands.hpp"
 #include "http/authentication.hpp"
 #include "http/key_document.hpp"
 #include "persistence/key_store.hpp"
@@ -264,7 +265,7 @@ void add_create(CLI::App* command, options& o) {
 std::function<std::optional<int>()> add_keys(CLI::App& app,
                                              std::function<config::settings()> load) {
   auto* keys = app.add_subcommand("keys", "Make, list, rotate, revoke and import API keys");
-  keys->require_subcommand(1);
+  require_subcommand(*keys);
   auto o = std::make_shared<options>();
   auto* create_command = keys->add_subcommand("create", "Make a key; its secret is printed once");
   add_create(create_command, *o);

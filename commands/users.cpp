@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "commands/storage.hpp"
+#include "commands/subcommands.hpp"
 #include "config/values.hpp"
 #include "http/authentication.hpp"
 #include "http/rfc3339.hpp"
@@ -160,7 +161,7 @@ std::function<std::optional<int>()> add_users(CLI::App& app,
                                               std::function<config::settings()> load) {
   using action = std::function<int(persistence::user_store&)>;
   auto* users = app.add_subcommand("users", "Make, list and disable users, who log in by password");
-  users->require_subcommand(1);
+  require_subcommand(*users);
   auto o = std::make_shared<user_options>();
   auto chosen = std::make_shared<action>();
   const auto subcommand = [&](const char* name, const char* help, bool of_one, action run) {

@@ -76,7 +76,7 @@ describe('signalbox keys', () => {
     };
     const patched = await shown();
     write([{ id: 'two', token: 'imported-secret-two', scopes: ['realtime'] }]);
-    await command(gateway, 'import', file);
+    assert.match(await command(gateway, 'import', file), /0 added, 0 brought up to date/);
     assert.deepEqual(await shown(), patched, 'what it does not name stays');
     write([{ id: 'two', token: 'imported-secret-two', expires_at: null, models: [],
       limits: { max_concurrent: 0 } }]);
@@ -105,5 +105,15 @@ describe('signalbox keys', () => {
       await assert.rejects(command(gateway, ...args), `${args}`);
     }
     await gateway.stop();
+  });
+
+  test('a subcommand that there is not is named', async () => {
+    const program = path.join(build, 'signalbox');
+    for (const args of [['kyes'], ['keys', 'kyes'], ['users', 'kyes']]) {
+      await assert.rejects(run(program, args), { stderr: /not expected: kyes/ });
+    }
+    for (const args of [[], ['keys'], ['users']]) {
+      await assert.rejects(run(program, args), { stderr: /A subcommand is required/ });
+    }
   });
 });
