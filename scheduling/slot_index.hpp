@@ -11,7 +11,6 @@
 
 namespace signalbox::scheduling {
 
-// Linear probing, no tombstones.
 template <class Id>
 class slot_index {
  public:
