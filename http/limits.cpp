@@ -30,7 +30,7 @@ class field_lines {
     put(ms / 1000);
     char* const point = end_;
     put(1000 + ms % 1000);
-    *point = '.';
+    *point = '.';  // over the 1, which keeps the zeros behind it
     put("s");
   }
   std::string_view text() const { return {buffer_.data(), end_}; }

@@ -22,12 +22,12 @@ struct stoppable_loop : asio::io_context {
 
 // A polled socket and its peer, which is a plain blocking one of another io_context.
 struct polled_pair {
-  asio::io_context other;
-  tcp::socket peer{other};
+  std::unique_ptr<asio::io_context> other = std::make_unique<asio::io_context>();
+  tcp::socket peer{*other};
   std::unique_ptr<polled_socket> ours;
 
   explicit polled_pair(asio::io_context& io) : ours(std::make_unique<polled_socket>(io)) {
-    tcp::acceptor acceptor(other, {asio::ip::address_v4::loopback(), 0});
+    tcp::acceptor acceptor(*other, {asio::ip::address_v4::loopback(), 0});
     peer.connect(acceptor.local_endpoint());
     acceptor.accept(ours->lowest_layer());
   }
@@ -100,8 +100,7 @@ BOOST_AUTO_TEST_CASE(the_end_that_came_with_the_last_bytes_is_seen) {
   // One event tells of both, before and after something waits for it.
   for (const bool waiting : {false, true}) {
     polled_pair other(io);
-    std::swap(one.ours, other.ours);
-    std::swap(one.peer, other.peer);
+    std::swap(one, other);
     if (waiting) read();
     send("bye");
     one.peer.close();
