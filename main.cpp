@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "access/admin_key.hpp"
 #include "actors/control_plane.hpp"
 #include "actors/metrics.hpp"
 #include "commands/keys.hpp"
@@ -24,12 +25,11 @@
 #include "commands/usage.hpp"
 #include "commands/users.hpp"
 #include "config/load.hpp"
-#include "http/admin_key.hpp"
-#include "http/gateway.hpp"
+#include "http/serve/gateway.hpp"
 #include "persistence/database.hpp"
 #include "persistence/migrator.hpp"
 #include "runtimes/driver.hpp"
-#include "runtimes/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace {
 
@@ -86,7 +86,7 @@ class signal_waiter {
     sigset_t ends;
     sigemptyset(&ends);
     for (int signal : {SIGINT, SIGTERM}) sigaddset(&ends, signal);
-    end_ = runtimes::unique_fd(signalfd(-1, &ends, SFD_CLOEXEC));
+    end_ = unique_fd(signalfd(-1, &ends, SFD_CLOEXEC));
     if (end_.get() < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
   }
 
@@ -105,7 +105,7 @@ class signal_waiter {
 
  private:
   sigset_t set_{};
-  runtimes::unique_fd end_;  // readable while such an order is pending
+  unique_fd end_;  // readable while such an order is pending
 };
 
 // A database that comes up a little later than we do is waited for, one that does not let us in is
@@ -145,7 +145,7 @@ std::vector<key_record> configured_keys(const config::settings& settings) {
   for (const auto& key : settings.keys) {
     key_record record;
     record.id = record.name = key.id;
-    record.digest = http::digest_of(key.token);
+    record.digest = digest_of(key.token);
     record.scopes = key.scopes;
     record.models = key.models;
     record.weight = key.weight;
@@ -154,7 +154,7 @@ std::vector<key_record> configured_keys(const config::settings& settings) {
     keys.push_back(std::move(record));
   }
   if (keys.empty()) {
-    auto admin = http::load_or_make_admin_key(settings.data_dir);
+    auto admin = load_or_make_admin_key(settings.data_dir);
     if (admin.token) std::cout << "admin key (shown once): " << *admin.token << std::endl;
     keys.push_back(std::move(admin.record));
   }

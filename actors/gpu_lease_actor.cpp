@@ -9,8 +9,6 @@
 namespace signalbox {
 namespace {
 
-using scheduling::holder_id;
-
 scheduling::arbiter_options options_of(const config::settings& s) {
   scheduling::arbiter_options o;
   for (const auto& gpu : s.gpus) o.gpu_memory.push_back(gpu.memory);

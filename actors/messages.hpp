@@ -11,9 +11,11 @@
 #include <variant>
 #include <vector>
 
-#include "actors/key_messages.hpp"
-#include "actors/usage_messages.hpp"
 #include "config/settings.hpp"
+#include "records/crash.hpp"
+#include "records/keys.hpp"
+#include "records/runtime.hpp"
+#include "records/usage.hpp"
 #include "scheduling/admission.hpp"
 #include "scheduling/lease_arbiter.hpp"
 #include "scheduling/model_lifecycle.hpp"
@@ -151,10 +153,10 @@ struct acquire_lease {
   scheduling::lease_request request;
 };
 struct withdraw_acquire {
-  scheduling::holder_id holder;
+  holder_id holder;
 };
 struct release_lease {
-  scheduling::holder_id holder;
+  holder_id holder;
   fencing_token token;
 };
 struct lease_granted {
@@ -168,48 +170,15 @@ struct yield_lease {
   fencing_token token;
 };
 struct holder_restarted {
-  scheduling::holder_id holder;
+  holder_id holder;
 };
 struct demand_reported {
-  scheduling::holder_id holder;
+  holder_id holder;
   scheduling::holder_demand demand;
 };
 
-// runtimes → model_backend
-
-// A runtime's life as its driver tells it: spawned, ready (at most once), exited, released; or
-// exited and released without ever being ready. `released`: its whole process tree is gone.
-struct runtime_spawned {
-  std::uint64_t incarnation;
-  std::int64_t pid;
-};
-struct runtime_ready {
-  std::uint64_t incarnation;
-  std::string host;     // as in backend_endpoint
-  std::string address;  // as in backend_endpoint
-  std::uint16_t port;
-};
-struct runtime_exited {
-  std::uint64_t incarnation;
-  scheduling::exit_reason reason;
-  std::string detail;                 // "exit status 3", "signal 11 (SIGSEGV)"
-  std::vector<std::string> log_tail;  // the last 200 lines of its output
-};
-struct runtime_released {
-  std::uint64_t incarnation;
-};
-using runtime_event =
-    std::variant<runtime_spawned, runtime_ready, runtime_exited, runtime_released>;
-
 // stores
 
-struct crash_record {
-  std::chrono::system_clock::time_point time;
-  std::string model;
-  std::string reason;  // scheduling::to_string(exit_reason)
-  std::string detail;
-  std::vector<std::string> log_tail;
-};
 struct list_crashes {
   std::uint32_t limit;
 };  // newest first; at most 1000

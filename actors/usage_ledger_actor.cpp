@@ -12,7 +12,7 @@
 #include "actors/missing_models.hpp"
 #include "actors/shell.hpp"
 #include "persistence/stores.hpp"
-#include "persistence/text.hpp"
+#include "text/utf8.hpp"
 
 namespace signalbox {
 namespace {
@@ -89,7 +89,7 @@ class usage_ledger : public usage_ledger_actor::base {
 
   void on_missing(const missing_model_batch& batch) {
     for (auto m : batch.models) {
-      m.model = persistence::clean_text(m.model, model_bytes);
+      m.model = clean_text(m.model, model_bytes);
       missing_.add(std::move(m));
     }
     write_soon();

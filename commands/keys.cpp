@@ -13,10 +13,10 @@
 #include <stdexcept>
 #include <utility>
 
+#include "access/authentication.hpp"
+#include "access/key_document.hpp"
 #include "commands/storage.hpp"
 #include "commands/subcommands.hpp"
-#include "http/authentication.hpp"
-#include "http/key_document.hpp"
 #include "persistence/key_store.hpp"
 
 namespace signalbox::commands {
@@ -37,22 +37,22 @@ struct options {
 };
 
 void set_fields(const json& fields, key_record& key) {
-  const auto problem = http::apply_fields(fields, std::chrono::system_clock::now(), key);
+  const auto problem = apply_fields(fields, std::chrono::system_clock::now(), key);
   if (problem) throw std::runtime_error(problem->message);
 }
 
 void new_secret(const std::string& token, key_record& key) {
-  key.digest = http::digest_of(token);
-  key.hint = http::hint_of(token);
+  key.digest = digest_of(token);
+  key.hint = hint_of(token);
 }
 
 int create(persistence::key_store& store, options& o) {
   if (!o.limits.empty()) o.fields["limits"] = o.limits;
   key_record key;
-  key.id = http::make_key_id();
+  key.id = make_key_id();
   key.scopes = {"realtime"};
   set_fields(o.fields, key);
-  const auto token = http::make_token();
+  const auto token = make_token();
   new_secret(token, key);
   if (!store.add({key})) throw std::runtime_error("a key with this id or secret exists");
   std::cout << "id: " << key.id << "\nsecret (shown once): " << token << std::endl;
@@ -85,7 +85,7 @@ int list(persistence::key_store& store, const options& o) {
     const auto keys = store.newest(page, after);
     for (const auto& key : keys) {
       if (o.as_json) {
-        all.push_back(http::to_document(key));
+        all.push_back(to_document(key));
       } else {
         print(key);
       }
@@ -98,9 +98,9 @@ int list(persistence::key_store& store, const options& o) {
 }
 
 int rotate(persistence::key_store& store, const options& o, double default_grace_s) {
-  const auto token = http::make_token();
+  const auto token = make_token();
   const auto grace_s = o.grace_s.value_or(default_grace_s);
-  if (!store.rotate({o.id, http::digest_of(token), http::hint_of(token), grace_s})) {
+  if (!store.rotate({o.id, digest_of(token), hint_of(token), grace_s})) {
     throw std::runtime_error("there is no valid key " + o.id);
   }
   std::cout << fmt::format("id: {}\nsecret (shown once): {}\nthe old one works for {} s more\n",
@@ -212,7 +212,7 @@ int import(persistence::key_store& store, const options& o, const config::settin
     }
     const bool has_new_secret = before->digest != key.digest;
     if (has_new_secret) rotated.insert(key.id);
-    if (has_new_secret || http::to_document(*before) != http::to_document(key)) {
+    if (has_new_secret || to_document(*before) != to_document(key)) {
       changed.push_back(std::move(key));
     }
   }

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "persistence/cluster/running_cluster.hpp"
 #include "persistence/migrator.hpp"
-#include "persistence/running_cluster.hpp"
 
 namespace signalbox::commands {
 

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "config/settings.hpp"
+#include "persistence/cluster/private_cluster.hpp"
 #include "persistence/database.hpp"
-#include "persistence/private_cluster.hpp"
 
 namespace signalbox::commands {
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "access/usage_query.hpp"
 #include "commands/storage.hpp"
-#include "http/usage_query.hpp"
 #include "persistence/stores.hpp"
 
 namespace signalbox::commands {
@@ -31,21 +31,21 @@ struct report_options {
 using line = std::vector<std::string>;
 
 std::int32_t day_given(const std::string& option, const std::string& text) {
-  const auto day = http::parse_day(text);
+  const auto day = parse_day(text);
   if (!day) throw std::runtime_error(option + ": found \"" + text + "\", wanted YYYY-MM-DD");
   return *day;
 }
 
 list_usage query_of(const report_options& o) {
   list_usage query;
-  const auto by = http::parse_grouping(o.by);
+  const auto by = parse_grouping(o.by);
   if (!by) {
     throw std::runtime_error("--by: found \"" + o.by +
                              "\", wanted some of key,client,model,source,day");
   }
   query.by = *by;
   query.last_day =
-      o.to.empty() ? http::day_of(std::chrono::system_clock::now()) : day_given("--to", o.to);
+      o.to.empty() ? day_of(std::chrono::system_clock::now()) : day_given("--to", o.to);
   query.first_day =
       o.from.empty() ? query.last_day - default_days + 1 : day_given("--from", o.from);
   if (query.first_day > query.last_day) throw std::runtime_error("--from is after --to");
@@ -65,7 +65,7 @@ line names_of(const usage_grouping& by) {
 
 line texts_of(const usage_grouping& by, const usage_group& g) {
   line texts;
-  if (by.day) texts.push_back(http::day_text(g.day));
+  if (by.day) texts.push_back(day_text(g.day));
   if (by.key) texts.push_back(g.key_id);
   if (by.client) texts.push_back(g.client_id);
   if (by.model) texts.push_back(g.model);

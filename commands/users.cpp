@@ -14,13 +14,13 @@
 #include <string>
 #include <vector>
 
+#include "access/authentication.hpp"
 #include "commands/storage.hpp"
 #include "commands/subcommands.hpp"
 #include "config/values.hpp"
-#include "http/authentication.hpp"
-#include "http/rfc3339.hpp"
 #include "persistence/password.hpp"
 #include "persistence/user_store.hpp"
+#include "text/rfc3339.hpp"
 
 namespace signalbox::commands {
 
@@ -93,7 +93,7 @@ void check_name(const std::string& name) {
 
 void check_scopes(const std::vector<std::string>& scopes) {
   for (const auto& name : scopes) {
-    if (!http::parse_scope(name)) throw std::runtime_error("there is no scope '" + name + "'");
+    if (!parse_scope(name)) throw std::runtime_error("there is no scope '" + name + "'");
   }
 }
 
@@ -142,7 +142,7 @@ int list(persistence::user_store& store, const user_options& o) {
       all.push_back({{"name", name},
                      {"scopes", user.scopes},
                      {"disabled", user.disabled},
-                     {"created_at", http::rfc3339(user.created_at)}});
+                     {"created_at", rfc3339(user.created_at)}});
     }
     std::cout << all.dump(2) << std::endl;
     return 0;
@@ -150,7 +150,7 @@ int list(persistence::user_store& store, const user_options& o) {
   std::cout << fmt::format("{:<24} {:<9} {:<28} {}\n", "NAME", "STATE", "CREATED", "SCOPES");
   for (const auto& [name, user] : users) {
     std::cout << fmt::format("{:<24} {:<9} {:<28} {}\n", name, user.disabled ? "disabled" : "valid",
-                             http::rfc3339(user.created_at), fmt::join(user.scopes, ","));
+                             rfc3339(user.created_at), fmt::join(user.scopes, ","));
   }
   return 0;
 }

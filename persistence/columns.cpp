@@ -3,7 +3,8 @@
 #include <sstream>
 #include <utility>
 
-#include "persistence/text.hpp"
+#include "persistence/array_literal.hpp"
+#include "text/utf8.hpp"
 
 namespace signalbox::persistence {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "actors/messages.hpp"
+#include "records/wall_time.hpp"
 
 namespace signalbox::persistence {
 

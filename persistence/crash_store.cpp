@@ -1,9 +1,10 @@
 #include <algorithm>
 #include <map>
 
+#include "persistence/array_literal.hpp"
 #include "persistence/session.hpp"
 #include "persistence/stores.hpp"
-#include "persistence/text.hpp"
+#include "text/utf8.hpp"
 
 namespace signalbox::persistence {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "actors/messages.hpp"
+#include "records/keys.hpp"
 
 namespace signalbox::persistence {
 

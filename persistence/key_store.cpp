@@ -5,10 +5,11 @@
 #include <tuple>
 #include <utility>
 
+#include "persistence/array_literal.hpp"
 #include "persistence/columns.hpp"
 #include "persistence/crypto.hpp"
 #include "persistence/session.hpp"
-#include "persistence/text.hpp"
+#include "text/utf8.hpp"
 
 namespace signalbox::persistence {
 

@@ -1,6 +1,7 @@
+#include "persistence/array_literal.hpp"
 #include "persistence/session.hpp"
 #include "persistence/stores.hpp"
-#include "persistence/text.hpp"
+#include "text/utf8.hpp"
 
 namespace signalbox::persistence {
 

@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "actors/messages.hpp"
 #include "persistence/database.hpp"
+#include "records/crash.hpp"
+#include "records/usage.hpp"
 
 namespace signalbox::persistence {
 

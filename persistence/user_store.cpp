@@ -3,7 +3,7 @@
 #include "persistence/columns.hpp"
 #include "persistence/crypto.hpp"
 #include "persistence/session.hpp"
-#include "persistence/text.hpp"
+#include "text/utf8.hpp"
 
 namespace signalbox::persistence {
 

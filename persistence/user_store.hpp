@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "actors/messages.hpp"
 #include "persistence/database.hpp"
+#include "records/keys.hpp"
 
 namespace signalbox::persistence {
 

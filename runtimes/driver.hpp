@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "actors/messages.hpp"
 #include "config/settings.hpp"
+#include "records/runtime.hpp"
 
 namespace signalbox::runtimes {
 

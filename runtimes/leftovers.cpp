@@ -13,7 +13,7 @@
 #include <system_error>
 
 #include "runtimes/launch.hpp"
-#include "runtimes/process_table.hpp"
+#include "system/process_table.hpp"
 
 namespace signalbox::runtimes {
 namespace {

@@ -28,8 +28,4 @@ class log_tail {
   std::deque<std::string> lines_;
 };
 
-// Valid UTF-8 without control characters: what is invalid becomes U+FFFD, so that the text can
-// stand in JSON and in a database.
-std::string clean_text(std::string_view raw);
-
 }  // namespace signalbox::runtimes

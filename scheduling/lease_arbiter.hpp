@@ -32,8 +32,6 @@
 
 namespace signalbox::scheduling {
 
-using holder_id = std::uint32_t;  // a model's index in the configuration
-
 enum class residency_policy : std::uint8_t { pinned, on_demand, exclusive };
 
 struct arbiter_options {

@@ -28,10 +28,18 @@ inline constexpr std::size_t priority_count = 3;
 using ticket_id = std::uint64_t;
 using shard_id = std::uint16_t;
 
+// One place where a model is served: an instance that we start, or a node's share of it. Given out
+// by the supervisor, above 0, and never reused in a process.
+using backend_id = std::uint32_t;
+
+// Who has a lease of GPU memory or wants one. Given out by the lease pool, above 0; it says nothing
+// about models.
+using holder_id = std::uint32_t;
+
 // Grows by one with every lease granted in the machine's life; an older one is refused.
 using fencing_token = std::uint64_t;
 
-// Why a request was not admitted. Each has one HTTP status (http/error.cpp).
+// Why a request was not admitted. Each has one HTTP status (http/serve/error.cpp).
 enum class refusal : std::uint8_t {
   queue_full,       // max_waiting tickets already wait
   deadline_passed,  // it waited as long as it was willing to

@@ -11,10 +11,10 @@
 #include <optional>
 #include <set>
 
+#include "persistence/cluster/private_cluster.hpp"
 #include "persistence/database.hpp"
 #include "persistence/key_store.hpp"
 #include "persistence/migrator.hpp"
-#include "persistence/private_cluster.hpp"
 #include "persistence/stores.hpp"
 #include "runtimes/driver.hpp"
 #include "tests/persistence/support.hpp"

@@ -28,7 +28,7 @@ struct fixture {
     });
   }
 
-  void acquire(scheduling::holder_id id, const lease_holder_actor& who,
+  void acquire(holder_id id, const lease_holder_actor& who,
                std::uint64_t memory = 16 * config::gib) {
     scheduling::lease_request r;
     r.holder = id;
@@ -37,7 +37,7 @@ struct fixture {
     system.run();
   }
 
-  void report(scheduling::holder_id id, std::uint32_t waiting, std::uint32_t in_use) {
+  void report(holder_id id, std::uint32_t waiting, std::uint32_t in_use) {
     scheduling::holder_demand d;
     d.waiting = waiting;
     d.in_use = in_use;

@@ -1,6 +1,6 @@
 // The shard's side of admission against the real queue core: units are conserved, every ticket ends
 // once, and a dropped permit is a settled one.
-#include "http/admission_gate.hpp"
+#include "http/proxy/admission_gate.hpp"
 
 #include <boost/test/unit_test.hpp>
 

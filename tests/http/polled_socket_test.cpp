@@ -1,4 +1,4 @@
-#include "http/polled_socket.hpp"
+#include "http/serve/polled_socket.hpp"
 
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>

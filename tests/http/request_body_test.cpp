@@ -1,12 +1,12 @@
 // What the proxy reads of a body, what it refuses, and that its edits touch nothing else.
-#include "http/request_body.hpp"
+#include "http/proxy/request_body.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "http/json_text.hpp"
+#include "text/json_text.hpp"
 
 using namespace signalbox::http;
 

@@ -1,5 +1,5 @@
 // What we read, forward and refuse of header fields.
-#include "http/request_headers.hpp"
+#include "http/serve/request_headers.hpp"
 
 #include <boost/test/unit_test.hpp>
 

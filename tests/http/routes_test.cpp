@@ -1,5 +1,5 @@
 // The router and the contract agree, both ways; errors have the shape that the contract says.
-#include "http/routes.hpp"
+#include "http/serve/routes.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "http/error.hpp"
-#include "http/openapi.hpp"
+#include "http/admin/openapi.hpp"
+#include "http/serve/error.hpp"
 
 using namespace signalbox::http;
 using nlohmann::json;

@@ -1,5 +1,5 @@
 // Streams pass byte for byte, whatever the split, but for the usage chunk that nobody asked for.
-#include "http/sse.hpp"
+#include "http/proxy/sse.hpp"
 
 #include <boost/test/unit_test.hpp>
 

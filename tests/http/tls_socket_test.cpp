@@ -1,4 +1,4 @@
-#include "http/tls_socket.hpp"
+#include "http/serve/tls_socket.hpp"
 
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>

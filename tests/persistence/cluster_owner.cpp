@@ -5,8 +5,8 @@
 #include <iostream>
 #include <string>
 
+#include "persistence/cluster/private_cluster.hpp"
 #include "persistence/migrator.hpp"
-#include "persistence/private_cluster.hpp"
 #include "persistence/stores.hpp"
 
 int main(int argc, char** argv) try {

@@ -1,4 +1,4 @@
-#include "persistence/private_cluster.hpp"
+#include "persistence/cluster/private_cluster.hpp"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -9,7 +9,7 @@
 #include <optional>
 #include <sstream>
 
-#include "persistence/private_cluster.hpp"
+#include "persistence/cluster/private_cluster.hpp"
 #include "persistence/session.hpp"
 #include "tests/persistence/support.hpp"
 

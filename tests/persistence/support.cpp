@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "persistence/private_cluster.hpp"
+#include "persistence/cluster/private_cluster.hpp"
 #include "persistence/session.hpp"
 
 namespace signalbox::persistence::test {

@@ -1,9 +1,8 @@
-#include "persistence/text.hpp"
-
 #include <boost/test/unit_test.hpp>
 #include <set>
 #include <vector>
 
+#include "persistence/array_literal.hpp"
 #include "persistence/crypto.hpp"
 #include "persistence/session.hpp"
 #include "persistence/stores.hpp"
@@ -51,23 +50,6 @@ BOOST_AUTO_TEST_CASE(array_literal_is_read_back_as_it_was) {
 
 BOOST_AUTO_TEST_CASE(empty_array_literal) {
   BOOST_TEST(array_literal().take() == "{}");
-}
-
-BOOST_AUTO_TEST_CASE(clean_text_replaces_what_postgresql_refuses) {
-  const std::string mark = "\xEF\xBF\xBD";
-  BOOST_TEST(clean_text("plain größe 😀", 100) == "plain größe 😀");
-  BOOST_TEST(clean_text(std::string("a\0b", 3), 100) == "a" + mark + "b");
-  BOOST_TEST(clean_text("a\xff\xfe", 100) == "a" + mark + mark);
-  BOOST_TEST(clean_text("\xc0\xaf", 100) == mark + mark);             // overlong
-  BOOST_TEST(clean_text("\xed\xa0\x80", 100) == mark + mark + mark);  // surrogate
-  BOOST_TEST(clean_text("\xf4\x90\x80\x80", 100).find('\xf4') == std::string::npos);
-  BOOST_TEST(clean_text("end \xe6\x97", 100) == "end " + mark + mark);  // cut short
-}
-
-BOOST_AUTO_TEST_CASE(clean_text_cuts_between_characters) {
-  BOOST_TEST(clean_text("abcdef", 4) == "abcd");
-  BOOST_TEST(clean_text("ab日本", 6) == "ab日");
-  BOOST_TEST(clean_text("日", 2) == "");
 }
 
 BOOST_AUTO_TEST_CASE(sha256_of_the_standard_example) {

@@ -86,13 +86,6 @@ BOOST_AUTO_TEST_CASE(log_is_bounded) {
   BOOST_TEST(lines[1] == "next");
 }
 
-BOOST_AUTO_TEST_CASE(text_is_valid_and_harmless) {
-  BOOST_TEST(clean_text("gr\xc3\xbc\xc3\x9f\tdich") == "gr\xc3\xbc\xc3\x9f\tdich");
-  BOOST_TEST(clean_text("a\xff\x62\xc3") == "a\xef\xbf\xbd\x62\xef\xbf\xbd");
-  BOOST_TEST(clean_text("\xed\xa0\x80").find('\xed') == std::string::npos);  // a surrogate
-  BOOST_TEST(clean_text(std::string_view("a\0b\x1b[31mc", 9)) == "ab[31mc");
-}
-
 BOOST_AUTO_TEST_CASE(arguments_are_filled_in) {
   config::model_options model;
   model.name = "logical";

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "runtimes/driver.hpp"
-#include "runtimes/unique_fd.hpp"
+#include "system/unique_fd.hpp"
 
 namespace signalbox::runtimes::testing {
 

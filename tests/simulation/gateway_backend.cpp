@@ -10,7 +10,7 @@ void gateway::to_backend(actor_id from, std::size_t m,
 }
 
 void gateway::carry_out(std::size_t m, const core::lifecycle_effects& effects) {
-  auto holder = static_cast<core::holder_id>(m);
+  auto holder = static_cast<holder_id>(m);
   auto to_queue = [&](std::function<void()> f) { w_.send(backend_of(m), queue_of(m), f); };
   for (const auto& effect : effects) {
     std::visit(

@@ -137,9 +137,8 @@ void gateway::report_demand(std::size_t m) {
                         .last_active = q.queue.last_active(),
                         .arrivals_per_s = 0.1,
                         .expected_load = q.life.load_estimate()};
-  w_.send(queue_of(m), arbiter, [this, m, d] {
-    carry_out(arbiter_.demand(static_cast<core::holder_id>(m), d, w_.now()));
-  });
+  w_.send(queue_of(m), arbiter,
+          [this, m, d] { carry_out(arbiter_.demand(static_cast<holder_id>(m), d, w_.now())); });
 }
 
 void gateway::close_queue(std::size_t m, bool only_if_idle) {

@@ -1,0 +1,78 @@
+// All keys that are known, those of the configuration and those of the database, and all users. It
+// makes the tables that shards look into, anew with every change.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "access/authentication.hpp"
+#include "records/keys.hpp"
+
+namespace signalbox {
+
+// A user, as of the last change. Immutable, as principals are, and shares its account as they do.
+struct user_entry {
+  std::string password_hash;
+  std::vector<std::string> scopes;
+  bool disabled = false;
+  std::int64_t generation = 0;
+  std::string key_id;  // "user:NAME": names it where keys are named
+  scheduling::key_limits limits;
+  std::shared_ptr<key_account> account;
+};
+using user_ptr = std::shared_ptr<const user_entry>;
+
+// What the user may do with a token of these scopes: admin has all others, on both sides.
+principal_ptr principal_of(const user_entry& user, const std::vector<std::string>& token_scopes,
+                           wall_time expires_at);
+
+class user_table {
+ public:
+  void set(const std::string& name, user_ptr user) { users_[name] = std::move(user); }
+  user_ptr find(const std::string& name) const;  // null: there is none
+
+ private:
+  std::unordered_map<std::string, user_ptr> users_;
+};
+using user_table_ptr = std::shared_ptr<const user_table>;
+
+class key_ring {
+ public:
+  // A key of the configuration hides one of the database that has its id or secret.
+  explicit key_ring(const std::vector<key_record>& configured,
+                    const scheduling::key_limits& user_limits = {});
+
+  key_table_ptr table() const { return table_.load(); }
+  user_table_ptr users() const { return users_.load(); }
+  bool is_configured(const std::string& id) const { return configured_.contains(id); }
+  // For who has no secret; before the first apply().
+  principal_ptr make_principal(const key_record& key);
+  // From the registry's thread.
+  void apply(const keys_changed& news);
+
+ private:
+  using secrets = std::vector<std::pair<secret_digest, principal_ptr>>;
+  using known_keys = std::unordered_map<std::string, secrets>;  // by id
+
+  std::shared_ptr<key_account> account_of(const std::string& id);
+  secrets secrets_of(const key_record& key);
+  user_ptr entry_of(const user_record& user);
+  void apply_users(const std::vector<user_record>& users);
+  void publish();
+
+  known_keys configured_, stored_;
+  std::unordered_map<std::string, std::shared_ptr<key_account>> accounts_;
+  scheduling::key_limits user_limits_;
+  std::atomic<key_table_ptr> table_;
+  std::atomic<user_table_ptr> users_{std::make_shared<const user_table>()};
+};
+
+// How far a limit is from full, in wall-clock time and back, for keeping it over a restart.
+key_limit_state state_of(const principal& who);
+
+}  // namespace signalbox

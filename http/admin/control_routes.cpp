@@ -1,0 +1,161 @@
+#include "http/admin/control_routes.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+#include "actors/control_plane.hpp"
+#include "http/admin/openapi.hpp"
+#include "http/serve/gateway_state.hpp"
+#include "http/serve/json_route.hpp"
+#include "http/serve/reply.hpp"
+#include "http/serve/routes.hpp"
+#include "text/rfc3339.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+using nlohmann::json;
+using scheduling::lifecycle_state;
+
+json model_object(gateway_state& gateway, model_index index, bool detail) {
+  const auto& model = gateway.model(index);
+  json object{{"id", model.name},
+              {"object", "model"},
+              {"created", std::chrono::system_clock::to_time_t(gateway.started_at())},
+              {"owned_by", "signalbox"}};
+  if (detail) {
+    object["aliases"] = model.aliases;
+    object["state"] = scheduling::to_string(gateway.meters().model_state(index));
+    object["max_concurrent"] = model.max_concurrent;
+    object["max_waiting"] = model.max_waiting;
+    object["gpu_memory_bytes"] = model.gpu_memory;
+  }
+  return object;
+}
+
+void unknown_model(const responder& reply, const std::string& name) {
+  reply.refuse(error_code::model_not_found, "The model '" + name + "' does not exist.");
+}
+
+}  // namespace
+
+void list_models(shard& home, routed_request request) {
+  const bool detail = query_value(request.client, "detail") == "true";
+  json list{{"object", "list"}, {"data", json::array()}};
+  const auto count = home.gateway().settings().models.size();
+  for (model_index i = 0; i < count; ++i) {
+    list["data"].push_back(model_object(home.gateway(), i, detail));
+  }
+  answer_json(reply_to(home, request, metric_route::models), list);
+}
+
+void show_model(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request, metric_route::models);
+  const auto name = parameter_of(request);
+  const auto index = home.gateway().find_model(name);
+  if (!index) return unknown_model(reply, name);
+  answer_json(reply, model_object(home.gateway(), *index, true));
+}
+
+void health(shard& home, routed_request request) {
+  auto& gateway = home.gateway();
+  std::size_t failed = 0;
+  const auto count = gateway.settings().models.size();
+  for (model_index i = 0; i < count; ++i) {
+    failed += gateway.meters().model_state(i) == lifecycle_state::failed;
+  }
+  const bool nothing = gateway.draining() || failed == count;
+  answer_json(reply_to(home, request),
+              {{"status", nothing      ? "unhealthy"
+                          : failed > 0 ? "degraded"
+                                       : "healthy"},
+               {"timestamp", rfc3339(std::chrono::system_clock::now())},
+               {"models", count},
+               {"models_failed", failed}},
+              nothing ? 503 : 200);
+}
+
+void health_live(shard& home, routed_request request) {
+  answer_json(reply_to(home, request), {{"status", "alive"}});
+}
+
+void health_ready(shard& home, routed_request request) {
+  const bool draining = home.gateway().draining();
+  answer_json(reply_to(home, request), {{"status", draining ? "draining" : "ready"}},
+              draining ? 503 : 200);
+}
+
+void show_metrics(shard& home, routed_request request) {
+  reply_to(home, request)
+      .answer(200, "text/plain; version=0.0.4; charset=utf-8", home.gateway().meters().render());
+}
+
+void show_openapi(shard& home, routed_request request) {
+  reply_to(home, request).answer(200, "application/json", std::string(openapi_json()));
+}
+
+void show_queue(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request);
+  const auto name = parameter_of(request);
+  const auto index = home.gateway().find_model(name);
+  if (!index) return unknown_model(reply, name);
+  auto& control = home.gateway().control();
+  control.ask<queue_stats>(
+      control.handles()->queues[*index], ask_timeout, get_queue_stats{},
+      [reply](const queue_stats& stats) {
+        json body{{"model", stats.model},
+                  {"processing", stats.processing},
+                  {"waiting", stats.waiting},
+                  {"max_concurrent", stats.max_concurrent},
+                  {"max_waiting", stats.max_waiting},
+                  {"total_processed", stats.total_processed},
+                  {"total_failed", stats.total_failed},
+                  {"total_timeout", stats.total_timeout},
+                  {"utilization", static_cast<double>(stats.processing) / stats.max_concurrent}};
+        answer_json(reply, body);
+      },
+      [reply](const std::string& error) {
+        spdlog::error("queue statistics: {}", error);
+        reply.refuse(error_code::internal, "The queue does not answer.");
+      });
+}
+
+void list_crash_records(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request);
+  const auto limit = limit_of(request);
+  if (!limit) {
+    return reply.refuse(error_code::bad_request, "limit must be a number from 1 to 1000.");
+  }
+  auto& control = home.gateway().control();
+  control.ask<crash_list>(
+      control.handles()->crashes, ask_timeout, list_crashes{*limit},
+      [reply](const crash_list& list) {
+        json body = json::array();
+        for (const auto& crash : list.crashes) {
+          std::string log;
+          for (const auto& line : crash.log_tail) log += line + "\n";
+          body.push_back({{"timestamp", rfc3339(crash.time)},
+                          {"error", crash.reason + ": " + crash.detail},
+                          {"reason", crash.reason},
+                          {"model", crash.model},
+                          {"request_id", nullptr},
+                          {"stack_trace", log}});
+        }
+        answer_json(reply, body);
+      },
+      [reply](const std::string& error) {
+        spdlog::warn("crash list: {}", error);
+        refuse_without_database(reply);
+      });
+}
+
+void show_index(shard& home, routed_request request) {
+  answer_json(reply_to(home, request), {{"name", "signalbox"},
+                                        {"contract", "/openapi.json"},
+                                        {"docs", "/docs"},
+                                        {"health", "/health"}});
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,309 @@
+#include "http/proxy/admission_gate.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <tuple>
+#include <utility>
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr double kept_by_ewma = 0.9;  // weight of the past after one more answer
+
+// One entry for each principal and class.
+void merge(std::vector<scheduling::principal_service>& served) {
+  if (served.size() < 2) return;
+  std::sort(served.begin(), served.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.principal, a.work) < std::tie(b.principal, b.work);
+  });
+  auto last = served.begin();
+  for (auto next = last + 1; next != served.end(); ++next) {
+    if (next->principal != last->principal || next->work != last->work) {
+      *++last = *next;
+      continue;
+    }
+    last->begun += next->begun;
+    last->charged += next->charged;
+    last->ended += next->ended;
+    last->corrected += next->corrected;
+  }
+  served.erase(last + 1, served.end());
+}
+
+}  // namespace
+
+std::string_view to_string(outcome value) {
+  switch (value) {
+    case outcome::completed:
+      return "completed";
+    case outcome::failed:
+      return "failed";
+    case outcome::cancelled:
+      return "cancelled";
+    case outcome::timed_out:
+      return "timed_out";
+  }
+  return "failed";
+}
+
+permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
+               const scheduling::service_charge& charge, time_point now)
+    : gate_(&gate),
+      endpoint_(std::move(endpoint)),
+      account_{model, gate.models_[model].queue_life, now, charge} {}
+
+permit::permit(permit&& other) noexcept
+    : gate_(std::exchange(other.gate_, nullptr)),
+      endpoint_(std::move(other.endpoint_)),
+      account_(other.account_) {}
+
+permit& permit::operator=(permit&& other) noexcept {
+  if (this != &other) {
+    settle(outcome::cancelled);
+    gate_ = std::exchange(other.gate_, nullptr);
+    endpoint_ = std::move(other.endpoint_);
+    account_ = other.account_;
+  }
+  return *this;
+}
+
+void permit::used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens) {
+  account_.prompt_tokens = static_cast<double>(prompt_tokens);
+  account_.completion_tokens = static_cast<double>(completion_tokens);
+}
+
+void permit::settle(outcome how) {
+  if (gate_) settle(how, gate_->now_());
+}
+
+void permit::settle(outcome how, time_point now) {
+  if (auto* gate = std::exchange(gate_, nullptr)) gate->ended(account_, how, now);
+}
+
+admission_gate::admission_gate(shard_id shard, std::size_t models,
+                               const scheduling::token_weights& weights, send_batch send,
+                               std::function<void()> schedule_flush, clock now)
+    : shard_(shard),
+      weights_(weights),
+      send_(std::move(send)),
+      schedule_flush_(std::move(schedule_flush)),
+      now_(std::move(now)),
+      models_(models) {
+  for (auto& side : models_) side.batch.shard = shard;
+}
+
+// Until the usage is known: the prompt as it seems, and an answer as long as others.
+double admission_gate::estimate(const admission_request& request) const {
+  return weights_.cost(request.prompt_tokens, models_[request.model].mean_completion);
+}
+
+std::optional<permit> admission_gate::take(const admission_request& request, time_point now) {
+  auto& side = models_[request.model];
+  if (side.credits == 0 || !side.waiting.empty()) return std::nullopt;
+  --side.credits;
+  ++side.in_use;
+  side.dirty = true;
+  const scheduling::service_charge charge{request.principal, request.work, request.weight,
+                                          estimate(request)};
+  auto& service = service_of(side, charge);
+  ++service.begun;
+  service.charged += charge.cost;
+  return permit(*this, request.model, side.endpoint, charge, now);
+}
+
+ticket_id admission_gate::wait(const admission_request& request, time_point deadline,
+                               ticket_holder& holder) {
+  auto& side = models_[request.model];
+  const ticket_id id = (static_cast<ticket_id>(shard_) << 48) | next_ticket_++;
+  const scheduling::ticket ticket{id,
+                                  shard_,
+                                  request.work,
+                                  request.level,
+                                  deadline,
+                                  request.principal,
+                                  request.weight,
+                                  estimate(request)};
+  side.waiting.emplace(id, waiter{&holder, ticket});
+  side.batch.tickets.push_back(ticket);
+  // Somebody waits: credits still here (they arrived meanwhile) are the queue's to give.
+  give_back(side, std::exchange(side.credits, 0));
+  mark_urgent(side);
+  return id;
+}
+
+void admission_gate::leave(model_index model, ticket_id ticket) {
+  auto& side = models_[model];
+  if (side.waiting.erase(ticket) == 0) return;
+  side.batch.cancelled.push_back(ticket);
+  mark_urgent(side);
+}
+
+void admission_gate::ask_place(model_index model, ticket_id ticket) {
+  auto& side = models_[model];
+  side.batch.place_queries.push_back(ticket);
+  mark_urgent(side);
+}
+
+void admission_gate::handle(const shard_event& event) {
+  std::visit([this](const auto& e) { on(e); }, event);
+}
+
+void admission_gate::on(const permit_granted& event) {
+  auto& side = models_[event.model];
+  ++side.in_use;
+  side.dirty = true;
+  permit granted(*this, event.model, event.endpoint, event.charge, now_());
+  auto found = side.waiting.find(event.ticket);
+  if (found == side.waiting.end()) return;  // it left meanwhile: dropping the permit returns it
+  auto* holder = found->second.holder;
+  side.waiting.erase(found);
+  holder->ticket_granted(std::move(granted));
+}
+
+void admission_gate::on(const signalbox::ticket_refused& event) {
+  auto& side = models_[event.model];
+  auto found = side.waiting.find(event.ticket);
+  if (found == side.waiting.end()) return;
+  auto* holder = found->second.holder;
+  side.waiting.erase(found);
+  holder->ticket_refused(event);
+}
+
+void admission_gate::on(const credits_given& event) {
+  auto& side = models_[event.model];
+  side.endpoint = event.endpoint;
+  side.stocked = true;
+  if (side.waiting.empty()) {
+    side.credits += event.count;
+  } else {
+    give_back(side, event.count);
+  }
+}
+
+void admission_gate::on(const credits_recalled& event) {
+  auto& side = models_[event.model];
+  side.stocked = false;
+  side.endpoint = nullptr;
+  give_back(side, std::exchange(side.credits, 0));
+}
+
+void admission_gate::on(const ticket_placed& event) {
+  auto& side = models_[event.model];
+  auto found = side.waiting.find(event.ticket);
+  if (found != side.waiting.end()) found->second.holder->ticket_placed(event.position, event.eta_s);
+}
+
+void admission_gate::on(const queue_restarted&) {
+  // The shard answers it, through reintroduce(): it knows the new queue.
+}
+
+std::uint32_t admission_gate::reintroduce(model_index model) {
+  auto& side = models_[model];
+  side.credits = 0;  // they were the old queue's
+  side.stocked = false;
+  side.endpoint = nullptr;
+  ++side.queue_life;
+  side.batch = shard_batch{};
+  side.batch.shard = shard_;
+  for (const auto& [id, w] : side.waiting) side.batch.tickets.push_back(w.ticket);
+  std::sort(side.batch.tickets.begin(), side.batch.tickets.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
+  if (!side.batch.tickets.empty()) mark_urgent(side);
+  return side.in_use;
+}
+
+// What this turn's batch says of the principal. It is mostly the last one again; send() merges.
+scheduling::principal_service& admission_gate::service_of(
+    model_side& side, const scheduling::service_charge& charge) {
+  auto& served = side.batch.served;
+  if (served.empty() || served.back().principal != charge.principal ||
+      served.back().work != charge.work) {
+    served.push_back({.principal = charge.principal, .work = charge.work});
+  }
+  served.back().weight = charge.weight;
+  return served.back();
+}
+
+void admission_gate::ended(const permit::account& account, outcome how, time_point now) {
+  auto& side = models_[account.model];
+  assert(side.in_use > 0);
+  --side.in_use;
+  side.dirty = true;
+  // A queue that was restarted meanwhile has charged nothing.
+  if (account.queue_life == side.queue_life) {
+    auto& service = service_of(side, account.charge);
+    ++service.ended;
+    service.corrected +=
+        weights_.cost(account.prompt_tokens, account.completion_tokens) - account.charge.cost;
+  }
+  if (how == outcome::completed) {
+    side.mean_completion = std::lerp(account.completion_tokens, side.mean_completion, kept_by_ewma);
+  }
+  auto& counts = side.batch.settled;
+  switch (how) {
+    case outcome::completed:
+      ++counts.completed;
+      break;
+    case outcome::failed:
+      ++counts.failed;
+      break;
+    case outcome::cancelled:
+      ++counts.cancelled;
+      break;
+    case outcome::timed_out:
+      ++counts.timed_out;
+      break;
+  }
+  counts.service += now - account.granted_at;
+  // While a request of this shard waits, a unit that ends is the queue's to give to whom is next.
+  if (side.stocked && side.waiting.empty()) {
+    ++side.credits;
+  } else {
+    give_back(side, 1);
+  }
+}
+
+void admission_gate::give_back(model_side& side, std::uint32_t units) {
+  if (units == 0) return;
+  side.batch.units_returned += units;
+  mark_urgent(side);
+}
+
+void admission_gate::mark_urgent(model_side& side) {
+  side.urgent = side.dirty = true;
+  if (!std::exchange(flush_scheduled_, true)) schedule_flush_();
+}
+
+void admission_gate::flush() {
+  flush_scheduled_ = false;
+  for (model_index model = 0; model < models_.size(); ++model) {
+    if (models_[model].urgent) send(model);
+  }
+}
+
+void admission_gate::flush_reports() {
+  flush_scheduled_ = false;
+  for (model_index model = 0; model < models_.size(); ++model) {
+    if (models_[model].dirty) send(model);
+  }
+}
+
+void admission_gate::send(model_index model) {
+  auto& side = models_[model];
+  side.urgent = side.dirty = false;
+  shard_batch next;
+  next.shard = shard_;
+  side.batch.in_use = side.in_use;
+  merge(side.batch.served);
+  send_(model, std::exchange(side.batch, std::move(next)));
+}
+
+std::size_t admission_gate::waiting() const {
+  std::size_t sum = 0;
+  for (const auto& side : models_) sum += side.waiting.size();
+  return sum;
+}
+
+}  // namespace signalbox::http

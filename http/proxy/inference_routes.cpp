@@ -1,0 +1,145 @@
+#include "http/proxy/inference_routes.hpp"
+
+#include <charconv>
+#include <chrono>
+
+#include "http/proxy/exchange.hpp"
+#include "http/serve/gateway_state.hpp"
+#include "http/serve/limits.hpp"
+#include "http/serve/reply.hpp"
+#include "http/serve/routes.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr double longest_wait_s = 86400;
+
+struct problem {
+  error_code code;
+  std::string message;
+  std::string param;
+  extra_headers headers = {};
+};
+
+// As JSON has it; settled when the runtime has told.
+constexpr double bytes_of_token = 4;
+
+bool is_json(std::string_view content_type) {
+  const auto type = content_type.substr(0, content_type.find(';'));
+  return equals_ignoring_case(type.substr(0, type.find(' ')), "application/json");
+}
+
+std::optional<problem> read_wait(std::string_view text, std::optional<double>& out) {
+  if (text.data() == nullptr) return std::nullopt;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() ||
+      !(value >= 0 && value <= longest_wait_s)) {
+    return problem{error_code::invalid_header,
+                   "X-Max-Wait-Seconds must be a number from 0 to 86400.", ""};
+  }
+  out = value;
+  return std::nullopt;
+}
+
+// Fills `out` from headers and body, or says what is wrong with them.
+std::optional<problem> prepare(shard& home, routed_request& request, inference_request& out) {
+  if (request.headers.content_type.data() != nullptr && !is_json(request.headers.content_type)) {
+    return problem{error_code::unsupported_media_type,
+                   "The body must be application/json, and the Content-Type say so.", ""};
+  }
+  if (request.headers.priority_word.data() != nullptr) {
+    const auto level = parse_priority(request.headers.priority_word);
+    if (!level) {
+      return problem{error_code::invalid_header, "X-Priority must be high, normal or low.", ""};
+    }
+    out.level = *level;
+  }
+  if (!request.headers.client_id.empty() && !is_sane_client_id(request.headers.client_id)) {
+    return problem{error_code::invalid_header,
+                   "X-Client-ID must have 1 to 128 letters, digits and ._:@/+- only.", ""};
+  }
+  out.client_id = request.headers.client_id;
+  if (auto wrong = read_wait(request.headers.max_wait, out.max_wait_s)) return wrong;
+  auto facts = read_request_body(request.client->body());
+  if (auto* wrong = std::get_if<body_problem>(&facts)) {
+    return problem{error_code::invalid_json, std::move(wrong->message), std::move(wrong->param)};
+  }
+  out.facts = std::move(std::get<request_facts>(facts));
+  const auto model = home.gateway().find_model(out.facts.model);
+  if (!model) {
+    home.note_missing(*out.who, out.facts.model, out.client_id);
+    return problem{error_code::model_not_found,
+                   "The model '" + out.facts.model + "' does not exist.", "model"};
+  }
+  out.model = *model;
+  if (!out.who->may_use(home.gateway().model(*model))) {
+    return problem{error_code::model_not_allowed,
+                   "This key may not use the model '" + out.facts.model + "'.", "model"};
+  }
+  return std::nullopt;
+}
+
+duration time_to_midnight() {
+  const auto now = std::chrono::system_clock::now();
+  return std::chrono::ceil<std::chrono::days>(now) - now;
+}
+
+// Within what the key may use at once and of tokens. From here on the exchange must end.
+std::optional<problem> take_limits(shard& home, time_point now, inference_request& out) {
+  const auto& who = *out.who;
+  out.charge = home.charge_of(static_cast<double>(out.client->body().size()) / bytes_of_token);
+  const auto until_midnight = who.limits.tokens_per_day > 0 ? time_to_midnight() : duration::zero();
+  const auto exceeded =
+      who.account->limits.begin_inference(who.limits, out.charge, until_midnight, now);
+  if (who.limits.tokens_per_minute > 0) home.note_use(out.who);
+  if (!exceeded) return std::nullopt;
+  auto refusal = refusal_of(who, *exceeded);
+  return problem{error_code::rate_limited, std::move(refusal.message), "",
+                 std::move(refusal.headers)};
+}
+
+void infer(shard& home, routed_request request, metric_route route) {
+  inference_request out;
+  out.client = request.client;
+  out.connection = request.connection;
+  out.route = route;
+  out.who = std::move(request.who);
+  auto wrong = prepare(home, request, out);
+  if (!wrong && home.gateway().draining()) {
+    wrong = problem{error_code::shutting_down, "The gateway is shutting down.", ""};
+  }
+  if (!wrong) wrong = take_limits(home, request.arrived_at, out);
+  if (wrong) {
+    request.who = std::move(out.who);
+    responder(home, request, route)
+        .refuse(wrong->code, std::move(wrong->message), std::move(wrong->param),
+                std::move(wrong->headers));
+    return;
+  }
+  out.request_id = std::move(request.request_id);
+  out.path = request.found->path;
+  out.forwarded_headers = std::move(request.headers.forwarded);
+  if (request.headers.content_type.data() == nullptr) {
+    out.forwarded_headers += "Content-Type: application/json\r\n";
+  }
+  const auto connection = out.connection;
+  home.begin(connection, std::make_shared<exchange>(home, std::move(out)));
+}
+
+}  // namespace
+
+void chat_completions(shard& home, routed_request request) {
+  infer(home, std::move(request), metric_route::chat_completions);
+}
+
+void completions(shard& home, routed_request request) {
+  infer(home, std::move(request), metric_route::completions);
+}
+
+void embeddings(shard& home, routed_request request) {
+  infer(home, std::move(request), metric_route::embeddings);
+}
+
+}  // namespace signalbox::http

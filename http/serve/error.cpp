@@ -1,0 +1,121 @@
+#include "http/serve/error.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace signalbox::http {
+
+const error_words& words(error_code code) {
+  static constexpr std::string_view invalid = "invalid_request_error", server = "server_error";
+  static constexpr error_words table[] = {
+      {400, "Bad Request", invalid, "invalid_json"},
+      {400, "Bad Request", invalid, "invalid_header"},
+      {400, "Bad Request", invalid, "invalid_value"},
+      {400, "Bad Request", invalid, "bad_request"},
+      {401, "Unauthorized", invalid, "missing_api_key"},
+      {401, "Unauthorized", invalid, "invalid_api_key"},
+      {403, "Forbidden", "permission_error", "insufficient_scope"},
+      {403, "Forbidden", "permission_error", "model_not_allowed"},
+      {404, "Not Found", invalid, "model_not_found"},
+      {404, "Not Found", invalid, "not_found"},
+      {405, "Method Not Allowed", invalid, "method_not_allowed"},
+      {409, "Conflict", invalid, "conflict"},
+      {413, "Content Too Large", invalid, "body_too_large"},
+      {415, "Unsupported Media Type", invalid, "unsupported_media_type"},
+      {429, "Too Many Requests", "rate_limit_error", "rate_limit_exceeded"},
+      {431, "Request Header Fields Too Large", invalid, "header_too_large"},
+      {500, "Internal Server Error", server, "internal_error"},
+      {502, "Bad Gateway", server, "upstream_failed"},
+      {502, "Bad Gateway", server, "upstream_response_too_large"},
+      {503, "Service Unavailable", server, "queue_full"},
+      {503, "Service Unavailable", server, "queue_timeout"},
+      {503, "Service Unavailable", server, "model_failed"},
+      {503, "Service Unavailable", server, "model_does_not_fit"},
+      {503, "Service Unavailable", server, "shutting_down"},
+      {503, "Service Unavailable", server, "database_unavailable"},
+      {504, "Gateway Timeout", server, "upstream_timeout"},
+  };
+  return table[static_cast<std::size_t>(code)];
+}
+
+error_code code_of(refusal why) {
+  switch (why) {
+    case refusal::queue_full:
+      return error_code::queue_full;
+    case refusal::deadline_passed:
+      return error_code::queue_timeout;
+    case refusal::model_failed:
+      return error_code::model_failed;
+    case refusal::does_not_fit:
+      return error_code::model_does_not_fit;
+    case refusal::shutting_down:
+      return error_code::shutting_down;
+  }
+  return error_code::internal;
+}
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 413:
+      return "Content Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 422:
+      return "Unprocessable Content";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Unknown";
+  }
+}
+
+std::string error_body(error_code code, std::string_view message, std::string_view param,
+                       bool openai_envelope) {
+  const auto& w = words(code);
+  nlohmann::json body;
+  if (openai_envelope) {
+    body["error"] = {{"message", message}, {"type", w.type}, {"param", nullptr}, {"code", w.code}};
+    if (!param.empty()) body["error"]["param"] = param;
+  } else {
+    body["detail"] = message;
+  }
+  // A client's own words may be quoted in the message: invalid UTF-8 must not throw here.
+  return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,155 @@
+#include "http/serve/gateway.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
+#include <chrono>
+#include <future>
+#include <stdexcept>
+#include <thread>
+
+#include "actors/control_plane.hpp"
+#include "config/address.hpp"
+#include "config/certificate.hpp"
+#include "http/serve/gateway_state.hpp"
+#include "http/serve/server.hpp"
+#include "http/serve/shard.hpp"
+#include "http/serve/tls_socket.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr auto hurry_look_gap = std::chrono::milliseconds(50);
+
+// SO_REUSEPORT would let a second gateway take half of our connections without a word: a bind
+// without it tells whether anybody is there.
+void require_free(const std::string& listen) {
+  namespace ip = boost::asio::ip;
+  const auto address = config::parse_listen(listen);
+  if (!address || address->port == 0) return;
+  const std::string host = address->host == "localhost" ? "127.0.0.1" : address->host;
+  boost::asio::io_context io;
+  ip::tcp::acceptor probe(io);
+  boost::system::error_code error;
+  const ip::tcp::endpoint endpoint(ip::make_address(host, error), address->port);
+  if (!error) probe.open(endpoint.protocol(), error);
+  if (!error) probe.set_option(ip::tcp::acceptor::reuse_address(true), error);
+  if (!error) probe.bind(endpoint, error);
+  if (error) throw std::runtime_error("cannot listen on " + listen + ": " + error.message());
+}
+
+// Says which certificate it is. Throws std::runtime_error: one line for each mistake.
+tls_context load_certificate(const config::tls_options& files) {
+  const auto report = config::read_certificate(files, std::chrono::system_clock::now());
+  std::string mistakes;
+  for (const auto& mistake : report.mistakes) {
+    mistakes += (mistakes.empty() ? "" : "; ") + mistake.option + ": " + mistake.text;
+  }
+  if (!report.pair) throw std::runtime_error(mistakes);
+  auto context = make_tls_context(*report.pair);
+  for (const auto& doubt : report.doubts) spdlog::warn("TLS: {}: {}", doubt.option, doubt.text);
+  spdlog::info("TLS: {}", config::describe(*report.pair));
+  return context;
+}
+
+scheduling::key_limits user_limits(const config::security_options& security) {
+  return {security.user_requests_per_minute, security.user_burst, 0, 0, 0};
+}
+
+}  // namespace
+
+struct gateway::state {
+  state(const config::settings& settings, const std::vector<key_record>& configured,
+        control_plane& control, metrics& m)
+      : keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
+        shared(settings, keys, control, m) {}
+
+  std::shared_ptr<key_ring> keys;  // the registry may hold it longer than we live
+  gateway_state shared;
+  std::vector<std::unique_ptr<shard>> shards;
+  std::vector<std::unique_ptr<server>> servers;  // one for each shard; destroyed before them
+};
+
+std::uint32_t shard_count(const config::settings& settings) {
+  if (settings.server.shards != 0) return settings.server.shards;
+  return std::max(1U, std::thread::hardware_concurrency() / 2);
+}
+
+gateway::gateway(const config::settings& settings, const std::vector<key_record>& configured,
+                 control_plane& control, metrics& m)
+    : state_(std::make_unique<state>(settings, configured, control, m)) {
+  require_free_addresses(settings);
+  control.subscribe_to_keys([keys = state_->keys](const keys_changed& news) { keys->apply(news); });
+  auto listen = settings.server.listen;
+  const auto& tls = settings.server.tls;
+  const tls_context context = tls.certificate.empty() ? nullptr : load_certificate(tls);
+  for (std::uint32_t i = 0; i < shard_count(settings); ++i) {
+    auto& home = *state_->shards.emplace_back(
+        std::make_unique<shard>(static_cast<shard_id>(i), state_->shared));
+    auto& identity = boost::asio::use_service<tls_identity>(home.io());
+    identity.show(context);
+    identity.limit_handshakes(std::chrono::seconds(settings.server.header_read_timeout_s));
+    auto& own = *state_->servers.emplace_back(std::make_unique<server>(home, listen));
+    listen = own.bound();  // all shards share the port that the first one was given
+  }
+}
+
+gateway::~gateway() {
+  stop();
+}
+
+const std::vector<std::string>& gateway::bound() const {
+  return state_->servers.front()->bound();
+}
+
+void gateway::run() {
+  for (auto& one : state_->shards) {
+    state_->shared.control().attach_shard(one->id(), one->inbox());
+    one->run();
+  }
+}
+
+void gateway::reload_certificate() {
+  const auto& tls = state_->shared.settings().server.tls;
+  if (tls.certificate.empty()) {
+    spdlog::info("SIGHUP: there is no certificate to read again, all is served without TLS");
+    return;
+  }
+  try {
+    const auto context = load_certificate(tls);
+    for (auto& one : state_->shards) {
+      one->poster()(
+          [&io = one->io(), context] { boost::asio::use_service<tls_identity>(io).show(context); });
+    }
+  } catch (const std::exception& e) {
+    spdlog::error("TLS: the certificate in use stays: {}", e.what());
+  }
+}
+
+void gateway::drain(duration grace, const std::function<bool()>& hurry) {
+  state_->shared.begin_drain();
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  for (std::size_t i = 0; i < state_->shards.size(); ++i) {
+    state_->shards[i]->poster()([one = state_->servers[i].get()] { one->stop_accepting(); });
+  }
+  for (auto& one : state_->shards) {
+    auto look = std::chrono::steady_clock::now();
+    while (!one->wait_idle(std::min(deadline, look + hurry_look_gap)) && !hurry()) {
+      look = std::chrono::steady_clock::now();
+      if (look >= deadline) break;
+    }
+  }
+  for (auto& one : state_->shards) one->finish();
+}
+
+void require_free_addresses(const config::settings& settings) {
+  for (const auto& listen : settings.server.listen) require_free(listen);
+}
+
+void gateway::stop() {
+  for (auto& one : state_->shards) one->stop();
+}
+
+}  // namespace signalbox::http

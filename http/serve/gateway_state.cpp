@@ -1,0 +1,79 @@
+#include "http/serve/gateway_state.hpp"
+
+#include <sodium.h>
+
+#include <array>
+#include <charconv>
+
+#include "access/login_slots.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr int most_reports = 16;
+
+std::uint32_t gpus_held(const config::settings& settings, const config::model_options& model) {
+  if (model.residency == config::residency::exclusive) {
+    return static_cast<std::uint32_t>(settings.gpus.size());
+  }
+  return model.gpu_memory > 0 ? 1 : 0;
+}
+
+}  // namespace
+
+gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
+                             control_plane& control, metrics& m)
+    : settings_(settings),
+      control_(control),
+      metrics_(m),
+      keys_(std::move(keys)),
+      tokens_(make_token_signer(settings.security, settings.data_dir)),
+      cors_(settings.cors),
+      logins_(std::make_shared<login_slots>()) {
+  if (!settings.log.requests.empty()) {
+    log_ = std::make_unique<request_log>(settings.log, settings.data_dir);
+  }
+  for (model_index i = 0; i < settings.models.size(); ++i) {
+    models_.emplace(settings.models[i].name, i);
+    for (const auto& alias : settings.models[i].aliases) models_.emplace(alias, i);
+    gpus_of_.push_back(gpus_held(settings, settings.models[i]));
+  }
+  randombytes_buf(&process_tag_, sizeof process_tag_);
+  if (!settings.security.anonymous_scopes.empty()) {
+    key_record key;
+    key.id = "anonymous";
+    key.scopes = settings.security.anonymous_scopes;
+    anonymous_ = keys_->make_principal(key);
+  }
+}
+
+std::optional<model_index> gateway_state::find_model(std::string_view name) const {
+  const auto found = models_.find(name);
+  if (found == models_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::shared_ptr<void> gateway_state::take_login_slot(const std::string& user,
+                                                     const std::string& address) {
+  const bool are_addresses_told_apart = settings_.security.login_failures_per_address > 0;
+  return logins_->take(user, are_addresses_told_apart ? address : std::string());
+}
+
+std::shared_ptr<void> gateway_state::take_report_place() {
+  // May outlive us, in an actor's hands.
+  std::shared_ptr<void> place(reports_.get(), [count = reports_](void*) { count->fetch_sub(1); });
+  const bool is_free = reports_->fetch_add(1) < most_reports;
+  return is_free ? place : nullptr;
+}
+
+std::string gateway_state::make_request_id() {
+  std::array<char, 40> text{'r', 'e', 'q', '-'};
+  auto* at = text.data() + 4;
+  at = std::to_chars(at, text.data() + text.size(), process_tag_, 16).ptr;
+  *at++ = '-';
+  at = std::to_chars(at, text.data() + text.size(), next_request_.fetch_add(1), 16).ptr;
+  return {text.data(), at};
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,84 @@
+// What all shards share: immutable options and look-up tables, published snapshots, and the ways to
+// the control plane and the metrics. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "access/key_ring.hpp"
+#include "access/user_token.hpp"
+#include "actors/messages.hpp"
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+#include "http/serve/cors.hpp"
+#include "http/serve/request_log.hpp"
+
+namespace signalbox {
+class control_plane;
+class login_slots;
+}  // namespace signalbox
+
+namespace signalbox::http {
+
+class gateway_state {
+ public:
+  gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
+                control_plane& control, metrics& m);
+
+  const config::settings& settings() const { return settings_; }
+  control_plane& control() { return control_; }
+  metrics& meters() { return metrics_; }
+
+  // By name or alias.
+  std::optional<model_index> find_model(std::string_view name) const;
+  const config::model_options& model(model_index index) const { return settings_.models[index]; }
+
+  // How many GPUs it holds while it is loaded; an exclusive one keeps the others from all of them.
+  std::uint32_t gpus_of(model_index index) const { return gpus_of_[index]; }
+
+  const key_ring& keys() const { return *keys_; }
+  const principal_ptr& anonymous() const { return anonymous_; }  // null: nobody comes in as such
+
+  const cors_policy& cors() const { return cors_; }
+  request_log* log() const { return log_.get(); }  // null: none is kept
+
+  const token_signer& tokens() const { return tokens_; }
+  // Held by a login while it waits or runs; null when there are too many, of all, of this account
+  // or of this address.
+  std::shared_ptr<void> take_login_slot(const std::string& user, const std::string& address);
+
+  bool draining() const { return draining_.load(std::memory_order_relaxed); }
+  void begin_drain() { draining_.store(true); }
+  std::chrono::system_clock::time_point started_at() const { return started_at_; }
+
+  std::string make_request_id();
+
+  // Held by the question for a report while it waits or is answered; null when there are too many.
+  std::shared_ptr<void> take_report_place();
+
+ private:
+  const config::settings& settings_;
+  control_plane& control_;
+  metrics& metrics_;
+  std::unordered_map<std::string_view, model_index> models_;
+  std::vector<std::uint32_t> gpus_of_;
+  std::shared_ptr<key_ring> keys_;
+  principal_ptr anonymous_;
+  token_signer tokens_;
+  cors_policy cors_;
+  std::unique_ptr<request_log> log_;
+  std::shared_ptr<login_slots> logins_;  // slots may be held longer than we live
+  std::atomic<bool> draining_{false};
+  std::atomic<std::uint64_t> next_request_{0};
+  std::shared_ptr<std::atomic<int>> reports_ = std::make_shared<std::atomic<int>>(0);
+  std::uint64_t process_tag_;  // random: ids differ between runs
+  std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
+};
+
+}  // namespace signalbox::http

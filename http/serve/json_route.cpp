@@ -1,0 +1,71 @@
+#include "http/serve/json_route.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <restinio/uri_helpers.hpp>
+
+namespace signalbox::http {
+
+namespace {
+
+using query_rules = restinio::parse_query_traits::relaxed;  // RFC 3986's; commas and colons too
+
+constexpr auto time_to_carry_out = std::chrono::seconds(3);
+constexpr std::uint32_t default_limit = 100, max_limit = 1000;
+
+}  // namespace
+
+time_point order_deadline() {
+  return std::chrono::steady_clock::now() + ask_timeout - time_to_carry_out;
+}
+
+responder reply_to(shard& home, const routed_request& request, metric_route route) {
+  return {home, request, route};
+}
+
+void answer_json(const responder& reply, const nlohmann::json& body, int status) {
+  // Names that clients chose may be no UTF-8: that must not throw here.
+  reply.answer(status, "application/json",
+               body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+std::string query_value(const restinio::request_handle_t& client, const char* name) {
+  const auto query = restinio::try_parse_query<query_rules>(client->header().query());
+  if (!query || !query->has(name)) return {};
+  const auto value = (*query)[name];
+  return {value.data(), value.size()};
+}
+
+std::string parameter_of(const routed_request& request) {
+  std::string text;  // in a path a plus is a plus
+  for (const char c : request.parameter) text += c == '+' ? "%2B" : std::string(1, c);
+  try {
+    return restinio::utils::unescape_percent_encoding<restinio::utils::relaxed_unescape_traits>(
+        text);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+std::optional<std::uint32_t> limit_of(const routed_request& request) {
+  const auto text = query_value(request.client, "limit");
+  if (text.empty()) return default_limit;
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > max_limit) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+bool has_readable_query(const restinio::request_handle_t& client) {
+  if (client->header().query().empty()) return true;
+  return restinio::try_parse_query<query_rules>(client->header().query()).has_value();
+}
+
+void refuse_without_database(const responder& reply) {
+  reply.refuse(error_code::database_unavailable, "The database is away, please try again later.",
+               {}, {{"Retry-After", "5"}});
+}
+
+}  // namespace signalbox::http

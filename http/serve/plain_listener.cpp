@@ -1,0 +1,10 @@
+#include "http/serve/listener_of.hpp"
+#include "http/serve/polled_socket.hpp"
+
+namespace signalbox::http {
+
+std::unique_ptr<listener> listen_plain(shard& home, std::size_t index, const config::address& at) {
+  return std::make_unique<listener_of<polled_socket>>(home, index, at);
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,72 @@
+// Answers that are whole at once. They are posted to the loop, never given inside a handler:
+// RESTinio fails when a client pipelines and is answered synchronously.
+#pragma once
+
+#include <memory>
+#include <restinio/request_handler.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "actors/metrics.hpp"
+#include "http/serve/error.hpp"
+#include "http/serve/shard.hpp"
+
+namespace signalbox::http {
+
+struct routed_request;
+
+using extra_headers = std::vector<std::pair<std::string, std::string>>;
+
+// Sends now; for callers that are not inside a request handler. HEAD gets what GET would, without
+// the body (RFC 9110 9.3.2).
+void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
+            std::string body, extra_headers headers = {});
+
+// {"error": …} or {"detail": …}, by the request's path; adds WWW-Authenticate to a 401.
+void answer_error(const restinio::request_handle_t& request, error_code code,
+                  std::string_view message, std::string_view param = {},
+                  extra_headers headers = {});
+
+// A request that waits for its answer. Its shard keeps it: an actor that is asked may outlive the
+// connection, the server and the shard, and none of them may end on an actor's thread.
+struct asked_request {
+  restinio::request_handle_t client;
+  std::string request_id;
+  metric_route route_label;
+  std::string_view route;  // the path's pattern; empty: there is none
+  principal_ptr who;       // null on an open route
+  std::string client_id;   // empty: none
+  time_point arrived_at;
+};
+
+// Answers one request that reaches no runtime, counts it and notes it in the request log. Copies
+// share the request: answer or refuse once, from any thread, inside a handler too. When the shard
+// is gone, nothing happens.
+class responder {
+ public:
+  // On the shard's thread.
+  responder(shard& home, const routed_request& request, metric_route route = metric_route::other);
+
+  void answer(int status, std::string_view content_type, std::string body,
+              extra_headers headers = {}) const;
+  void refuse(error_code code, std::string message, std::string param = {},
+              extra_headers headers = {}) const;
+
+ private:
+  class claim;
+
+  std::shared_ptr<claim> claim_;
+};
+
+// The peer's, without the port.
+std::string address_of(const restinio::request_handle_t& request);
+
+// Is it under /v1/, where errors have OpenAI's envelope?
+bool is_openai_path(std::string_view path);
+
+std::string_view method_of(const restinio::request_handle_t& request);
+std::string_view path_of(const restinio::request_handle_t& request);
+
+}  // namespace signalbox::http

@@ -1,0 +1,292 @@
+#include "http/serve/request_headers.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <iterator>
+#include <vector>
+
+namespace signalbox::http {
+
+namespace {
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool is_alphanumeric(char c) {
+  return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
+}
+
+constexpr std::size_t longest_id = 128;
+
+enum class field : std::uint8_t {
+  other,
+  hop_by_hop,         // RFC 9110 7.6.1, and framing
+  connection,         // hop-by-hop, and names others that are
+  transfer_encoding,  // hop-by-hop
+  host,
+  authorization,
+  api_key,
+  admin_token,
+  content_type,
+  priority_word,
+  max_wait,
+  request_id,
+  client_id,
+  private_to_us,  // more credentials, what only we decide on; and the answer must come unencoded:
+                  // we read its usage
+  ours_to_say,    // of an answer
+};
+
+struct known_field {
+  std::string_view name;
+  field kind;
+};
+
+constexpr known_field known_fields[] = {
+    {"te", field::hop_by_hop},
+    {"host", field::host},
+    {"date", field::ours_to_say},
+    {"cookie", field::private_to_us},
+    {"origin", field::private_to_us},
+    {"server", field::ours_to_say},
+    {"expect", field::hop_by_hop},
+    {"trailer", field::hop_by_hop},
+    {"upgrade", field::hop_by_hop},
+    {"x-api-key", field::api_key},
+    {"connection", field::connection},
+    {"keep-alive", field::hop_by_hop},
+    {"x-priority", field::priority_word},
+    {"set-cookie", field::ours_to_say},
+    {"x-client-id", field::client_id},
+    {"content-type", field::content_type},
+    {"x-request-id", field::request_id},
+    {"authorization", field::authorization},
+    {"x-admin-token", field::admin_token},
+    {"content-length", field::hop_by_hop},
+    {"accept-encoding", field::private_to_us},
+    {"proxy-connection", field::hop_by_hop},
+    {"transfer-encoding", field::transfer_encoding},
+    {"proxy-authenticate", field::hop_by_hop},
+    {"x-max-wait-seconds", field::max_wait},
+    {"proxy-authorization", field::hop_by_hop},
+};
+
+constexpr std::size_t longest_known = 19;
+
+// Where the names of each length begin in known_fields, which is sorted by length: every field of
+// every request comes by here.
+constexpr auto first_of_length = [] {
+  std::array<std::uint8_t, longest_known + 2> first{};
+  for (std::size_t length = 0; length < first.size(); ++length) {
+    while (first[length] < std::size(known_fields) &&
+           known_fields[first[length]].name.size() < length) {
+      ++first[length];
+    }
+  }
+  return first;
+}();
+static_assert(std::is_sorted(std::begin(known_fields), std::end(known_fields),
+                             [](const auto& a, const auto& b) {
+                               return a.name.size() < b.name.size();
+                             }));
+
+// `name` is a token, so that | 0x20 makes lower case of letters, and no other character of ours of
+// what is none.
+bool is_known(std::string_view known, std::string_view name) {
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if ((name[i] | 0x20) != known[i]) return false;
+  }
+  return true;
+}
+
+field kind_of(std::string_view name) {
+  if (name.size() > longest_known) return field::other;
+  for (auto i = first_of_length[name.size()]; i < first_of_length[name.size() + 1]; ++i) {
+    if (is_known(known_fields[i].name, name)) return known_fields[i].kind;
+  }
+  return field::other;
+}
+
+std::string_view view(const std::string& s) {
+  return s;
+}
+
+header_problem bad(std::string message) {
+  return {error_code::bad_request, std::move(message)};
+}
+
+// Is `name` one of the comma-separated options of a Connection field?
+bool nominated(std::string_view connection, std::string_view name) {
+  while (!connection.empty()) {
+    auto option = connection.substr(0, connection.find(','));
+    connection.remove_prefix(std::min(connection.size(), option.size() + 1));
+    while (!option.empty() && option.front() == ' ') option.remove_prefix(1);
+    while (!option.empty() && option.back() == ' ') option.remove_suffix(1);
+    if (equals_ignoring_case(option, name)) return true;
+  }
+  return false;
+}
+
+class field_reader {
+ public:
+  explicit field_reader(request_headers& out) : out_(out) {}
+
+  std::optional<header_problem> read(field kind, std::string_view name, std::string_view value) {
+    switch (kind) {
+      case field::host:
+        ++hosts;
+        break;
+      case field::connection:
+        nominates = nominates || !(value.empty() || equals_ignoring_case(value, "keep-alive") ||
+                                   equals_ignoring_case(value, "close"));
+        break;
+      case field::api_key:
+        return once(out_.api_key, value, name);
+      case field::admin_token:
+        return once(out_.admin_token, value, name);
+      case field::content_type:
+        return once(out_.content_type, value, name);
+      case field::authorization:
+        return once(out_.authorization, value, name);
+      case field::priority_word:
+        out_.priority_word = value;
+        break;
+      case field::request_id:
+        out_.request_id = value;
+        break;
+      case field::client_id:
+        out_.client_id = value;
+        break;
+      case field::max_wait:
+        out_.max_wait = value;
+        break;
+      case field::transfer_encoding:
+        if (equals_ignoring_case(value, "chunked")) break;
+        return bad("Only the transfer encoding 'chunked' is understood.");
+      default:
+        break;
+    }
+    return std::nullopt;
+  }
+
+  int hosts = 0;
+  bool nominates = false;  // a Connection field names others
+
+ private:
+  static std::optional<header_problem> once(std::string_view& slot, std::string_view value,
+                                            std::string_view name) {
+    if (slot.data() != nullptr) return bad("The header " + std::string(name) + " came twice.");
+    slot = value;
+    return std::nullopt;
+  }
+
+  request_headers& out_;
+};
+
+void append_line(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+bool goes_to_runtime(field kind) {
+  return kind == field::other || kind == field::content_type || kind == field::ours_to_say;
+}
+
+constexpr auto token_characters = [] {
+  std::array<bool, 256> is{};
+  for (const unsigned char c : std::string_view("!#$%&'*+-.^_`|~")) is[c] = true;
+  for (int c = '0'; c <= '9'; ++c) is[c] = true;
+  for (int c = 'a'; c <= 'z'; ++c) is[c] = is[c - 'a' + 'A'] = true;
+  return is;
+}();
+
+constexpr auto control_characters = [] {
+  std::array<bool, 256> is{};
+  for (int c = 0; c < 0x20; ++c) is[c] = c != '\t';
+  is[0x7f] = true;
+  return is;
+}();
+
+bool has_control_characters(std::string_view value) {
+  return std::any_of(value.begin(), value.end(),
+                     [](char c) { return control_characters[static_cast<unsigned char>(c)]; });
+}
+
+}  // namespace
+
+// The parser lets a space before the colon pass (RFC 9112 5.1 forbids it): such a name would match
+// none of ours here, and perhaps one of the runtime's there.
+bool is_token(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return token_characters[static_cast<unsigned char>(c)];
+  });
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_sane_request_id(std::string_view id) {
+  return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
+    return is_alphanumeric(c) || std::string_view("._-").find(c) != std::string_view::npos;
+  });
+}
+
+bool is_sane_client_id(std::string_view id) {
+  return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
+    return is_alphanumeric(c) || std::string_view("._:@/+-").find(c) != std::string_view::npos;
+  });
+}
+
+bool is_forwarded_to_client(std::string_view name) {
+  constexpr std::string_view cors = "access-control-";
+  if (equals_ignoring_case(name.substr(0, cors.size()), cors)) return false;
+  const auto kind = kind_of(name);
+  return kind == field::other || kind == field::content_type;
+}
+
+std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,
+                                           const header_limits& limits, bool forward,
+                                           request_headers& out) {
+  field_reader reader(out);
+  if (forward) out.forwarded.reserve(256);
+  std::optional<header_problem> problem;
+  std::size_t count = 0;
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
+    if (problem) return;
+    const auto name = view(f.name()), value = view(f.value());
+    if (++count > limits.count || name.size() + value.size() > limits.field_bytes) {
+      problem = {error_code::header_too_large, "Too many header fields, or one is too large."};
+      return;
+    }
+    if (!is_token(name) || has_control_characters(value)) {
+      problem = bad("A header holds a character that does not belong there.");
+      return;
+    }
+    const auto kind = kind_of(name);
+    problem = reader.read(kind, name, value);
+    if (forward && goes_to_runtime(kind)) append_line(out.forwarded, name, value);
+  });
+  if (!problem && reader.hosts != 1) {
+    problem = bad("A request has exactly one Host header.");
+  }
+  if (problem || !forward || !reader.nominates) return problem;
+  std::vector<std::string_view> connections;
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
+    if (kind_of(view(f.name())) == field::connection) connections.push_back(view(f.value()));
+  });
+  out.forwarded.clear();  // once more, without what Connection names
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
+    const auto name = view(f.name());
+    const auto names_it = [&](std::string_view connection) { return nominated(connection, name); };
+    if (goes_to_runtime(kind_of(name)) &&
+        std::none_of(connections.begin(), connections.end(), names_it)) {
+      append_line(out.forwarded, name, view(f.value()));
+    }
+  });
+  return std::nullopt;
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,314 @@
+#include "http/serve/shard.hpp"
+
+#include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <mutex>
+
+#include "access/usage_query.hpp"
+#include "actors/control_plane.hpp"
+#include "http/proxy/exchange.hpp"
+#include "http/serve/gateway_state.hpp"
+#include "http/serve/reply.hpp"
+
+namespace signalbox::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Deadlines, comments and reports are this exact; nothing on the path of a request waits for it.
+constexpr auto tick_period = std::chrono::milliseconds(100);
+
+// What of a key's limits a crash may forget.
+constexpr auto limit_state_gap = std::chrono::seconds(1);
+
+// Clients that use a new X-Client-ID for each request shall not fill the memory between two ticks.
+constexpr std::size_t usage_rows_limit = 1000;
+
+}  // namespace
+
+// Outlives the shard: actors may hold it while the shard goes away.
+class shard::inbox_port final : public shard_inbox {
+ public:
+  explicit inbox_port(shard& owner) : owner_(&owner) {}
+
+  void post(std::vector<shard_event> events) override {
+    std::lock_guard lock(mutex_);
+    if (!owner_) return;
+    asio::post(owner_->io_,
+               [owner = owner_, events = std::move(events)] { owner->receive(events); });
+  }
+
+  void run(std::function<void()> task) {
+    std::lock_guard lock(mutex_);
+    if (owner_) asio::post(owner_->io_, std::move(task));
+  }
+
+  void close() {
+    std::lock_guard lock(mutex_);
+    owner_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  shard* owner_;
+};
+
+shard::shard(shard_id id, gateway_state& gateway)
+    : id_(id),
+      gateway_(gateway),
+      timer_(io_),
+      inbox_(std::make_shared<inbox_port>(*this)),
+      pool_(io_, gateway.settings().models.size()),
+      gate_(
+          id, gateway.settings().models.size(),
+          {gateway.settings().scheduling.prompt_token_weight,
+           gateway.settings().scheduling.completion_token_weight},
+          [this](model_index model, shard_batch batch) { send(model, std::move(batch)); },
+          [this] { asio::post(io_, [this] { gate_.flush(); }); },
+          [] { return std::chrono::steady_clock::now(); }) {}
+
+shard::~shard() {
+  stop();
+}
+
+shard_inbox_ptr shard::inbox() const {
+  return inbox_;
+}
+
+shard::task_poster shard::poster() const {
+  return [port = inbox_](std::function<void()> task) { port->run(std::move(task)); };
+}
+
+void shard::run() {
+  asio::post(io_, [this] { tick(); });
+  thread_ = std::thread([this] {
+    auto work = asio::make_work_guard(io_);
+    while (!io_.stopped()) {
+      try {
+        io_.run();
+      } catch (const std::exception& e) {
+        // A handler's failure ends its request only; that request is cleaned up by its deadline.
+        spdlog::error("shard {}: {}", id_, e.what());
+      }
+    }
+  });
+}
+
+void shard::stop() {
+  inbox_->close();
+  io_.stop();
+  if (thread_.joinable()) thread_.join();
+  asked_.clear();
+  io_.shutdown();
+}
+
+void shard::client_connected(connection_key client) {
+  clients_.try_emplace(client);
+  gateway_.meters().shard_connections(id_, static_cast<std::uint32_t>(clients_.size()));
+}
+
+void shard::client_gone(connection_key client) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  const auto requests = std::move(found->second);
+  clients_.erase(found);
+  gateway_.meters().shard_connections(id_, static_cast<std::uint32_t>(clients_.size()));
+  for (const auto& request : requests) request->client_gone();
+  left(requests.size());
+}
+
+void shard::left(std::size_t requests) {
+  std::lock_guard lock(active_mutex_);
+  active_ -= requests;
+  if (active_ == 0) idle_.notify_all();
+}
+
+void shard::finish() {
+  auto done = std::make_shared<std::promise<void>>();
+  poster()([this, done] {
+    for (const auto& request : all_requests()) request->cut_off();
+    gate_.flush_reports();
+    flush_usage();
+    flush_missing();
+    flush_limit_states();
+    done->set_value();
+  });
+  done->get_future().wait_for(std::chrono::seconds(5));
+}
+
+std::vector<std::shared_ptr<exchange>> shard::all_requests() const {
+  std::vector<std::shared_ptr<exchange>> all;
+  for (const auto& [client, requests] : clients_) {
+    all.insert(all.end(), requests.begin(), requests.end());
+  }
+  return all;
+}
+
+bool shard::wait_idle(time_point deadline) {
+  std::unique_lock lock(active_mutex_);
+  return idle_.wait_until(lock, deadline, [this] { return active_ == 0; });
+}
+
+void shard::begin(connection_key client, std::shared_ptr<exchange> request) {
+  {
+    std::lock_guard lock(active_mutex_);
+    ++active_;
+  }
+  clients_[client].push_back(request);
+  request->start();
+}
+
+void shard::ended(connection_key client, const exchange& request) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  const auto erased =
+      std::erase_if(found->second, [&](const auto& r) { return r.get() == &request; });
+  left(erased);
+}
+
+std::uint64_t shard::keep(asked_request request) {
+  asked_.emplace(++next_asked_, std::make_unique<asked_request>(std::move(request)));
+  const std::lock_guard lock(active_mutex_);
+  ++active_;
+  return next_asked_;
+}
+
+std::unique_ptr<asked_request> shard::hand_over(std::uint64_t id) {
+  auto node = asked_.extract(id);
+  if (!node) return nullptr;
+  left(1);
+  return std::move(node.mapped());
+}
+
+void shard::at_turn_end(std::shared_ptr<exchange> request) {
+  if (turn_end_.empty()) asio::post(io_, [this] { end_turn(); });
+  turn_end_.push_back(std::move(request));
+}
+
+void shard::end_turn() {
+  auto requests = std::exchange(turn_end_, {});
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& request : requests) {
+    try {
+      request->turn_ended(now);
+    } catch (const std::exception& e) {
+      // As in run(): the others must not miss their turn.
+      spdlog::error("shard {}: {}", id_, e.what());
+    }
+  }
+  requests.clear();
+  if (turn_end_.empty()) turn_end_.swap(requests);  // for its memory
+}
+
+void shard::account(const principal_ptr& who, model_index model, usage_source source,
+                    std::string_view client_id, usage_counts counts) {
+  counts.last_seen = ticked_at_;
+  auto found = usage_.find(std::tuple(who.get(), model, source, today_, client_id));
+  if (found == usage_.end()) {
+    if (usage_.size() >= usage_rows_limit) flush_usage();
+    const usage_key key(who.get(), model, source, today_, client_id);
+    found = usage_.emplace(key, pending_usage{who, {}}).first;
+  }
+  found->second.counts += counts;
+}
+
+void shard::note_use(const principal_ptr& who) {
+  auto& is_noted = who->account->is_noted;
+  if (is_noted.load(std::memory_order_relaxed)) return;  // a write would take it from other shards
+  if (!is_noted.exchange(true, std::memory_order_relaxed)) noted_.push_back(who);
+}
+
+void shard::flush_limit_states() {
+  if (noted_.empty()) return;
+  save_limit_states states;
+  for (const auto& who : noted_) {
+    who->account->is_noted.store(false, std::memory_order_relaxed);
+    states.states.push_back(state_of(*who));
+  }
+  noted_.clear();
+  caf::anon_send(gateway_.control().handles()->keys, std::move(states));
+}
+
+void shard::tick() {
+  timer_.expires_after(tick_period);
+  timer_.async_wait([this](const boost::system::error_code& e) {
+    if (!e) tick();
+  });
+  ticked_at_ = std::chrono::system_clock::now();
+  today_ = day_of(ticked_at_);
+  const auto now = std::chrono::steady_clock::now();
+  // A copy: a request that ends changes what we would walk over.
+  for (const auto& request : all_requests()) request->tick(now);
+  gate_.flush_reports();
+  flush_usage();
+  flush_missing();
+  if (auto* log = gateway_.log()) gateway_.meters().request_log_lost(log->flush());
+  if (now < next_limit_flush_) return;
+  next_limit_flush_ = now + limit_state_gap;
+  flush_limit_states();
+}
+
+void shard::flush_usage() {
+  if (usage_.empty()) return;
+  usage_batch batch;
+  batch.rows.reserve(usage_.size());
+  for (auto& [key, pending] : usage_) {
+    const auto& [who, model, source, day, client_id] = key;
+    batch.rows.push_back(
+        {pending.counts, who->key_id, client_id, gateway_.model(model).name, source, day});
+  }
+  usage_.clear();
+  caf::anon_send(gateway_.control().handles()->usage, std::move(batch));
+}
+
+void shard::note_missing(const principal& who, std::string_view model, std::string_view client_id) {
+  const auto now = std::chrono::system_clock::now();  // to the tick, many would be the last
+  auto found = missing_.find(model);
+  if (found == missing_.end()) {
+    if (missing_.size() >= missing_model_limit) flush_missing();
+    found = missing_.emplace(model, missing_model{}).first;
+    found->second.first_seen = now;
+  }
+  auto& m = found->second;
+  ++m.requests;
+  m.last_seen = now;
+  m.last_client_id = client_id;
+  m.last_key_id = who.key_id;
+}
+
+void shard::flush_missing() {
+  if (missing_.empty()) return;
+  missing_model_batch batch;
+  for (auto& [name, m] : missing_) {
+    m.model = name;
+    batch.models.push_back(std::move(m));
+  }
+  missing_.clear();
+  // The last seen comes last, and so stays longest.
+  std::stable_sort(batch.models.begin(), batch.models.end(),
+                   [](const auto& a, const auto& b) { return a.last_seen < b.last_seen; });
+  caf::anon_send(gateway_.control().handles()->usage, std::move(batch));
+}
+
+void shard::send(model_index model, shard_batch batch) {
+  caf::anon_send(gateway_.control().handles()->queues[model], std::move(batch));
+}
+
+void shard::receive(const std::vector<shard_event>& events) {
+  for (const auto& event : events) {
+    if (const auto* restarted = std::get_if<queue_restarted>(&event)) {
+      const auto in_use = gate_.reintroduce(restarted->model);
+      caf::anon_send(gateway_.control().handles()->queues[restarted->model],
+                     shard_attached{id_, inbox_, in_use});
+    } else {
+      gate_.handle(event);
+    }
+  }
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,138 @@
+// One thread of the data plane: its loop, its side of admission, its connections to runtimes, and
+// the requests that it serves. Everything here runs on the shard's own thread unless it says so.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "access/authentication.hpp"
+#include "access/token_cache.hpp"
+#include "actors/messages.hpp"
+#include "actors/metrics.hpp"
+#include "config/settings.hpp"
+#include "http/proxy/admission_gate.hpp"
+#include "http/proxy/upstream.hpp"
+
+namespace signalbox {
+class control_plane;
+}
+
+namespace signalbox::http {
+
+struct asked_request;
+class exchange;
+class gateway_state;
+
+// A client's connection: (listen address, RESTinio's connection id) in one number.
+using connection_key = std::uint64_t;
+
+class shard {
+ public:
+  shard(shard_id id, gateway_state& gateway);
+  ~shard();
+
+  void run();   // starts the thread
+  void stop();  // from any thread: ends the loop, joins, and drops all connections
+
+  shard_id id() const { return id_; }
+  boost::asio::io_context& io() { return io_; }
+  gateway_state& gateway() { return gateway_; }
+  admission_gate& gate() { return gate_; }
+  token_cache& tokens() { return tokens_; }
+  upstream_pool& pool() { return pool_; }
+  shard_inbox_ptr inbox() const;  // for any thread
+  // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.
+  using task_poster = std::function<void(std::function<void()>)>;
+  task_poster poster() const;
+
+  // Clients come and go; told by the server's connection listener.
+  void client_connected(connection_key client);
+  void client_gone(connection_key client);
+  void begin(connection_key client, std::shared_ptr<exchange> request);
+  void ended(connection_key client, const exchange& request);
+  // Keeps a request that something else than an exchange answers, until it is handed over or the
+  // shard stops: then it is dropped, before its server.
+  std::uint64_t keep(asked_request request);
+  std::unique_ptr<asked_request> hand_over(std::uint64_t id);  // null: it is no longer here
+  // Calls its turn_ended() once everything that is ready in this turn of the loop was handled: what
+  // a turn sends goes out in one burst, so that a receiver is woken once and not for each.
+  void at_turn_end(std::shared_ptr<exchange> request);
+  // Waits until no request is active, at most until `deadline`; whether that is so. From any other
+  // thread.
+  bool wait_idle(time_point deadline);
+  // Cuts off what still runs, and sends what was counted to its owners; returns when that is done.
+  // From any other thread, once.
+  void finish();
+
+  // Its limits count something: their state is kept for the next start.
+  void note_use(const principal_ptr& who);
+  // What a request is charged to begin with, for one of about so many tokens.
+  scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
+
+  // One ended request for the ledger.
+  void account(const principal_ptr& who, model_index model, usage_source source,
+               std::string_view client_id, usage_counts counts);
+  // Somebody asked for a model that there is not.
+  void note_missing(const principal& who, std::string_view model, std::string_view client_id);
+
+ private:
+  class inbox_port;
+  // What waits in it can be dropped before it goes itself: RESTinio's connections are kept alive by
+  // what waits, and must be gone before their server is, which must be before the loop is.
+  struct event_loop : boost::asio::io_context {
+    using boost::asio::execution_context::shutdown;
+    using boost::asio::io_context::io_context;
+  };
+  struct pending_usage {
+    principal_ptr who;  // keeps the map's key alive
+    usage_counts counts;
+  };
+  using usage_key =
+      std::tuple<const principal*, model_index, usage_source, std::int32_t, std::string>;
+
+  void tick();
+  std::vector<std::shared_ptr<exchange>> all_requests() const;
+  void send(model_index model, shard_batch batch);
+  void receive(const std::vector<shard_event>& events);
+  void flush_usage();
+  void flush_missing();
+  void flush_limit_states();
+  void end_turn();
+  void left(std::size_t requests);
+
+  shard_id id_;
+  gateway_state& gateway_;
+  event_loop io_{1};
+  boost::asio::steady_timer timer_;
+  std::shared_ptr<inbox_port> inbox_;
+  upstream_pool pool_;
+  admission_gate gate_;
+  token_cache tokens_;
+  std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<asked_request>> asked_;
+  std::uint64_t next_asked_ = 0;
+  std::vector<std::shared_ptr<exchange>> turn_end_;
+  std::map<usage_key, pending_usage, std::less<>> usage_;      // since the last tick
+  std::map<std::string, missing_model, std::less<>> missing_;  // since the last tick
+  std::vector<principal_ptr> noted_;
+  time_point next_limit_flush_{};
+  std::mutex active_mutex_;
+  std::condition_variable idle_;
+  std::size_t active_ = 0;  // requests of both kinds; under active_mutex_
+  wall_time ticked_at_{};   // the last tick
+  std::int32_t today_ = 0;  // days since 1970-01-01 UTC; as of the last tick
+  std::thread thread_;
+};
+
+}  // namespace signalbox::http

@@ -1,0 +1,112 @@
+// Connections with TLS, as sockets for RESTinio: Asio's TLS over a polled_socket, made when the
+// connection is there, with the certificate that the shard shows by then.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <restinio/tls_fwd.hpp>
+#include <utility>
+
+#include "config/certificate.hpp"
+#include "http/serve/polled_socket.hpp"
+
+namespace signalbox::http {
+
+using tls_context = std::shared_ptr<boost::asio::ssl::context>;
+
+// For all shards: TLS 1.2 and above, OpenSSL's choice of ciphers. Throws std::runtime_error.
+tls_context make_tls_context(const config::certificate_pair& pair);
+
+// What the handshakes of one io_context begin with. Found by boost::asio::use_service, and set
+// before the first connection.
+class tls_identity final : public boost::asio::execution_context::service {
+ public:
+  using key_type = tls_identity;
+  static inline boost::asio::execution_context::id id;
+  using duration = std::chrono::steady_clock::duration;
+
+  explicit tls_identity(boost::asio::execution_context& io) : service(io) {}
+
+  // From the loop's thread. Connections that have begun keep what they began with.
+  void show(tls_context context) { context_ = std::move(context); }
+  void limit_handshakes(duration limit) { handshake_limit_ = limit; }
+
+  boost::asio::ssl::context& context() { return *context_; }
+  duration handshake_limit() const { return handshake_limit_; }
+
+ private:
+  void shutdown() override {}
+
+  tls_context context_;
+  duration handshake_limit_ = std::chrono::seconds(15);
+};
+
+// An accepted socket until handshake(), and may be moved before that only.
+class tls_socket {
+ public:
+  using executor_type = polled_socket::executor_type;
+  using lowest_layer_type = polled_socket::lowest_layer_type;
+
+  explicit tls_socket(boost::asio::io_context& io);
+
+  executor_type get_executor() { return socket().get_executor(); }
+  lowest_layer_type& lowest_layer() { return socket().lowest_layer(); }
+  bool is_open() const { return socket().is_open(); }
+  void cancel(io_error& error) { socket().cancel(error); }
+  // Tells the peer that nothing was cut off, if that can be sent at once.
+  void shutdown(polled_socket::shutdown_type what, io_error& error);
+  void close() { socket().close(); }
+
+  // Once, and before any read or write. Fails when the limit is over.
+  template <typename Handler>  // (error)
+  void handshake(Handler handler) {
+    begin();
+    stream_->async_handshake(boost::asio::ssl::stream_base::server,
+                             [this, handler = std::move(handler)](const io_error& error) mutable {
+                               timer_.reset();
+                               handler(error);
+                             });
+  }
+
+  template <typename MutableBufferSequence, typename Handler>
+  void async_read_some(const MutableBufferSequence& into, Handler&& handler) {
+    stream_->async_read_some(into, std::forward<Handler>(handler));
+  }
+  template <typename ConstBufferSequence, typename Handler>
+  void async_write_some(const ConstBufferSequence& buffers, Handler&& handler) {
+    stream_->async_write_some(buffers, std::forward<Handler>(handler));
+  }
+
+ private:
+  using stream = boost::asio::ssl::stream<polled_socket>;
+
+  polled_socket& socket() { return stream_ ? stream_->next_layer() : plain_; }
+  const polled_socket& socket() const { return stream_ ? stream_->next_layer() : plain_; }
+  void begin();
+
+  tls_identity* identity_;
+  polled_socket plain_;  // until the handshake
+  std::shared_ptr<stream> stream_;
+  std::unique_ptr<boost::asio::steady_timer> timer_;  // during the handshake
+};
+
+// RESTinio calls these two for its sockets.
+template <typename Connection, typename Started, typename Failed>
+void prepare_connection_and_start_read(tls_socket& socket, Connection& connection, Started started,
+                                       Failed failed) {
+  socket.handshake([started = std::move(started), failed = std::move(failed),
+                    alive = connection.shared_from_this()](const io_error& error) mutable {
+    if (error) return failed(error);
+    started();
+  });
+}
+
+inline restinio::tls_socket_t* make_tls_socket_pointer_for_state_listener(tls_socket&) noexcept {
+  return nullptr;
+}
+
+}  // namespace signalbox::http

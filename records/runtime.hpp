@@ -1,0 +1,37 @@
+// What a driver tells of the runtime that it started.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "scheduling/model_lifecycle.hpp"
+
+namespace signalbox {
+
+// A runtime's life as its driver tells it: spawned, ready (at most once), exited, released; or
+// exited and released without ever being ready. `released`: its whole process tree is gone.
+struct runtime_spawned {
+  std::uint64_t incarnation;
+  std::int64_t pid;
+};
+struct runtime_ready {
+  std::uint64_t incarnation;
+  std::string host;     // as in backend_endpoint
+  std::string address;  // as in backend_endpoint
+  std::uint16_t port;
+};
+struct runtime_exited {
+  std::uint64_t incarnation;
+  scheduling::exit_reason reason;
+  std::string detail;                 // "exit status 3", "signal 11 (SIGSEGV)"
+  std::vector<std::string> log_tail;  // the last 200 lines of its output
+};
+struct runtime_released {
+  std::uint64_t incarnation;
+};
+using runtime_event =
+    std::variant<runtime_spawned, runtime_ready, runtime_exited, runtime_released>;
+
+}  // namespace signalbox

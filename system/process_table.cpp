@@ -1,0 +1,97 @@
+#include "system/process_table.hpp"
+
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "system/unique_fd.hpp"
+
+namespace signalbox {
+namespace {
+
+std::string read_file(pid_t pid, const char* name) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();  // an iterator would throw when the process ends meanwhile
+  return text.str();
+}
+
+}  // namespace
+
+std::optional<process> look_at(pid_t pid) {
+  const auto stat = read_file(pid, "stat");
+  const auto name_begin = stat.find('(');
+  const auto name_end = stat.rfind(')');  // the name may hold anything
+  if (name_begin == std::string::npos || name_end == std::string::npos) return std::nullopt;
+  process found;
+  found.pid = pid;
+  found.name = stat.substr(name_begin + 1, name_end - name_begin - 1);
+  char state = 0;
+  pid_t parent = 0, group = 0;
+  std::istringstream fields(stat.substr(name_end + 1));
+  fields >> state >> parent >> group >> found.session;
+  if (state == 'Z' || state == 'X') return std::nullopt;
+  std::string skipped;
+  for (int field = 7; field < 22; ++field) fields >> skipped;  // as numbered in proc(5)
+  fields >> found.start_ticks;
+  return fields ? std::optional(found) : std::nullopt;
+}
+
+std::string environment_value(pid_t pid, const std::string& name) {
+  const auto environment = '\0' + read_file(pid, "environ");
+  const auto entry = '\0' + name + '=';
+  const auto found = environment.find(entry);
+  if (found == std::string::npos) return {};
+  return environment.c_str() + found + entry.size();  // up to the next zero
+}
+
+std::vector<process> find_processes(const process_filter& belongs) {
+  std::vector<process> found;
+  DIR* proc = opendir("/proc");
+  if (!proc) return found;
+  while (const dirent* entry = readdir(proc)) {
+    const auto pid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
+    if (pid <= 0 || pid == getpid()) continue;
+    const auto candidate = look_at(pid);
+    if (candidate && belongs(*candidate)) found.push_back(*candidate);
+  }
+  closedir(proc);
+  return found;
+}
+
+namespace {
+
+// None when it has ended. Looked at again behind the pidfd: the pid may have become another process
+// meanwhile.
+unique_fd open_process(const process& p) {
+  unique_fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, p.pid, 0)));
+  const auto now = look_at(p.pid);
+  if (!now || now->start_ticks != p.start_ticks) return {};
+  return pidfd;
+}
+
+}  // namespace
+
+void wait_for_end(const process& p, std::chrono::milliseconds limit) {
+  const auto pidfd = open_process(p);
+  if (pidfd.get() < 0) return;
+  pollfd look{pidfd.get(), POLLIN, 0};
+  poll(&look, 1, static_cast<int>(limit.count()));
+}
+
+std::vector<process> kill_processes(const process_filter& belongs) {
+  auto found = find_processes(belongs);
+  for (const auto& p : found) {
+    const auto pidfd = open_process(p);
+    if (pidfd.get() >= 0) syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+  }
+  return found;
+}
+
+}  // namespace signalbox
