@@ -2,18 +2,18 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <iterator>
-#include <sstream>
+
+#include "system/process_table.hpp"
+#include "system/start_program.hpp"
+#include "system/unique_fd.hpp"
 
 namespace signalbox::bench {
 namespace {
@@ -37,29 +37,16 @@ int wait_for_signal(milliseconds time) {
   return number < 0 ? 0 : number;
 }
 
-[[noreturn]] void become(const std::vector<std::string>& argv, int log, pid_t parent) {
-  setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != parent) _exit(127);  // it died before prctl
-  dup2(log, STDOUT_FILENO);
-  dup2(log, STDERR_FILENO);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  std::vector<char*> pointers, environment;
-  for (const auto& text : argv) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  // Nothing else: a DATABASE_URL of this shell must not reach the gateway.
+// Nothing else: a DATABASE_URL of this shell must not reach the gateway.
+std::vector<std::string> small_environment() {
+  std::vector<std::string> kept;
   for (char** entry = environ; *entry; ++entry) {
     const std::string_view text = *entry;
-    for (const char* kept : {"PATH=", "HOME=", "TMPDIR=", "USER="}) {
-      if (text.starts_with(kept)) environment.push_back(*entry);
+    for (const char* name : {"PATH=", "HOME=", "TMPDIR=", "USER="}) {
+      if (text.starts_with(name)) kept.emplace_back(text);
     }
   }
-  environment.push_back(nullptr);
-  execvpe(pointers[0], pointers.data(), environment.data());
-  dprintf(STDERR_FILENO, "cannot start %s: %s\n", pointers[0], std::strerror(errno));
-  _exit(127);
+  return kept;
 }
 
 }  // namespace
@@ -80,13 +67,12 @@ void pause_for(milliseconds time) {
 
 child_process::child_process(std::vector<std::string> argv, std::filesystem::path log)
     : log_(std::move(log)) {
-  const int output = open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (output < 0) throw std::runtime_error("cannot write " + log_.string());
-  const pid_t parent = getpid();
-  pid_ = fork();
-  if (pid_ == 0) become(argv, output, parent);
-  close(output);
-  if (pid_ < 0) throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
+  const unique_fd output(open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (output.get() < 0) throw std::runtime_error("cannot write " + log_.string());
+  pid_ = start_program({.argv = std::move(argv),
+                        .environment = small_environment(),
+                        .output = output.get(),
+                        .death_signal = SIGTERM});
 }
 
 child_process::~child_process() {
@@ -134,16 +120,9 @@ std::string child_process::output() const {
 }
 
 double cpu_seconds(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const auto name_end = text.rfind(')');  // the name may hold anything
-  if (name_end == std::string::npos) throw std::runtime_error("a measured process is gone");
-  std::istringstream fields(text.substr(name_end + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  double user = 0, system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  const auto measured = look_at(pid);
+  if (!measured) throw std::runtime_error("a measured process is gone");
+  return static_cast<double>(measured->cpu_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 std::uint64_t resident_bytes(pid_t pid) {

@@ -28,8 +28,8 @@ void pause_for(std::chrono::milliseconds time);
 
 class child_process {
  public:
-  // Starts argv[0] (searched in PATH) in a process group of its own, with a small
-  // environment and both outputs going to the log file. Throws std::runtime_error.
+  // Starts argv[0] (searched in PATH) in a session of its own, with a small environment
+  // and both outputs going to the log file. Throws std::runtime_error.
   child_process(std::vector<std::string> argv, std::filesystem::path log);
   ~child_process();  // stop(), without a word
   child_process(const child_process&) = delete;

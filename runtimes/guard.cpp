@@ -10,7 +10,6 @@
 //   guard killed                            the kernel kills the main process (PR_SET_PDEATHSIG);
 //                                           the gateway finds the rest (leftovers.hpp)
 // When the guard has ended by itself, the whole process tree is gone.
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -24,16 +23,17 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "runtimes/guard_protocol.hpp"
+#include "system/process_table.hpp"
 
 namespace {
 
+using namespace signalbox;
 using namespace signalbox::runtimes;
 using guard_clock = std::chrono::steady_clock;
 
@@ -44,26 +44,11 @@ void tell(guard_word word, std::int32_t value) {
   (void)!send(guard_control_fd, &message, sizeof message, MSG_NOSIGNAL);
 }
 
-// The parent stands behind the command in parentheses, which may hold anything.
-pid_t parent_of(const std::string& pid) {
-  std::ifstream file("/proc/" + pid + "/stat");
-  std::string text;
-  std::getline(file, text, '\0');
-  const auto end = text.rfind(')');
-  if (end == std::string::npos || end + 4 > text.size()) return -1;
-  return static_cast<pid_t>(std::strtol(text.c_str() + end + 4, nullptr, 10));
-}
-
 // For kernels without /proc/PID/task/TID/children.
 std::vector<pid_t> scan_children() {
+  const auto is_child = [](const process& p) { return p.parent == getpid(); };
   std::vector<pid_t> children;
-  DIR* proc = opendir("/proc");
-  if (!proc) return children;
-  while (const dirent* entry = readdir(proc)) {
-    const pid_t pid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
-    if (pid > 0 && parent_of(entry->d_name) == getpid()) children.push_back(pid);
-  }
-  closedir(proc);
+  for (const auto& p : find_processes(is_child)) children.push_back(p.pid);
   return children;
 }
 

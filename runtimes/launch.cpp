@@ -1,12 +1,9 @@
 #include "runtimes/launch.hpp"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <algorithm>
 #include <array>
 #include <boost/algorithm/string/replace.hpp>
 #include <csignal>
@@ -16,59 +13,17 @@
 #include "config/load.hpp"
 #include "config/programs.hpp"
 #include "runtimes/guard_protocol.hpp"
+#include "system/pidfd.hpp"
+#include "system/start_program.hpp"
 
 namespace signalbox::runtimes {
 namespace {
 
-[[noreturn]] void fail(int error, const char* what) {
-  throw std::system_error(error, std::generic_category(), what);
+static_assert(guard_control_fd == control_fd);
+
+void check(int result, const char* what) {
+  if (result < 0) throw std::system_error(errno, std::generic_category(), what);
 }
-
-int check(int result, const char* what) {
-  if (result < 0) fail(errno, what);
-  return result;
-}
-
-// Above the numbers that the child's descriptors get, so that no dup2 overwrites another's source.
-unique_fd lift(unique_fd fd) {
-  return unique_fd(check(fcntl(fd.get(), F_DUPFD_CLOEXEC, 10), "fcntl"));
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (auto& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
-
-// What posix_spawn needs to be told; frees itself.
-struct spawn_plan {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-
-  spawn_plan(int output, int control) {
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, output, 1);
-    posix_spawn_file_actions_adddup2(&actions, output, 2);
-    posix_spawn_file_actions_adddup2(&actions, control, guard_control_fd);
-    posix_spawn_file_actions_addclosefrom_np(&actions, guard_control_fd + 1);
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    // A session of its own: a Ctrl-C in the gateway's terminal is for the gateway to answer.
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~spawn_plan() {
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-  }
-  spawn_plan(const spawn_plan&) = delete;
-};
 
 }  // namespace
 
@@ -111,30 +66,28 @@ guard_process spawn_guard(const std::string& guard_path, std::vector<std::string
   int ends[2];
   check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "socketpair");
   unique_fd control(ends[0]);
-  const auto guard_control = lift(unique_fd(ends[1]));
+  const unique_fd guard_control(ends[1]);
   check(pipe2(ends, O_CLOEXEC), "pipe");
   unique_fd output(ends[0]);
-  const auto guard_output = lift(unique_fd(ends[1]));
+  const unique_fd guard_output(ends[1]);
   check(fcntl(output.get(), F_SETFL, O_NONBLOCK), "fcntl");
 
   arguments.insert(arguments.begin(), guard_path);
-  const auto argv = pointers(arguments);
-  const auto envp = pointers(environment);
-  const spawn_plan plan(guard_output.get(), guard_control.get());
   guard_process result;
-  const int error = posix_spawn(&result.pid, guard_path.c_str(), &plan.actions, &plan.attributes,
-                                argv.data(), envp.data());
-  if (error != 0) fail(error, "posix_spawn");
+  // No death signal: the guard has to outlive us until the tree is gone.
+  result.pid = start_program({.argv = std::move(arguments),
+                              .environment = std::move(environment),
+                              .output = guard_output.get(),
+                              .control = guard_control.get()});
   result.control = std::move(control);
   result.output = std::move(output);
-  const auto pidfd = syscall(SYS_pidfd_open, result.pid, 0);
-  if (pidfd < 0) {
+  result.pidfd = open_pidfd(result.pid);
+  if (result.pidfd.get() < 0) {
     const int why = errno;
     kill(result.pid, SIGKILL);
     waitpid(result.pid, nullptr, 0);
-    fail(why, "pidfd_open");
+    throw std::system_error(why, std::generic_category(), "pidfd_open");
   }
-  result.pidfd = unique_fd(static_cast<int>(pidfd));  // close-on-exec by itself
   return result;
 }
 

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "runtimes/launch.hpp"
+#include "system/pidfd.hpp"
 #include "system/process_table.hpp"
 
 namespace signalbox::runtimes {
@@ -31,7 +32,7 @@ bool wait_until_none(std::chrono::nanoseconds limit, Find find) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (auto found = find(); !found.empty(); found = find()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    wait_for_end(found.front(), longest_wait_for_one);
+    wait_for_end(open_process(found.front()), longest_wait_for_one);
   }
   return true;
 }

@@ -1,16 +1,14 @@
 #include "system/process_table.hpp"
 
 #include <dirent.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
-#include "system/unique_fd.hpp"
+#include "system/pidfd.hpp"
 
 namespace signalbox {
 namespace {
@@ -33,12 +31,16 @@ std::optional<process> look_at(pid_t pid) {
   found.pid = pid;
   found.name = stat.substr(name_begin + 1, name_end - name_begin - 1);
   char state = 0;
-  pid_t parent = 0, group = 0;
+  pid_t group = 0;
   std::istringstream fields(stat.substr(name_end + 1));
-  fields >> state >> parent >> group >> found.session;
+  fields >> state >> found.parent >> group >> found.session;
   if (state == 'Z' || state == 'X') return std::nullopt;
   std::string skipped;
-  for (int field = 7; field < 22; ++field) fields >> skipped;  // as numbered in proc(5)
+  for (int field = 7; field < 14; ++field) fields >> skipped;  // as numbered in proc(5)
+  std::uint64_t user_ticks = 0, system_ticks = 0;
+  fields >> user_ticks >> system_ticks;
+  found.cpu_ticks = user_ticks + system_ticks;
+  for (int field = 16; field < 22; ++field) fields >> skipped;
   fields >> found.start_ticks;
   return fields ? std::optional(found) : std::nullopt;
 }
@@ -65,32 +67,17 @@ std::vector<process> find_processes(const process_filter& belongs) {
   return found;
 }
 
-namespace {
-
-// None when it has ended. Looked at again behind the pidfd: the pid may have become another process
-// meanwhile.
+// Looked at again behind the descriptor: the pid may have become another process meanwhile.
 unique_fd open_process(const process& p) {
-  unique_fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, p.pid, 0)));
+  auto pidfd = open_pidfd(p.pid);
   const auto now = look_at(p.pid);
   if (!now || now->start_ticks != p.start_ticks) return {};
   return pidfd;
 }
 
-}  // namespace
-
-void wait_for_end(const process& p, std::chrono::milliseconds limit) {
-  const auto pidfd = open_process(p);
-  if (pidfd.get() < 0) return;
-  pollfd look{pidfd.get(), POLLIN, 0};
-  poll(&look, 1, static_cast<int>(limit.count()));
-}
-
 std::vector<process> kill_processes(const process_filter& belongs) {
   auto found = find_processes(belongs);
-  for (const auto& p : found) {
-    const auto pidfd = open_process(p);
-    if (pidfd.get() >= 0) syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-  }
+  for (const auto& p : found) send_signal(open_process(p), SIGKILL);
   return found;
 }
 

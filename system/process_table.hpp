@@ -3,37 +3,41 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "system/unique_fd.hpp"
+
 namespace signalbox {
 
 struct process {
   pid_t pid = 0;
+  pid_t parent = 0;
   pid_t session = 0;
+  std::uint64_t cpu_ticks = 0;    // user and system time of all its threads
   std::uint64_t start_ticks = 0;  // since boot; with the pid, no two processes share it
   std::string name;               // at most 15 characters
 };
 
-// Nothing when it is gone, or dead and only not waited for.
+// Returns nothing when the process is gone, or is a zombie.
 std::optional<process> look_at(pid_t pid);
 
-// From the environment it was started with; empty when it is not there, or not ours to read.
+// The value of a variable in the environment that the process was started with; empty when it has
+// none, or when we may not read it.
 std::string environment_value(pid_t pid, const std::string& name);
 
 using process_filter = std::function<bool(const process&)>;
 
-// Waits until it has ended, at most `limit`.
-void wait_for_end(const process& p, std::chrono::milliseconds limit);
-
-// Living ones, without ourselves.
+// All living processes for which `belongs` is true, without ourselves.
 std::vector<process> find_processes(const process_filter& belongs);
 
-// SIGKILL to each that belongs; returns them.
+// A descriptor of just this process; empty when it has ended.
+unique_fd open_process(const process& p);
+
+// Sends SIGKILL to each process that belongs, and returns them.
 std::vector<process> kill_processes(const process_filter& belongs);
 
 }  // namespace signalbox

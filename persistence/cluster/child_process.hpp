@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <filesystem>
 #include <mutex>
 #include <optional>
@@ -13,17 +14,9 @@
 #include <thread>
 #include <vector>
 
+#include "system/account.hpp"
+
 namespace signalbox::persistence {
-
-struct account {
-  std::string name;
-  uid_t uid = 0;
-  gid_t gid = 0;
-  std::vector<gid_t> groups;
-};
-
-std::optional<account> find_account(const std::string& name);
-std::optional<account> find_account(uid_t uid);
 
 struct child_command {
   std::vector<std::string> argv;       // argv[0] is the path of the program
@@ -35,8 +28,7 @@ struct child_command {
 
 class child_process {
  public:
-  // Throws std::system_error when it cannot be started. (A program that cannot be executed ends
-  // with status 127.)
+  // Throws std::system_error when it cannot be started.
   explicit child_process(const child_command& command);
   ~child_process();  // kills it if it still runs
   child_process(const child_process&) = delete;
@@ -53,8 +45,8 @@ class child_process {
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  pid_t pid_ = 0;  // 0: not started yet
-  int error_ = 0;  // errno of a failed start
+  pid_t pid_ = 0;               // 0: not started yet
+  std::exception_ptr failure_;  // of a start
   std::optional<int> status_;
   // A death signal is sent when the *thread* that forked ends, so this one lives as long as the
   // child.

@@ -45,7 +45,11 @@ bool can_enter(const account& user, const fs::path& folder) {
   command.argv = {"/usr/bin/test", "-x", folder.string()};
   command.run_as = user;
   command.death_signal = SIGKILL;
-  return child_process(command).wait_for(std::chrono::seconds(10)) == 0;
+  try {
+    return child_process(command).wait_for(std::chrono::seconds(10)) == 0;
+  } catch (const std::system_error&) {
+    return false;
+  }
 }
 
 account account_for(const fs::path& folder) {

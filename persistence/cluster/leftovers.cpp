@@ -1,14 +1,11 @@
 // After a kill -9 of the gateway its postmaster may still be shutting down, or, when it was killed
 // too, a backend may still be finishing: nothing may start in that folder before they are gone.
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <stdexcept>
 #include <string>
@@ -16,6 +13,8 @@
 #include <vector>
 
 #include "persistence/cluster/cluster_place.hpp"
+#include "system/pidfd.hpp"
+#include "system/process_table.hpp"
 
 namespace signalbox::persistence {
 
@@ -24,30 +23,6 @@ namespace fs = std::filesystem;
 namespace {
 
 using clock = std::chrono::steady_clock;
-
-// A process that cannot be mistaken for a later one with the same pid.
-class process_handle {
- public:
-  explicit process_handle(pid_t pid)
-      : file_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U))) {}
-  ~process_handle() {
-    if (file_ >= 0) ::close(file_);
-  }
-  process_handle(process_handle&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-  process_handle& operator=(process_handle&&) = delete;
-
-  void signal(int number) const { ::syscall(SYS_pidfd_send_signal, file_, number, nullptr, 0U); }
-
-  void wait_until(clock::time_point deadline) const {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock::now());
-    pollfd watched{file_, POLLIN, 0};
-    if (file_ >= 0 && left.count() > 0) ::poll(&watched, 1, static_cast<int>(left.count()));
-  }
-
- private:
-  int file_;
-};
 
 // Every process of PostgreSQL works in the folder of its cluster.
 bool works_in(pid_t pid, const fs::path& cluster) {
@@ -59,18 +34,8 @@ bool works_in(pid_t pid, const fs::path& cluster) {
   return !error && program.filename().string().rfind("postgres", 0) == 0;
 }
 
-std::vector<process_handle> processes_of(const fs::path& cluster) {
-  std::vector<process_handle> found;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename().string();
-    pid_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc() || end != name.data() + name.size()) continue;
-    if (!works_in(pid, cluster)) continue;
-    process_handle handle(pid);
-    if (works_in(pid, cluster)) found.push_back(std::move(handle));  // still the same one
-  }
-  return found;
+std::vector<process> processes_of(const fs::path& cluster) {
+  return find_processes([&](const process& p) { return works_in(p.pid, cluster); });
 }
 
 }  // namespace
@@ -86,13 +51,18 @@ void stop_leftovers(const fs::path& cluster) {
       {SIGKILL, std::chrono::seconds(5)},
   }};
   for (const auto& [number, limit] : steps) {
-    std::vector<process_handle> processes = processes_of(folder);
+    const auto processes = processes_of(folder);
     if (processes.empty()) return;
     spdlog::warn("database: {} processes of an earlier run still work in {}, sending signal {}",
                  processes.size(), folder.string(), number);
     const auto deadline = clock::now() + limit;
-    for (const process_handle& process : processes) process.signal(number);
-    for (const process_handle& process : processes) process.wait_until(deadline);
+    std::vector<unique_fd> pidfds;
+    for (const auto& p : processes) pidfds.push_back(open_process(p));
+    for (const auto& pidfd : pidfds) send_signal(pidfd, number);
+    for (const auto& pidfd : pidfds) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
+      wait_for_end(pidfd, std::max(left, std::chrono::milliseconds(0)));
+    }
   }
   if (!processes_of(folder).empty()) {
     throw std::runtime_error(fmt::format("processes in {} cannot be ended", folder.string()));

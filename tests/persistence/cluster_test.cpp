@@ -1,11 +1,9 @@
 #include "persistence/cluster/private_cluster.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include <optional>
 
 #include "persistence/stores.hpp"
+#include "system/pidfd.hpp"
 #include "tests/persistence/support.hpp"
 
 namespace signalbox::persistence::test {
@@ -150,12 +149,10 @@ BOOST_AUTO_TEST_CASE(server_dies_with_its_owner) {
   pid_t server = 0;
   std::ifstream(folder.path() / "postgres/postmaster.pid") >> server;
   BOOST_REQUIRE(server > 0);
-  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, server, 0U));
-  BOOST_REQUIRE(handle >= 0);
+  const auto handle = open_pidfd(server);
+  BOOST_REQUIRE(handle.get() >= 0);
   gateway.finish(SIGKILL);
-  pollfd ended{handle, POLLIN, 0};
-  BOOST_TEST(::poll(&ended, 1, 30'000) == 1);
-  ::close(handle);
+  BOOST_TEST(wait_for_end(handle, std::chrono::seconds(30)));
   BOOST_TEST(!fs::exists(folder.path() / "postgres/postmaster.pid"));
 }
 

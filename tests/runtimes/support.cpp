@@ -1,17 +1,14 @@
 #include "tests/runtimes/support.hpp"
 
-#include <dirent.h>
-#include <poll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <iterator>
+
+#include "runtimes/launch.hpp"
+#include "system/pidfd.hpp"
+#include "system/process_table.hpp"
 
 namespace signalbox::runtimes::testing {
 namespace {
@@ -19,32 +16,6 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();  // an iterator would throw when the process ends meanwhile
-  return text.str();
-}
-
-template <typename Visit>
-void each_entry(const std::string& directory, Visit visit) {
-  DIR* handle = opendir(directory.c_str());
-  if (!handle) throw std::runtime_error("cannot read " + directory);
-  while (const dirent* entry = readdir(handle)) visit(std::string(entry->d_name));
-  closedir(handle);
-}
-
-// state and parent of a process; nothing when it does not exist.
-std::optional<std::pair<char, pid_t>> look_at(const std::string& pid) {
-  const auto stat = read_file("/proc/" + pid + "/stat");
-  const auto end = stat.rfind(')');
-  if (end == std::string::npos) return std::nullopt;
-  std::istringstream fields(stat.substr(end + 1));
-  std::pair<char, pid_t> result{};
-  fields >> result.first >> result.second;
-  return result;
-}
 
 http::request<http::string_body> make_request(const call& c) {
   http::request<http::string_body> request(c.body.empty() ? http::verb::get : http::verb::post,
@@ -114,45 +85,30 @@ run_request request_of(std::uint64_t incarnation, duration start_timeout) {
   return request;
 }
 
-watched_process::watched_process(pid_t pid)
-    : pid_(pid), pidfd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
+watched_process::watched_process(pid_t pid) : pid_(pid), pidfd_(open_pidfd(pid)) {}
 
 bool watched_process::wait_until_gone() const {
-  if (pidfd_.get() < 0) return true;  // it was gone before
-  pollfd watched{pidfd_.get(), POLLIN, 0};
-  const auto limit = std::chrono::milliseconds(patience).count();
-  int result;
-  do {
-    result = poll(&watched, 1, static_cast<int>(limit));
-  } while (result < 0 && errno == EINTR);
-  return result == 1;
+  return wait_for_end(pidfd_, patience);
 }
 
 pid_t parent_of(pid_t pid) {
-  const auto found = look_at(std::to_string(pid));
-  return found ? found->second : -1;
+  const auto found = look_at(pid);
+  return found ? found->parent : -1;
 }
 
 std::vector<pid_t> marked_processes(const std::string& part) {
+  const auto is_marked = [&](const process& p) {
+    return environment_value(p.pid, run_marker).find(part) != std::string::npos;
+  };
   std::vector<pid_t> result;
-  each_entry("/proc", [&](const std::string& pid) {
-    if (pid.find_first_not_of("0123456789") != std::string::npos) return;
-    const auto state = look_at(pid);
-    if (!state || state->first == 'Z' || state->first == 'X') return;
-    std::istringstream environment(read_file("/proc/" + pid + "/environ"));
-    for (std::string entry; std::getline(environment, entry, '\0');) {
-      if (!entry.starts_with("SIGNALBOX_RUN=") || entry.find(part) == std::string::npos) continue;
-      result.push_back(static_cast<pid_t>(std::stol(pid)));
-    }
-  });
+  for (const auto& p : find_processes(is_marked)) result.push_back(p.pid);
   std::sort(result.begin(), result.end());
   return result;
 }
 
 std::size_t open_files() {
-  std::size_t count = 0;
-  each_entry("/proc/self/fd", [&](const std::string&) { ++count; });
-  return count;
+  const std::filesystem::directory_iterator first("/proc/self/fd"), end;
+  return static_cast<std::size_t>(std::distance(first, end));
 }
 
 http_client::http_client(std::uint16_t port) : stream_(io_) {

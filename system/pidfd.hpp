@@ -1,0 +1,22 @@
+// Descriptors of processes. Unlike a pid, such a descriptor never comes to mean another process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+
+#include "system/unique_fd.hpp"
+
+namespace signalbox {
+
+// Readable when the process has ended; close-on-exec. Empty when it cannot be opened: errno says
+// why.
+unique_fd open_pidfd(pid_t pid);
+
+// Does nothing when the process has ended or the descriptor is empty.
+void send_signal(const unique_fd& pidfd, int number);
+
+// True: the process has ended, or the descriptor is empty. False: it still ran after `max_wait`.
+bool wait_for_end(const unique_fd& pidfd, std::chrono::milliseconds max_wait);
+
+}  // namespace signalbox
