@@ -48,23 +48,26 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
          error_body(code, message, param, is_openai_path(path_of(request))), std::move(headers));
 }
 
+request_record record_of(const asked_request& asked, int status, time_point end) {
+  request_record record;
+  record.request_id = asked.request_id;
+  record.method = method_of(asked.client);
+  record.route = asked.route;
+  record.address = address_of(asked.client);
+  if (asked.who) record.key_id = asked.who->key_id;
+  record.client_id = asked.client_id;
+  record.status = status;
+  record.took = end - asked.arrived_at;
+  return record;
+}
+
 namespace {
 
 void note(gateway_state& gateway, const asked_request& asked, int status) {
   gateway.meters().request_ended(no_model, asked.route_label, status);
   auto* const log = gateway.log();
   if (!log) return;
-  const auto address = address_of(asked.client);
-  request_record record;
-  record.request_id = asked.request_id;
-  record.method = method_of(asked.client);
-  record.route = asked.route;
-  record.address = address;
-  if (asked.who) record.key_id = asked.who->key_id;
-  record.client_id = asked.client_id;
-  record.status = status;
-  record.took = std::chrono::steady_clock::now() - asked.arrived_at;
-  log->write(record);
+  log->write(record_of(asked, status, std::chrono::steady_clock::now()));
 }
 
 void add_common(gateway_state& gateway, const asked_request& asked, extra_headers& headers) {

@@ -11,6 +11,7 @@
 
 #include "actors/metrics.hpp"
 #include "http/serve/error.hpp"
+#include "http/serve/request_log.hpp"
 #include "http/serve/shard.hpp"
 
 namespace signalbox::http {
@@ -40,6 +41,9 @@ struct asked_request {
   std::string client_id;   // empty: none
   time_point arrived_at;
 };
+
+// What the request log tells of every request, whatever answered it. The record views into `asked`.
+request_record record_of(const asked_request& asked, int status, time_point end);
 
 // Answers one request that reaches no runtime, counts it and notes it in the request log. Copies
 // share the request: answer or refuse once, from any thread, inside a handler too. When the shard

@@ -16,7 +16,7 @@ namespace signalbox::http {
 
 struct request_record {
   std::string_view request_id, method, route;  // the route as openapi.yaml writes it; empty: none
-  std::string_view address;                    // the peer's
+  std::string address;                         // the peer's
   std::string_view key_id, client_id;          // empty: none
   int status = 0;
   duration took{};
