@@ -196,8 +196,7 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
   const int signal = wait_for_end(gateway, signals, fatal);
   spdlog::info("{}: shutting down, up to {} s for what runs",
                fatal ? "fatal error" : strsignal(signal), settings.server.shutdown_grace_s);
-  const auto grace = std::chrono::duration_cast<duration>(
-      std::chrono::duration<double>(settings.server.shutdown_grace_s));
+  const auto grace = from_seconds(settings.server.shutdown_grace_s);
   const auto deadline = std::chrono::steady_clock::now() + grace;
   gateway.drain(grace, asked_to_end);
   await_restart(store, signals);

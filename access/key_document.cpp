@@ -124,8 +124,7 @@ field_problem read_expiry(const json& value, wall_time now, std::optional<wall_t
 field_problem read_lifetime(const json& value, wall_time now, std::optional<wall_time>& out) {
   double seconds = 0;
   if (auto found = read_number(value, "expires_in_s", 1, ten_years_s, seconds)) return found;
-  const std::chrono::duration<double> lifetime(seconds);
-  out = now + std::chrono::duration_cast<wall_time::duration>(lifetime);
+  out = now + from_seconds(seconds);
   return std::nullopt;
 }
 

@@ -68,10 +68,6 @@ std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-double seconds(std::uint64_t us) {
-  return static_cast<double>(us) / 1e6;
-}
-
 }  // namespace
 
 std::optional<std::int32_t> parse_day(std::string_view text) {
@@ -159,8 +155,8 @@ json to_document(const usage_grouping& by, const usage_group& group) {
            {"prompt_tokens", group.prompt_tokens},
            {"completion_tokens", group.completion_tokens},
            {"total_tokens", group.prompt_tokens + group.completion_tokens},
-           {"gpu_seconds", seconds(group.gpu_us)},
-           {"queue_seconds", seconds(group.queue_us)},
+           {"gpu_seconds", us_to_seconds(group.gpu_us)},
+           {"queue_seconds", us_to_seconds(group.queue_us)},
            {"estimated", group.estimated},
            {"last_seen", rfc3339(group.last_seen)}};
   if (by.day) out["day"] = day_text(group.day);
@@ -172,7 +168,7 @@ json to_document(const usage_grouping& by, const usage_group& group) {
 }
 
 json to_document(const key_usage& key, const std::optional<std::string>& bucket) {
-  const auto since_1970 = std::chrono::duration<double>(key.last_seen.time_since_epoch());
+  const double since_1970_s = to_seconds(key.last_seen.time_since_epoch());
   return {{"key_id", key.key_id},
           {"bucket", bucket ? json(*bucket) : json(nullptr)},
           {"request_total", key.requests},
@@ -188,7 +184,7 @@ json to_document(const key_usage& key, const std::optional<std::string>& bucket)
           {"last_source", key.last_source},
           {"last_scope", key.last_source},
           {"last_status", key.last_status == usage_status::success ? "success" : "error"},
-          {"last_ts", since_1970.count()}};
+          {"last_ts", since_1970_s}};
 }
 
 }  // namespace signalbox

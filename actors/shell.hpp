@@ -46,14 +46,6 @@ class retry_backoff {
 // An exception in a handler is logged and ends the actor; the supervisor starts a new one.
 void end_on_exception(caf::scheduled_actor* self, std::string name);
 
-inline double to_seconds(duration value) {
-  return std::chrono::duration<double>(value).count();
-}
-
-inline duration from_seconds(double value) {
-  return std::chrono::duration_cast<duration>(std::chrono::duration<double>(value));
-}
-
 // Whether it runs under a lease of GPU memory; an exclusive model does, whatever it declares.
 inline bool needs_lease(const config::model_options& m) {
   return m.gpu_memory > 0 || m.residency == config::residency::exclusive;

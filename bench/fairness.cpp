@@ -44,7 +44,7 @@ class simulated_model {
     result_.served_b = served(1);
     result_.mean_wait_a_s = clients_[0].waited_s / std::max(1.0, clients_[0].begun);
     result_.mean_wait_b_s = clients_[1].waited_s / std::max(1.0, clients_[1].begun);
-    result_.idle = 1 - busy * std::chrono::duration<double>(step).count() / fairness_seconds;
+    result_.idle = 1 - busy * to_seconds(step) / fairness_seconds;
     return result_;
   }
 
@@ -69,8 +69,8 @@ class simulated_model {
 
   void arrive(std::size_t i) {
     auto& c = clients_[i];
-    const auto at = std::chrono::duration<double>(now_ - start).count();
-    c.due += c.traffic.requests_per_s(at) * std::chrono::duration<double>(step).count();
+    const auto at = to_seconds(now_ - start);
+    c.due += c.traffic.requests_per_s(at) * to_seconds(step);
     for (; c.due >= 1; c.due -= 1) {
       const key_limits limits{.requests_per_minute = fairness_requests_a_minute, .burst = 10};
       if (policy_ == sharing::requests_a_minute && c.limits.take_request(limits, now_)) continue;
@@ -91,10 +91,8 @@ class simulated_model {
       auto& c = clients_[i];
       --c.waiting;
       ++c.begun;
-      c.waited_s += std::chrono::duration<double>(grant->waited).count();
-      const std::chrono::duration<double> takes(seconds_of(c));
-      running_.emplace(now_ + std::chrono::duration_cast<duration>(takes),
-                       request{i, now_, grant->charge});
+      c.waited_s += to_seconds(grant->waited);
+      running_.emplace(now_ + from_seconds(seconds_of(c)), request{i, now_, grant->charge});
     }
   }
 
@@ -118,7 +116,7 @@ class simulated_model {
     double sum = c.ended_service;
     for (const auto& [end, r] : running_) {
       if (r.client != i) continue;
-      const auto done = std::chrono::duration<double>(now_ - r.begun).count() / seconds_of(c);
+      const auto done = to_seconds(now_ - r.begun) / seconds_of(c);
       sum += weights_.prompt * c.traffic.prompt_tokens +
              weights_.completion * c.traffic.completion_tokens * std::min(1.0, done);
     }

@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+#include "scheduling/types.hpp"
+
 namespace signalbox::bench {
 
 namespace asio = boost::asio;

@@ -43,7 +43,7 @@ class progress {
   }
 
   void show() const {
-    const double seconds = std::chrono::duration<double>(steady::now() - begin_).count();
+    const double seconds = to_seconds(steady::now() - begin_);
     const auto text =
         fmt::format("{}/{} answered, {} under way, {} errors, {:.0f} s", result_.ended, total_,
                     result_.sent - result_.ended, result_.error_count, seconds);

@@ -170,11 +170,10 @@ void replayer::send(const trace_request& request, steady::time_point due) {
       {"sim_prompt_tokens", request.prompt_tokens},
       {"sim_completion_tokens", request.completion_tokens}};
   if (options_.stream) body["stream_options"] = {{"include_usage", true}};
-  const auto timeout = std::chrono::duration<double>(options_.timeout_s);
   const auto connection = take_connection();
   connection->start(post_request(to_, "/v1/chat/completions", options_.key, body.dump()),
                     std::make_shared<exchange>(*this, request, due, connection),
-                    std::chrono::duration_cast<steady::duration>(timeout));
+                    from_seconds(options_.timeout_s));
 }
 
 std::shared_ptr<http_connection> replayer::take_connection() {

@@ -125,14 +125,13 @@ class starter {
   }
 
   void run() {
-    const auto gap = std::chrono::duration<double>(options_.ramp_s / options_.streams);
+    const auto gap = from_seconds(options_.ramp_s / options_.streams);
     const auto elapsed = steady::now() - begin_;
     while (all_.started < options_.streams && gap * all_.started <= elapsed) {
       ++all_.started;
-      const auto timeout = std::chrono::duration<double>(options_.timeout_s);
       std::make_shared<http_connection>(io_, to_.address)
           ->start(request_, std::make_shared<stream>(all_, options_.tokens),
-                  std::chrono::duration_cast<steady::duration>(timeout));
+                  from_seconds(options_.timeout_s));
     }
     if (all_.started == options_.streams) return;
     timer_.expires_after(std::chrono::milliseconds(1));
@@ -169,7 +168,7 @@ nlohmann::json run(const load_options& options) {
   starter starts(io, options, all);
   starts.run();
   io.run();
-  const double window_s = std::chrono::duration<double>(all.first_end - all.all_flowing).count();
+  const double window_s = to_seconds(all.first_end - all.all_flowing);
   return {{"streams", options.streams},
           {"tokens", options.tokens},
           {"texts_expected", std::uint64_t{options.streams} * options.tokens},

@@ -84,7 +84,7 @@ line counts_of(const usage_counts& c) {
     texts.push_back(std::to_string(count));
   }
   for (const auto us : {c.gpu_us, c.queue_us}) {
-    texts.push_back(fmt::format("{:.3f}", static_cast<double>(us) / 1e6));
+    texts.push_back(fmt::format("{:.3f}", us_to_seconds(us)));
   }
   texts.push_back(std::to_string(c.estimated));
   return texts;

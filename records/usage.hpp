@@ -49,6 +49,10 @@ struct usage_counts {
   }
 };
 
+inline double us_to_seconds(std::uint64_t us) {
+  return static_cast<double>(us) / 1e6;
+}
+
 // Added up per (key_id, client_id, model, source, day).
 struct usage_row : usage_counts {
   std::string key_id;

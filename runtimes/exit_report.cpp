@@ -45,7 +45,7 @@ exit_report explain_exit(const exit_facts& facts) {
   const auto how = describe(facts.wait_status);
   if (facts.stop_asked) return {exit_reason::asked, how};
   if (facts.start_timed_out) {
-    const auto seconds = std::chrono::duration<double>(facts.start_timeout).count();
+    const auto seconds = to_seconds(facts.start_timeout);
     return {exit_reason::start_timeout, fmt::format("not ready in {:g} s", seconds)};
   }
   const int number = facts.wait_status ? signal_of(*facts.wait_status) : 0;

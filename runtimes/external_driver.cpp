@@ -67,7 +67,7 @@ void external_run::probed(const probe_result& result) {
     return end(exit_reason::crashed, "endpoint went away: " + result.why);
   }
   if (!ready() && clock::now() >= give_up_at_) {
-    const auto seconds = std::chrono::duration<double>(request_.start_timeout).count();
+    const auto seconds = to_seconds(request_.start_timeout);
     return end(exit_reason::start_timeout,
                fmt::format("not ready in {:g} s: {}", seconds, result.why));
   }

@@ -16,6 +16,14 @@ using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
 
 inline constexpr time_point never = time_point::max();
 
+// Text, metrics and configuration give times in seconds.
+inline double to_seconds(duration value) {
+  return std::chrono::duration<double>(value).count();
+}
+inline duration from_seconds(double value) {
+  return std::chrono::duration_cast<duration>(std::chrono::duration<double>(value));
+}
+
 // What kind of work a request is; the lower value goes first.
 enum class work_class : std::uint8_t { realtime, batch, eval, training };
 inline constexpr std::size_t work_class_count = 4;

@@ -24,6 +24,7 @@
 
 #include "persistence/cluster/child_process.hpp"
 #include "persistence/cluster/cluster_place.hpp"
+#include "scheduling/types.hpp"
 
 namespace signalbox::persistence {
 
@@ -264,8 +265,7 @@ struct private_cluster::process {
       return false;
     } catch (const std::exception& error) {
       server.reset();
-      spdlog::error("database: tried again in {} s: {}",
-                    std::chrono::duration<double>(pause).count(), error.what());
+      spdlog::error("database: tried again in {} s: {}", to_seconds(pause), error.what());
     }
     return true;
   }

@@ -47,10 +47,6 @@ std::optional<int> socket_of(const restinio::endpoint_t& peer) {
 
 }  // namespace
 
-sim_clock::duration seconds(double s) {
-  return std::chrono::duration_cast<sim_clock::duration>(std::chrono::duration<double>(s));
-}
-
 void cut_connection(const restinio::endpoint_t& peer) {
   if (const auto fd = socket_of(peer)) ::shutdown(*fd, SHUT_RDWR);
 }
@@ -129,8 +125,8 @@ void generation::slot_granted() {
   if (options_.prefill_tps > 0) {
     prefill_s += static_cast<double>(request_.prompt_tokens) / options_.prefill_tps;
   }
-  first_token_at_ = now + seconds(prefill_s);
-  token_gap_ = options_.decode_tps > 0 ? seconds(1 / options_.decode_tps) : seconds(0);
+  first_token_at_ = now + from_seconds(prefill_s);
+  token_gap_ = options_.decode_tps > 0 ? from_seconds(1 / options_.decode_tps) : duration::zero();
   if (request_.stream) {
     wait_until(first_token_at_, &generation::begin_stream);
     return;

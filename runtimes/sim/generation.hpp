@@ -11,11 +11,11 @@
 
 #include "runtimes/sim/api.hpp"
 #include "runtimes/sim/meters.hpp"
+#include "scheduling/types.hpp"
 
 namespace signalbox::sim {
 
 using sim_clock = std::chrono::steady_clock;
-sim_clock::duration seconds(double s);
 
 // Closes the connection to this peer without a word. For faults: the HTTP server would announce it.
 void cut_connection(const restinio::endpoint_t& peer);

@@ -114,7 +114,7 @@ void server::start() {
   arm_signals();
   arm_timed_fault();
   if (options_.load_mode == load_mode::unavailable) open();
-  load_timer_.expires_after(seconds(options_.load_time_s));
+  load_timer_.expires_after(from_seconds(options_.load_time_s));
   load_timer_.async_wait([this](const auto& error) {
     if (error) return;
     loaded_ = true;
@@ -160,7 +160,7 @@ void server::arm_timed_fault() {
   const auto& faults = options_.faults;
   for (const auto f : {fault::crash_after_start, fault::segfault, fault::oom}) {
     if (!faults.has(f)) continue;
-    fault_timer_.expires_after(seconds(faults.argument(f)));
+    fault_timer_.expires_after(from_seconds(faults.argument(f)));
     fault_timer_.async_wait([&faults](const auto& error) {
       if (error) return;
       die_if_told(faults);
@@ -269,7 +269,7 @@ void server::health(const request_handle_t& request) {
   };
   if (!options_.faults.has(fault::slow_health)) return reply();
   auto timer = std::make_shared<asio::steady_timer>(io_);
-  timer->expires_after(seconds(options_.faults.argument(fault::slow_health)));
+  timer->expires_after(from_seconds(options_.faults.argument(fault::slow_health)));
   timer->async_wait([reply, timer](const auto&) { reply(); });
 }
 

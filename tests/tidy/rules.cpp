@@ -32,7 +32,7 @@ const std::vector<include_row>& include_table() {
        {"pqxx/", "sodium.h", "boost/algorithm/string", "fmt/", "spdlog/"}},
       // Programs of their own, which stand in for a runtime or watch over one.
       {"runtimes/sim/",
-       {"runtimes/"},
+       {"runtimes/", "scheduling/types.hpp"},
        {"restinio/", "boost/asio", "boost/beast", "boost/system", "nlohmann/", "prometheus/",
         "CLI/", "fmt/"}},
       {"runtimes/",
