@@ -9,7 +9,7 @@
 namespace signalbox::persistence {
 
 std::string microseconds(const std::string& column) {
-  return "(extract(epoch FROM " + column + ") * 1000000)::bigint";
+  return "(extract(epoch FROM " + column + ") * 1000000)::bigint AS " + column + "_us";
 }
 
 std::int64_t to_microseconds(wall_time at) {

@@ -13,7 +13,7 @@ namespace signalbox::persistence {
 
 inline constexpr std::size_t text_limit = 256;  // bytes of a name or an id
 
-// SQL: a time as a bigint, which libpqxx reads exactly.
+// SQL that selects a time as a bigint, which libpqxx reads exactly, under the name COLUMN_us.
 std::string microseconds(const std::string& column);
 
 std::int64_t to_microseconds(wall_time at);

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "persistence/array_literal.hpp"
+#include "persistence/columns.hpp"
 #include "persistence/session.hpp"
 #include "persistence/stores.hpp"
 #include "text/utf8.hpp"
@@ -25,9 +26,9 @@ constexpr const char* insert_crash =
 // Ids only grow, so the primary key finds what is to go.
 constexpr const char* delete_old = "DELETE FROM crashes WHERE id <= $1";
 
-constexpr const char* select_newest_crashes =
-    "SELECT id, (extract(epoch FROM at) * 1000000)::bigint, model, reason, detail"
-    " FROM crashes ORDER BY at DESC, id DESC LIMIT $1";
+const std::string select_newest_crashes =
+    "SELECT id, " + microseconds("at") +
+    ", model, reason, detail FROM crashes ORDER BY at DESC, id DESC LIMIT $1";
 
 // The lines come as rows: the array parser of libpqxx 6.4 takes an unquoted ';' for a separator.
 constexpr const char* select_newest_lines =
@@ -49,15 +50,13 @@ std::string tail_literal(const std::vector<std::string>& lines) {
 }  // namespace
 
 void crash_store::add(const crash_record& record) {
-  const auto since_epoch =
-      std::chrono::duration_cast<std::chrono::microseconds>(record.time.time_since_epoch());
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
     const pqxx::result inserted =
-        tx.exec_params(insert_crash, static_cast<std::int64_t>(since_epoch.count()),
+        tx.exec_params(insert_crash, to_microseconds(record.time),
                        clean_text(record.model, name_limit), clean_text(record.reason, name_limit),
                        clean_text(record.detail, detail_limit), tail_literal(record.log_tail));
-    tx.exec_params(delete_old, inserted[0][0].as<std::int64_t>() - kept_crashes);
+    tx.exec_params(delete_old, inserted[0]["id"].as<std::int64_t>() - kept_crashes);
     tx.commit();
   });
 }
@@ -69,17 +68,18 @@ std::vector<crash_record> crash_store::newest(std::uint32_t limit) {
     std::map<std::int64_t, std::size_t> index_of;  // by id
     snapshot tx(session.connection);
     for (const auto& row : tx.exec_params(select_newest_crashes, count)) {
-      index_of[row[0].as<std::int64_t>()] = records.size();
-      const std::chrono::microseconds at(row[1].as<std::int64_t>());
-      records.push_back({std::chrono::system_clock::time_point(at),
-                         row[2].as<std::string>(),
-                         row[3].as<std::string>(),
-                         row[4].as<std::string>(),
+      index_of[row["id"].as<std::int64_t>()] = records.size();
+      records.push_back({to_time(row["at_us"].as<std::int64_t>()),
+                         row["model"].as<std::string>(),
+                         row["reason"].as<std::string>(),
+                         row["detail"].as<std::string>(),
                          {}});
     }
-    for (const auto& row : tx.exec_params(select_newest_lines, count)) {
-      crash_record& record = records[index_of.at(row[0].as<std::int64_t>())];
-      record.log_tail.push_back(row[1].as<std::string>());
+    const pqxx::result lines = tx.exec_params(select_newest_lines, count);
+    const auto id = lines.column_number("id"), line = lines.column_number("line");
+    for (const auto& row : lines) {
+      crash_record& record = records[index_of.at(row[id].as<std::int64_t>())];
+      record.log_tail.push_back(row[line].as<std::string>());
     }
     tx.commit();
   });

@@ -56,9 +56,11 @@ constexpr const char* revoke_one =
 // Lists come as lines: names hold none, and the array parser of libpqxx 6.4 takes an unquoted ';'
 // for a separator.
 const std::string select_keys =
-    "SELECT id, name, owner, hint, encode(digest, 'hex'), encode(old_digest, 'hex'), " +
+    "SELECT id, name, owner, hint, encode(digest, 'hex') AS digest,"
+    " encode(old_digest, 'hex') AS old_digest, " +
     microseconds("old_until") +
-    ", array_to_string(scopes, E'\\n'), array_to_string(models, E'\\n'), weight,"
+    ", array_to_string(scopes, E'\\n') AS scopes, array_to_string(models, E'\\n') AS models, "
+    "weight,"
     " requests_per_minute, burst, tokens_per_minute, max_concurrent, tokens_per_day, " +
     microseconds("created_at") + ", " + microseconds("expires_at") + ", " +
     microseconds("revoked_at") + ", version FROM api_keys ";
@@ -87,35 +89,66 @@ const std::string select_states = "SELECT key_id, " + microseconds("requests_ful
                                   microseconds("tokens_full_at") + " FROM key_limit_states";
 
 constexpr const char* select_used_today =
-    "SELECT key_id, day - date '1970-01-01', sum(prompt_tokens + completion_tokens)::bigint"
+    "SELECT key_id, day - date '1970-01-01' AS day_number,"
+    " sum(prompt_tokens + completion_tokens)::bigint AS tokens"
     " FROM usage_daily WHERE day = (now() AT TIME ZONE 'UTC')::date GROUP BY key_id, day";
 
-key_record to_key(const pqxx::row& row) {
+// The columns of select_keys, looked up once for all rows: there may be 100,000.
+struct key_columns {
+  using number = pqxx::row_size_type;
+
+  const pqxx::result& rows;
+  number id = rows.column_number("id");
+  number name = rows.column_number("name");
+  number owner = rows.column_number("owner");
+  number hint = rows.column_number("hint");
+  number digest = rows.column_number("digest");
+  number old_digest = rows.column_number("old_digest");
+  number old_until_us = rows.column_number("old_until_us");
+  number scopes = rows.column_number("scopes");
+  number models = rows.column_number("models");
+  number weight = rows.column_number("weight");
+  number requests_per_minute = rows.column_number("requests_per_minute");
+  number burst = rows.column_number("burst");
+  number tokens_per_minute = rows.column_number("tokens_per_minute");
+  number max_concurrent = rows.column_number("max_concurrent");
+  number tokens_per_day = rows.column_number("tokens_per_day");
+  number created_at_us = rows.column_number("created_at_us");
+  number expires_at_us = rows.column_number("expires_at_us");
+  number revoked_at_us = rows.column_number("revoked_at_us");
+  number version = rows.column_number("version");
+};
+
+key_record to_key(const key_columns& at, const pqxx::row& row) {
   key_record key;
-  key.id = row[0].as<std::string>();
-  key.name = row[1].as<std::string>();
-  key.owner = row[2].as<std::string>();
-  key.hint = row[3].as<std::string>();
-  key.digest = digest_from_hex(row[4].as<std::string>());
-  if (!row[5].is_null()) {
-    key.old_digest = digest_from_hex(row[5].as<std::string>());
-    key.old_until = to_time(row[6].as<std::int64_t>());
+  key.id = row[at.id].as<std::string>();
+  key.name = row[at.name].as<std::string>();
+  key.owner = row[at.owner].as<std::string>();
+  key.hint = row[at.hint].as<std::string>();
+  key.digest = digest_from_hex(row[at.digest].as<std::string>());
+  if (!row[at.old_digest].is_null()) {
+    key.old_digest = digest_from_hex(row[at.old_digest].as<std::string>());
+    key.old_until = to_time(row[at.old_until_us].as<std::int64_t>());
   }
-  key.scopes = to_lines(row[7].as<std::string>());
-  key.models = to_lines(row[8].as<std::string>());
-  key.weight = row[9].as<double>();
-  key.limits = {row[10].as<double>(), row[11].as<double>(), row[12].as<double>(),
-                row[13].as<std::uint32_t>(), row[14].as<std::uint64_t>()};
-  key.created_at = to_time(row[15].as<std::int64_t>());
-  key.expires_at = optional_time(row[16]);
-  key.revoked_at = optional_time(row[17]);
-  key.version = row[18].as<std::int64_t>();
+  key.scopes = to_lines(row[at.scopes].as<std::string>());
+  key.models = to_lines(row[at.models].as<std::string>());
+  key.weight = row[at.weight].as<double>();
+  key.limits = {.requests_per_minute = row[at.requests_per_minute].as<double>(),
+                .burst = row[at.burst].as<double>(),
+                .tokens_per_minute = row[at.tokens_per_minute].as<double>(),
+                .max_concurrent = row[at.max_concurrent].as<std::uint32_t>(),
+                .tokens_per_day = row[at.tokens_per_day].as<std::uint64_t>()};
+  key.created_at = to_time(row[at.created_at_us].as<std::int64_t>());
+  key.expires_at = optional_time(row[at.expires_at_us]);
+  key.revoked_at = optional_time(row[at.revoked_at_us]);
+  key.version = row[at.version].as<std::int64_t>();
   return key;
 }
 
 std::vector<key_record> to_keys(const pqxx::result& rows) {
   std::vector<key_record> keys;
-  for (const auto& row : rows) keys.push_back(to_key(row));
+  const key_columns columns{rows};
+  for (const auto& row : rows) keys.push_back(to_key(columns, row));
   return keys;
 }
 
@@ -164,17 +197,6 @@ bool change(database& db, const char* statement, const Parameters&... parameters
   return changed;
 }
 
-template <typename... Parameters>
-pqxx::result read(database& db, const std::string& statement, const Parameters&... parameters) {
-  pqxx::result rows;
-  db.with_connection([&](session& session) {
-    pqxx::read_transaction tx(session.connection);
-    rows = tx.exec_params(statement, parameters...);
-    tx.commit();
-  });
-  return rows;
-}
-
 }  // namespace
 
 bool key_store::add(const std::vector<key_record>& keys) {
@@ -209,21 +231,21 @@ bool key_store::revoke(const std::string& id) {
 }
 
 std::optional<key_record> key_store::find(const std::string& id) {
-  auto found = to_keys(read(db_, select_one, clean_text(id, text_limit)));
+  auto found = to_keys(read_rows(db_, select_one, clean_text(id, text_limit)));
   if (found.empty()) return std::nullopt;
   return std::move(found.front());
 }
 
 std::vector<key_record> key_store::find_all(const std::vector<std::string>& ids) {
-  return to_keys(read(db_, select_named, to_array(ids)));
+  return to_keys(read_rows(db_, select_named, to_array(ids)));
 }
 
 std::vector<key_record> key_store::newest(std::uint32_t limit, const std::string& after) {
-  return to_keys(read(db_, select_newest_keys, limit, clean_text(after, text_limit)));
+  return to_keys(read_rows(db_, select_newest_keys, limit, clean_text(after, text_limit)));
 }
 
 std::vector<key_record> key_store::changed_since(std::int64_t version, std::uint32_t limit) {
-  return to_keys(read(db_, select_changed, version, limit));
+  return to_keys(read_rows(db_, select_changed, version, limit));
 }
 
 void key_store::save_states(const std::vector<key_limit_state>& states) {
@@ -244,18 +266,26 @@ void key_store::save_states(const std::vector<key_limit_state>& states) {
 
 std::vector<key_limit_state> key_store::states() {
   std::vector<key_limit_state> states;
-  for (const auto& row : read(db_, select_states)) {
-    states.push_back({row[0].as<std::string>(), to_time(row[1].as<std::int64_t>()),
-                      to_time(row[2].as<std::int64_t>())});
+  const auto rows = read_rows(db_, select_states);
+  const auto key_id = rows.column_number("key_id");
+  const auto requests = rows.column_number("requests_full_at_us");
+  const auto tokens = rows.column_number("tokens_full_at_us");
+  for (const auto& row : rows) {
+    states.push_back({row[key_id].as<std::string>(), to_time(row[requests].as<std::int64_t>()),
+                      to_time(row[tokens].as<std::int64_t>())});
   }
   return states;
 }
 
 std::vector<key_day_use> key_store::used_today() {
   std::vector<key_day_use> used;
-  for (const auto& row : read(db_, select_used_today)) {
-    used.push_back(
-        {row[0].as<std::string>(), row[1].as<std::int32_t>(), row[2].as<std::uint64_t>()});
+  const auto rows = read_rows(db_, select_used_today);
+  const auto key_id = rows.column_number("key_id");
+  const auto day = rows.column_number("day_number");
+  const auto tokens = rows.column_number("tokens");
+  for (const auto& row : rows) {
+    used.push_back({row[key_id].as<std::string>(), row[day].as<std::int32_t>(),
+                    row[tokens].as<std::uint64_t>()});
   }
   return used;
 }

@@ -58,14 +58,14 @@ void check_numbers(const std::vector<migration>& migrations) {
 std::size_t count_applied(pqxx::work& tx, const std::vector<migration>& migrations) {
   const pqxx::result rows = tx.exec(select_applied);
   for (const auto& row : rows) {
-    const auto number = row[0].as<std::size_t>();
-    const auto name = row[1].as<std::string>();
+    const auto number = row["number"].as<std::size_t>();
+    const auto name = row["name"].as<std::string>();
     if (number == 0 || number > migrations.size()) {
       throw std::runtime_error(
           fmt::format("the database is newer than this program: it has {}, we know {} migrations",
                       name, migrations.size()));
     }
-    if (row[2].as<std::string>() != sha256_hex(migrations[number - 1].sql)) {
+    if (row["checksum"].as<std::string>() != sha256_hex(migrations[number - 1].sql)) {
       throw std::runtime_error(
           fmt::format("migration {} was edited after it was applied (as {}): restore its text and "
                       "put the change into a new migration",

@@ -1,4 +1,5 @@
 #include "persistence/array_literal.hpp"
+#include "persistence/columns.hpp"
 #include "persistence/session.hpp"
 #include "persistence/stores.hpp"
 #include "text/utf8.hpp"
@@ -6,8 +7,6 @@
 namespace signalbox::persistence {
 
 namespace {
-
-constexpr std::size_t name_bytes = 256;
 
 // Sums, so that one that was saved before, although the answer was lost, is not added again.
 constexpr const char* upsert_missing =
@@ -26,27 +25,21 @@ constexpr const char* delete_oldest_missing =
     "DELETE FROM missing_models WHERE model IN"
     " (SELECT model FROM missing_models ORDER BY last_seen DESC, model OFFSET $1)";
 
-constexpr const char* select_missing =
-    "SELECT model, requests, (extract(epoch FROM first_seen) * 1000000)::bigint,"
-    " (extract(epoch FROM last_seen) * 1000000)::bigint, last_client_id, last_key_id"
-    " FROM missing_models ORDER BY last_seen DESC, model LIMIT $1";
-
-std::string microseconds_of(wall_time at) {
-  return std::to_string(
-      std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count());
-}
+const std::string select_missing =
+    "SELECT model, requests, " + microseconds("first_seen") + ", " + microseconds("last_seen") +
+    ", last_client_id, last_key_id FROM missing_models ORDER BY last_seen DESC, model LIMIT $1";
 
 }  // namespace
 
 void missing_model_store::save(const std::vector<missing_model>& models) {
   array_literal names, requests, first, last, clients, keys;
   for (const auto& m : models) {
-    names.add(clean_text(m.model, name_bytes));
+    names.add(clean_text(m.model, text_limit));
     requests.add(std::to_string(m.requests));
-    first.add(microseconds_of(m.first_seen));
-    last.add(microseconds_of(m.last_seen));
-    clients.add(clean_text(m.last_client_id, name_bytes));
-    keys.add(clean_text(m.last_key_id, name_bytes));
+    first.add(std::to_string(to_microseconds(m.first_seen)));
+    last.add(std::to_string(to_microseconds(m.last_seen)));
+    clients.add(clean_text(m.last_client_id, text_limit));
+    keys.add(clean_text(m.last_key_id, text_limit));
   }
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
@@ -60,20 +53,16 @@ void missing_model_store::save(const std::vector<missing_model>& models) {
 
 std::vector<missing_model> missing_model_store::newest() {
   std::vector<missing_model> models;
-  db_.with_connection([&](session& session) {
-    pqxx::read_transaction tx(session.connection);
-    for (const auto& row : tx.exec_params(select_missing, missing_model_limit)) {
-      missing_model m;
-      m.model = row[0].as<std::string>();
-      m.requests = row[1].as<std::uint64_t>();
-      m.first_seen = wall_time(std::chrono::microseconds(row[2].as<std::int64_t>()));
-      m.last_seen = wall_time(std::chrono::microseconds(row[3].as<std::int64_t>()));
-      m.last_client_id = row[4].as<std::string>();
-      m.last_key_id = row[5].as<std::string>();
-      models.push_back(std::move(m));
-    }
-    tx.commit();
-  });
+  for (const auto& row : read_rows(db_, select_missing, missing_model_limit)) {
+    missing_model m;
+    m.model = row["model"].as<std::string>();
+    m.requests = row["requests"].as<std::uint64_t>();
+    m.first_seen = to_time(row["first_seen_us"].as<std::int64_t>());
+    m.last_seen = to_time(row["last_seen_us"].as<std::int64_t>());
+    m.last_client_id = row["last_client_id"].as<std::string>();
+    m.last_key_id = row["last_key_id"].as<std::string>();
+    models.push_back(std::move(m));
+  }
   return models;
 }
 

@@ -8,6 +8,8 @@
 #include <pqxx/pqxx>
 #include <string>
 
+#include "persistence/database.hpp"
+
 namespace signalbox::persistence {
 
 struct session {
@@ -30,6 +32,20 @@ struct session {
 inline void lock_table(pqxx::work& tx, const char* statement) {
   tx.exec("SET LOCAL lock_timeout = '2s'");
   tx.exec(statement);
+}
+
+// Runs one SELECT in a transaction of its own. A caller that loops over many rows asks the result
+// for the numbers of its columns first: libpqxx looks up a name anew for each row.
+template <typename... Parameters>
+pqxx::result read_rows(database& db, const std::string& statement,
+                       const Parameters&... parameters) {
+  pqxx::result rows;
+  db.with_connection([&](session& session) {
+    pqxx::read_transaction tx(session.connection);
+    rows = tx.exec_params(statement, parameters...);
+    tx.commit();
+  });
+  return rows;
 }
 
 }  // namespace signalbox::persistence

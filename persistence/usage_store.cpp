@@ -42,7 +42,7 @@ constexpr const char* make_partitions_ahead =
     " FROM (SELECT date '1970-01-01' + $1::int AS day) AS today";
 
 constexpr const char* drop_partitions =
-    "SELECT usage_drop_partitions(date '1970-01-01' + $1::int - $2::int)";
+    "SELECT usage_drop_partitions(date '1970-01-01' + $1::int - $2::int) AS dropped";
 
 constexpr const char* upsert_usage =
     "INSERT INTO usage_daily AS u (day, key_id, client_id, model, source, requests, successes,"
@@ -73,22 +73,25 @@ constexpr const char* upsert_usage =
 
 constexpr const char* select_usage =
     "SELECT requests, successes, errors, cancelled, prompt_tokens, completion_tokens, estimated,"
-    " gpu_us, queue_us, (extract(epoch FROM last_seen) * 1000000)::bigint, last_status,"
-    " day - date '1970-01-01', key_id, client_id, model, source"
+    " gpu_us, queue_us, (extract(epoch FROM last_seen) * 1000000)::bigint AS last_seen_us,"
+    " last_status, day - date '1970-01-01' AS day_number, key_id, client_id, model, source"
     " FROM usage_daily WHERE $1::int < 0 OR day = date '1970-01-01' + $1::int"
     " ORDER BY day, key_id, client_id, model, source";
 
 constexpr const char* select_clients =
-    "SELECT DISTINCT day - date '1970-01-01', key_id, client_id"
+    "SELECT DISTINCT day - date '1970-01-01' AS day_number, key_id, client_id"
     " FROM usage_daily WHERE day >= date '1970-01-01' + $1::int AND client_id <> ''";
 
-// Columns of usage_daily, as sums; in the order of `counts` below, then what was last.
-#define SUMS                                                                             \
-  " sum(requests)::bigint, sum(successes)::bigint, sum(errors)::bigint,"                 \
-  " sum(cancelled)::bigint, sum(prompt_tokens)::bigint, sum(completion_tokens)::bigint," \
-  " sum(estimated)::bigint, sum(gpu_us)::bigint, sum(queue_us)::bigint,"                 \
-  " (extract(epoch FROM max(last_seen)) * 1000000)::bigint,"                             \
-  " (array_agg(last_status ORDER BY last_seen DESC))[1]"
+// The columns of usage_daily as sums, and what was last.
+#define SUMS                                                                 \
+  " sum(requests)::bigint AS requests, sum(successes)::bigint AS successes," \
+  " sum(errors)::bigint AS errors, sum(cancelled)::bigint AS cancelled,"     \
+  " sum(prompt_tokens)::bigint AS prompt_tokens,"                            \
+  " sum(completion_tokens)::bigint AS completion_tokens,"                    \
+  " sum(estimated)::bigint AS estimated, sum(gpu_us)::bigint AS gpu_us,"     \
+  " sum(queue_us)::bigint AS queue_us,"                                      \
+  " (extract(epoch FROM max(last_seen)) * 1000000)::bigint AS last_seen_us," \
+  " (array_agg(last_status ORDER BY last_seen DESC))[1] AS last_status"
 
 // What is not grouped by is the same for all rows. $9: whether there is a place to go on from.
 constexpr const char* select_groups =
@@ -110,21 +113,31 @@ constexpr const char* select_groups =
 constexpr const char* select_by_key =
     "SELECT" SUMS
     ", key_id,"
-    " coalesce(sum(requests) FILTER (WHERE source = 'realtime'), 0)::bigint,"
-    " coalesce(sum(requests) FILTER (WHERE source = 'batch'), 0)::bigint,"
-    " (array_agg(model ORDER BY last_seen DESC))[1],"
-    " (array_agg(source ORDER BY last_seen DESC))[1]"
+    " coalesce(sum(requests) FILTER (WHERE source = 'realtime'), 0)::bigint AS realtime_requests,"
+    " coalesce(sum(requests) FILTER (WHERE source = 'batch'), 0)::bigint AS batch_requests,"
+    " (array_agg(model ORDER BY last_seen DESC))[1] AS last_model,"
+    " (array_agg(source ORDER BY last_seen DESC))[1] AS last_source"
     " FROM usage_daily WHERE ($1::int IS NULL OR day = date '1970-01-01' + $1::int)"
     " AND key_id > $2 GROUP BY key_id ORDER BY key_id LIMIT $3";
 
 #undef SUMS
 
-// In the order of the statements above.
-constexpr std::array<std::uint64_t usage_counts::*, 9> counts{
-    &usage_counts::requests,  &usage_counts::successes,     &usage_counts::errors,
-    &usage_counts::cancelled, &usage_counts::prompt_tokens, &usage_counts::completion_tokens,
-    &usage_counts::estimated, &usage_counts::gpu_us,        &usage_counts::queue_us};
-constexpr int names_from = counts.size() + 2;  // the column behind last_seen and last_status
+struct count_column {
+  const char* name;
+  std::uint64_t usage_counts::*member;
+};
+
+// In the order of the parameters of upsert_usage.
+constexpr std::array<count_column, 9> counts{
+    {{"requests", &usage_counts::requests},
+     {"successes", &usage_counts::successes},
+     {"errors", &usage_counts::errors},
+     {"cancelled", &usage_counts::cancelled},
+     {"prompt_tokens", &usage_counts::prompt_tokens},
+     {"completion_tokens", &usage_counts::completion_tokens},
+     {"estimated", &usage_counts::estimated},
+     {"gpu_us", &usage_counts::gpu_us},
+     {"queue_us", &usage_counts::queue_us}}};
 
 auto key_of(const usage_row& row) {
   return std::tie(row.day, row.key_id, row.client_id, row.model, row.source);
@@ -136,7 +149,9 @@ std::vector<usage_row> merge(std::vector<usage_row> rows) {
     row.key_id = clean_text(row.key_id, name_limit);
     row.client_id = clean_text(row.client_id, name_limit);
     row.model = clean_text(row.model, name_limit);
-    for (const auto count : counts) row.*count = std::min(row.*count, count_limit);
+    for (const auto& count : counts) {
+      row.*count.member = std::min(row.*count.member, count_limit);
+    }
   }
   std::sort(rows.begin(), rows.end(),
             [](const usage_row& a, const usage_row& b) { return key_of(a) < key_of(b); });
@@ -168,7 +183,9 @@ void upsert(pqxx::work& tx, const std::vector<usage_row>& rows) {
     clients.add(row.client_id);
     models.add(row.model);
     sources.add(to_string(row.source));
-    for (std::size_t i = 0; i < counts.size(); ++i) numbers[i].add(std::to_string(row.*counts[i]));
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      numbers[i].add(std::to_string(row.*counts[i].member));
+    }
     last_seen.add(std::to_string(to_microseconds(row.last_seen)));
     last_status.add(to_string(row.last_status));
   }
@@ -191,17 +208,15 @@ Enumeration parse(const std::string& text, std::initializer_list<Enumeration> al
 }
 
 void read_counts(const pqxx::row& row, usage_counts& out) {
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    out.*counts[i] = row[static_cast<int>(i)].as<std::uint64_t>();
-  }
-  out.last_seen = wall_time(std::chrono::microseconds(row[names_from - 2].as<std::int64_t>()));
-  out.last_status = parse(row[names_from - 1].as<std::string>(),
+  for (const auto& count : counts) out.*count.member = row[count.name].as<std::uint64_t>();
+  out.last_seen = to_time(row["last_seen_us"].as<std::int64_t>());
+  out.last_status = parse(row["last_status"].as<std::string>(),
                           {usage_status::success, usage_status::error, usage_status::cancelled});
 }
 
 template <typename... Parameters>
-pqxx::result read_rows(database& db, usage_store::time_limit limit, const char* statement,
-                       const Parameters&... parameters) {
+pqxx::result read_in_time(database& db, usage_store::time_limit limit, const char* statement,
+                          const Parameters&... parameters) {
   pqxx::result rows;
   db.with_connection([&](session& session) {
     pqxx::read_transaction tx(session.connection);
@@ -241,7 +256,7 @@ int usage_store::keep_partitions(std::int32_t today, std::uint32_t retention_day
     }
     pqxx::work tx(session.connection);
     tx.exec(barely_wait_for_locks);
-    dropped = tx.exec_params1(drop_partitions, today, retention_days)[0].as<int>();
+    dropped = tx.exec_params1(drop_partitions, today, retention_days)["dropped"].as<int>();
     tx.commit();
   });
   return dropped;
@@ -249,14 +264,14 @@ int usage_store::keep_partitions(std::int32_t today, std::uint32_t retention_day
 
 std::vector<usage_row> usage_store::rows_of_day(std::int32_t day) {
   std::vector<usage_row> rows;
-  for (const auto& row : read_rows(db_, {}, select_usage, day)) {
+  for (const auto& row : read_in_time(db_, {}, select_usage, day)) {
     usage_row found;
     read_counts(row, found);
-    found.day = row[names_from].as<std::int32_t>();
-    found.key_id = row[names_from + 1].as<std::string>();
-    found.client_id = row[names_from + 2].as<std::string>();
-    found.model = row[names_from + 3].as<std::string>();
-    found.source = parse(row[names_from + 4].as<std::string>(),
+    found.day = row["day_number"].as<std::int32_t>();
+    found.key_id = row["key_id"].as<std::string>();
+    found.client_id = row["client_id"].as<std::string>();
+    found.model = row["model"].as<std::string>();
+    found.source = parse(row["source"].as<std::string>(),
                          {usage_source::realtime, usage_source::batch, usage_source::eval});
     rows.push_back(std::move(found));
   }
@@ -265,11 +280,15 @@ std::vector<usage_row> usage_store::rows_of_day(std::int32_t day) {
 
 std::vector<usage_row> usage_store::clients_since(std::int32_t day) {
   std::vector<usage_row> rows;
-  for (const auto& row : read_rows(db_, {}, select_clients, day)) {
+  const auto clients = read_in_time(db_, {}, select_clients, day);
+  const auto day_number = clients.column_number("day_number");
+  const auto key_id = clients.column_number("key_id");
+  const auto client_id = clients.column_number("client_id");
+  for (const auto& row : clients) {  // may be many
     usage_row found;
-    found.day = row[0].as<std::int32_t>();
-    found.key_id = row[1].as<std::string>();
-    found.client_id = row[2].as<std::string>();
+    found.day = row[day_number].as<std::int32_t>();
+    found.key_id = row[key_id].as<std::string>();
+    found.client_id = row[client_id].as<std::string>();
     rows.push_back(std::move(found));
   }
   return rows;
@@ -282,18 +301,18 @@ usage_report usage_store::report(const list_usage& query, time_limit limit) {
   if (query.key_id) key_id = clean_text(*query.key_id, name_limit);
   usage_report report;
   for (const auto& row :
-       read_rows(db_, limit, select_groups, by.day, by.key, by.client, by.model, by.source,
-                 query.first_day, query.last_day, key_id, query.after.has_value(), after.day,
-                 clean_text(after.key_id, name_limit), clean_text(after.client_id, name_limit),
-                 clean_text(after.model, name_limit), clean_text(after.source, name_limit),
-                 std::min(query.limit, group_limit))) {
+       read_in_time(db_, limit, select_groups, by.day, by.key, by.client, by.model, by.source,
+                    query.first_day, query.last_day, key_id, query.after.has_value(), after.day,
+                    clean_text(after.key_id, name_limit), clean_text(after.client_id, name_limit),
+                    clean_text(after.model, name_limit), clean_text(after.source, name_limit),
+                    std::min(query.limit, group_limit))) {
     usage_group group;
     read_counts(row, group);
-    group.day = row[names_from].as<std::int32_t>();
-    group.key_id = row[names_from + 1].as<std::string>();
-    group.client_id = row[names_from + 2].as<std::string>();
-    group.model = row[names_from + 3].as<std::string>();
-    group.source = row[names_from + 4].as<std::string>();
+    group.day = row["of_day"].as<std::int32_t>();
+    group.key_id = row["of_key"].as<std::string>();
+    group.client_id = row["of_client"].as<std::string>();
+    group.model = row["of_model"].as<std::string>();
+    group.source = row["of_source"].as<std::string>();
     report.groups.push_back(std::move(group));
   }
   return report;
@@ -302,15 +321,15 @@ usage_report usage_store::report(const list_usage& query, time_limit limit) {
 key_usage_report usage_store::by_key(const list_key_usage& query, time_limit limit) {
   key_usage_report report;
   for (const auto& row :
-       read_rows(db_, limit, select_by_key, query.day, clean_text(query.after, name_limit),
-                 std::min(query.limit, group_limit))) {
+       read_in_time(db_, limit, select_by_key, query.day, clean_text(query.after, name_limit),
+                    std::min(query.limit, group_limit))) {
     key_usage key;
     read_counts(row, key);
-    key.key_id = row[names_from].as<std::string>();
-    key.realtime_requests = row[names_from + 1].as<std::uint64_t>();
-    key.batch_requests = row[names_from + 2].as<std::uint64_t>();
-    key.last_model = row[names_from + 3].as<std::string>();
-    key.last_source = row[names_from + 4].as<std::string>();
+    key.key_id = row["key_id"].as<std::string>();
+    key.realtime_requests = row["realtime_requests"].as<std::uint64_t>();
+    key.batch_requests = row["batch_requests"].as<std::uint64_t>();
+    key.last_model = row["last_model"].as<std::string>();
+    key.last_source = row["last_source"].as<std::string>();
     report.keys.push_back(std::move(key));
   }
   return report;

@@ -34,7 +34,8 @@ constexpr const char* enable_user =
 constexpr const char* delete_sessions = "DELETE FROM sessions WHERE user_name = $1";
 
 const std::string select_users =
-    "SELECT name, password_hash, array_to_string(scopes, E'\\n'), disabled, generation, " +
+    "SELECT name, password_hash, array_to_string(scopes, E'\\n') AS scopes, disabled, "
+    "generation, " +
     microseconds("created_at") + ", version FROM users ";
 
 const std::string select_user = select_users + "WHERE name = $1";
@@ -70,13 +71,13 @@ constexpr const char* delete_reused =
 
 user_record to_user(const pqxx::row& row) {
   user_record user;
-  user.name = row[0].as<std::string>();
-  user.password_hash = row[1].as<std::string>();
-  user.scopes = to_lines(row[2].as<std::string>());
-  user.disabled = row[3].as<bool>();
-  user.generation = row[4].as<std::int64_t>();
-  user.created_at = to_time(row[5].as<std::int64_t>());
-  user.version = row[6].as<std::int64_t>();
+  user.name = row["name"].as<std::string>();
+  user.password_hash = row["password_hash"].as<std::string>();
+  user.scopes = to_lines(row["scopes"].as<std::string>());
+  user.disabled = row["disabled"].as<bool>();
+  user.generation = row["generation"].as<std::int64_t>();
+  user.created_at = to_time(row["created_at_us"].as<std::int64_t>());
+  user.version = row["version"].as<std::int64_t>();
   return user;
 }
 
@@ -133,24 +134,15 @@ bool user_store::enable(const std::string& name) {
 }
 
 std::optional<user_record> user_store::find(const std::string& name) {
-  std::optional<user_record> found;
-  db_.with_connection([&](session& session) {
-    pqxx::read_transaction tx(session.connection);
-    const auto rows = tx.exec_params(select_user, clean_text(name, text_limit));
-    found = rows.empty() ? std::nullopt : std::optional(to_user(rows[0]));
-  });
-  return found;
+  const auto rows = read_rows(db_, select_user, clean_text(name, text_limit));
+  return rows.empty() ? std::nullopt : std::optional(to_user(rows[0]));
 }
 
 std::vector<user_record> user_store::changed_since(std::int64_t version, std::uint32_t limit) {
   std::vector<user_record> users;
-  db_.with_connection([&](session& session) {
-    users.clear();
-    pqxx::read_transaction tx(session.connection);
-    for (const auto& row : tx.exec_params(select_changed_users, version, limit)) {
-      users.push_back(to_user(row));
-    }
-  });
+  for (const auto& row : read_rows(db_, select_changed_users, version, limit)) {
+    users.push_back(to_user(row));
+  }
   return users;
 }
 

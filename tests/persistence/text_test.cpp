@@ -40,9 +40,9 @@ BOOST_AUTO_TEST_CASE(array_literal_is_read_back_as_it_was) {
   std::vector<std::string> found;
   fresh.db.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
-    for (const auto& row : tx.exec_params("SELECT unnest($1::text[])", text)) {
-      BOOST_TEST(!row[0].is_null());
-      found.push_back(row[0].as<std::string>());
+    for (const auto& row : tx.exec_params("SELECT unnest($1::text[]) AS element", text)) {
+      BOOST_TEST(!row["element"].is_null());
+      found.push_back(row["element"].as<std::string>());
     }
   });
   BOOST_TEST(found == hostile, boost::test_tools::per_element());
