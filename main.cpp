@@ -37,12 +37,12 @@ using namespace signalbox;
 namespace fs = std::filesystem;
 
 constexpr auto database_patience = std::chrono::seconds(30);
-constexpr auto longest_pause = std::chrono::milliseconds(1000);  // between two looks for it
+constexpr auto longest_pause = std::chrono::milliseconds(1000);  // between two attempts to connect
 
-// What the runtimes get to stop in, however long the last requests took.
+// Runtimes get at least this long to stop, however long the last requests took.
 constexpr auto least_stop_time = std::chrono::seconds(1);
 
-// For a private database that is being started again while we end: usage waits for it.
+// At shutdown usage waits this long for a private database that is being restarted.
 constexpr auto restart_patience = std::chrono::seconds(10);
 
 struct arguments {
@@ -66,7 +66,7 @@ config::settings load_settings(const arguments& args,
   return settings;
 }
 
-// `least`: of commands whose answer is what matters.
+// `least`: the lowest level to log, for commands whose output matters more than the log.
 void set_up_log(const config::settings& settings, spdlog::level::level_enum least = {}) {
   auto logger = spdlog::stderr_color_mt("signalbox");
   logger->set_level(std::max(least, spdlog::level::from_str(settings.log.level)));
@@ -75,7 +75,7 @@ void set_up_log(const config::settings& settings, spdlog::level::level_enum leas
   spdlog::set_default_logger(std::move(logger));
 }
 
-// Signals are taken by one thread that waits for them; every thread made later inherits the mask.
+// One thread waits for signals; threads that are created later inherit the blocked mask.
 class signal_waiter {
  public:
   signal_waiter() {
@@ -96,8 +96,8 @@ class signal_waiter {
     return signal;
   }
 
-  // Whether there is an order to end that wait() has not taken, or comes within `limit`: during the
-  // start the first one, afterwards a second one.
+  // Returns whether SIGINT or SIGTERM is pending, or arrives within `limit`. Signals that wait()
+  // has taken do not count: during the start this is the first one, later a second one.
   bool asked_to_end(std::chrono::milliseconds limit = std::chrono::milliseconds(0)) const {
     pollfd look{end_.get(), POLLIN, 0};
     return poll(&look, 1, static_cast<int>(limit.count())) > 0;
@@ -105,11 +105,11 @@ class signal_waiter {
 
  private:
   sigset_t set_{};
-  unique_fd end_;  // readable while such an order is pending
+  unique_fd end_;  // readable while SIGINT or SIGTERM is pending
 };
 
-// A database that comes up a little later than we do is waited for, one that does not let us in is
-// not; the schema must be right before the first row is written.
+// Waits for a database that starts a little later than we do, but not for one that refuses us. The
+// schema must be current before the first row is written.
 void migrate_patiently(persistence::database& db, const signal_waiter& signals) {
   const auto deadline = std::chrono::steady_clock::now() + database_patience;
   std::string told;
@@ -161,7 +161,7 @@ std::vector<key_record> configured_keys(const config::settings& settings) {
   return keys;
 }
 
-// The signal that asks for it. `fatal` comes with SIGUSR1.
+// Returns the signal that ends the program. `fatal` is set before SIGUSR1 is sent.
 int wait_for_end(http::gateway& gateway, const signal_waiter& signals,
                  const std::atomic<bool>& fatal) {
   for (;;) {
@@ -174,7 +174,8 @@ int wait_for_end(http::gateway& gateway, const signal_waiter& signals,
   }
 }
 
-// Until SIGINT or SIGTERM, or until the control plane gives up. A second signal ends the grace.
+// Serves until SIGINT or SIGTERM arrives or the control plane gives up. A second signal ends the
+// grace period.
 int serve_until_asked(const config::settings& settings, const signal_waiter& signals) {
   const auto asked_to_end = [&signals] { return signals.asked_to_end(); };
   commands::storage store(settings, asked_to_end);

@@ -12,7 +12,7 @@ namespace signalbox {
 
 struct admin_key {
   key_record record;                 // id "admin", scope admin, no limits
-  std::optional<std::string> token;  // when it was made just now: to be shown
+  std::optional<std::string> token;  // only when the key has just been made: to be shown once
 };
 
 // Reads data_dir/admin-key.digest, or makes a key and writes that file (0600, atomically). Throws

@@ -75,7 +75,7 @@ std::string make_token() {
   return "sbk_" + text;
 }
 
-// 32 bits of it, which leaves 160 to guess.
+// The hint shows 32 bits of the token, which leaves 160 to guess.
 std::string hint_of(const std::string& token) {
   constexpr std::size_t told = 9;
   return token.size() < 3 * told ? std::string() : token.substr(0, told);

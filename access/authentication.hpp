@@ -1,4 +1,4 @@
-// Who asks: from a credential to a principal, by one hash look-up in an immutable table.
+// Authentication: maps a credential to a principal by one hash look-up in an immutable table.
 #pragma once
 
 #include <atomic>
@@ -16,38 +16,39 @@
 
 namespace signalbox {
 
-// `any`: a valid key that may do anything at all; no key has it by name.
+// `none`: an open route, which needs no credential. `any`: a route for every valid key with at
+// least one scope; no key holds `any` itself.
 enum class scope : std::uint8_t { none, realtime, batch, eval, upload, monitor, admin, any };
 std::string_view to_string(scope value);
 std::optional<scope> parse_scope(std::string_view name);  // not `none`
 
-// What outlives every change of a key.
+// The state of a key that outlives every change of the key.
 struct key_account {
   std::uint32_t number = 0;  // from 1, the same for the life of the process
   scheduling::limit_account limits;
-  std::atomic<bool> is_noted{false};  // its limits changed, and wait to be saved (shard::note_use)
+  std::atomic<bool> is_noted{false};  // its limit state is to be saved (shard::note_use)
 };
 
-// One secret of a key, and what it may do. Immutable: a change makes another one, which shares the
-// account.
+// One secret of a key and what it allows. Immutable: a change of the key makes a new principal,
+// which shares the account.
 struct principal {
   std::string key_id;
   std::uint32_t number = 0;         // the account's
-  std::uint32_t scopes = 0;         // bit 1 << scope
-  std::vector<std::string> models;  // names that may be asked for; empty: all
-  double weight = 1;                // its fair share, next to those of others
+  std::uint32_t scopes = 0;         // one bit each: 1 << scope
+  std::vector<std::string> models;  // models the key may use; empty: all
+  double weight = 1;                // its share relative to other keys
   scheduling::key_limits limits;
   wall_time expires_at = wall_time::max();
   std::shared_ptr<key_account> account;
 
-  // admin implies all others; `none` is what an open route asks for.
+  // The scope admin includes all others; `none` is always allowed.
   bool may(scope needed) const;
   bool may_use(const config::model_options& model) const;
 };
 using principal_ptr = std::shared_ptr<const principal>;
 
-// BLAKE2b-256 of a token. Tokens are long and random, so a fast hash is the right one; neither the
-// table nor the disk holds a token itself.
+// Returns the BLAKE2b-256 digest of a token. A fast hash suffices because tokens are long and
+// random; neither the table nor the disk holds a token itself.
 secret_digest digest_of(std::string_view token);
 std::string make_key_id();                      // "key_" and 64 random bits
 std::string make_token();                       // "sbk_" and 192 random bits
@@ -57,13 +58,15 @@ struct digest_hash {
   std::size_t operator()(const secret_digest& digest) const;
 };
 
-// Immutable once built: published as a snapshot.
+// Maps digests of tokens to principals. Shards read it as a published snapshot, so it is never
+// changed once it is built.
 class key_table {
  public:
-  void add(const secret_digest& digest, principal_ptr who);  // the first one with a secret has it
+  // Does nothing when the digest is there already.
+  void add(const secret_digest& digest, principal_ptr who);
   void reserve(std::size_t secrets) { principals_.reserve(secrets); }
 
-  // Null when the token is unknown. It may have expired.
+  // Returns null when the token is unknown. The principal may have expired.
   principal_ptr find(std::string_view token) const;
 
  private:
@@ -71,7 +74,8 @@ class key_table {
 };
 using key_table_ptr = std::shared_ptr<const key_table>;
 
-// The token in `Authorization: Bearer <token>` (scheme in any case, RFC 6750); empty if it is none.
+// Returns the token in `Authorization: Bearer <token>` (scheme in any case, RFC 6750), or an empty
+// text when the field has another form.
 std::string_view bearer_token(std::string_view authorization);
 
 }  // namespace signalbox

@@ -32,7 +32,7 @@ field_problem unknown(const std::string& field) {
   return document_problem{"There is no field " + field + ".", field};
 }
 
-// Without control characters: they end up in logs, headers and lists of lines.
+// Control characters are refused because names end up in logs, headers and lists of lines.
 bool is_text(const json& value) {
   if (!value.is_string()) return false;
   const auto& text = value.get_ref<const std::string&>();

@@ -1,4 +1,4 @@
-// A key as JSON: what clients may say of one, and what they are told.
+// A key as JSON: the fields that clients may set, and the document that they get.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -13,8 +13,8 @@ struct document_problem {
   std::string message, param;
 };
 
-// Takes over what `fields` says; what it does not name stays. Refuses unknown fields, wrong types
-// and values out of bounds, all before anything is changed.
+// Sets the fields that `fields` names and keeps the others. Refuses unknown fields, wrong types and
+// values out of bounds before it changes anything.
 std::optional<document_problem> apply_fields(const nlohmann::json& fields, wall_time now,
                                              key_record& key);
 nlohmann::json to_document(const key_record& key);

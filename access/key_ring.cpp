@@ -11,7 +11,7 @@ namespace signalbox {
 
 namespace {
 
-// Neither clock is the other's: what both read now relates them.
+// The two clocks share no origin, so each conversion relates them by what both read now.
 wall_time to_wall(time_point at) {
   const auto ahead = at - std::chrono::steady_clock::now();
   return std::chrono::system_clock::now() + std::chrono::duration_cast<wall_time::duration>(ahead);

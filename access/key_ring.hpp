@@ -1,5 +1,5 @@
-// All keys that are known, those of the configuration and those of the database, and all users. It
-// makes the tables that shards look into, anew with every change.
+// All known keys (of the configuration and of the database) and all users. With every change the
+// ring builds new tables for the shards to look into.
 #pragma once
 
 #include <atomic>
@@ -15,26 +15,28 @@
 
 namespace signalbox {
 
-// A user, as of the last change. Immutable, as principals are, and shares its account as they do.
+// A user as of the last change. Like a principal it is immutable and shares its account with later
+// versions.
 struct user_entry {
   std::string password_hash;
   std::vector<std::string> scopes;
   bool disabled = false;
   std::int64_t generation = 0;
-  std::string key_id;  // "user:NAME": names it where keys are named
+  std::string key_id;  // "user:NAME": the user's name wherever a key id is expected
   scheduling::key_limits limits;
   std::shared_ptr<key_account> account;
 };
 using user_ptr = std::shared_ptr<const user_entry>;
 
-// What the user may do with a token of these scopes: admin has all others, on both sides.
+// Returns what the user may do with a token of these scopes: the scopes that both have. The scope
+// admin, of either, includes all others.
 principal_ptr principal_of(const user_entry& user, const std::vector<std::string>& token_scopes,
                            wall_time expires_at);
 
 class user_table {
  public:
   void set(const std::string& name, user_ptr user) { users_[name] = std::move(user); }
-  user_ptr find(const std::string& name) const;  // null: there is none
+  user_ptr find(const std::string& name) const;  // null: no such user
 
  private:
   std::unordered_map<std::string, user_ptr> users_;
@@ -43,16 +45,17 @@ using user_table_ptr = std::shared_ptr<const user_table>;
 
 class key_ring {
  public:
-  // A key of the configuration hides one of the database that has its id or secret.
+  // A configured key hides a database key with the same id or secret.
   explicit key_ring(const std::vector<key_record>& configured,
                     const scheduling::key_limits& user_limits = {});
 
   key_table_ptr table() const { return table_.load(); }
   user_table_ptr users() const { return users_.load(); }
   bool is_configured(const std::string& id) const { return configured_.contains(id); }
-  // For who has no secret; before the first apply().
+  // Makes a principal that no secret leads to (anonymous requests). Call it before the first
+  // apply().
   principal_ptr make_principal(const key_record& key);
-  // From the registry's thread.
+  // Call it on the thread of the key registry only.
   void apply(const keys_changed& news);
 
  private:
@@ -72,7 +75,8 @@ class key_ring {
   std::atomic<user_table_ptr> users_{std::make_shared<const user_table>()};
 };
 
-// How far a limit is from full, in wall-clock time and back, for keeping it over a restart.
+// Returns how far the limits of a principal are from full, as wall-clock times: these can be stored
+// and still hold after a restart.
 key_limit_state state_of(const principal& who);
 
 }  // namespace signalbox

@@ -1,5 +1,5 @@
-// How many logins wait or run: each takes a password's hash to check, tens of milliseconds of one
-// thread, whether it is the right one or not. Thread-safe.
+// Bounds how many logins wait or run at once: checking a password, right or wrong, takes one thread
+// tens of milliseconds. Thread-safe.
 #pragma once
 
 #include <boost/asio/ip/address.hpp>
@@ -14,10 +14,11 @@ namespace signalbox {
 class login_slots : public std::enable_shared_from_this<login_slots> {
  public:
   static constexpr std::uint32_t most = 32;  // about a second of work
-  // So that nobody takes the places of all others.
+  // Smaller bounds keep one user or one address from taking all places.
   static constexpr std::uint32_t most_of_user = 2, most_of_address = 8;
 
-  // Held until it goes away; null when there are too many. An empty address is not counted.
+  // Returns a slot that is held until the pointer is destroyed, or null when too many are taken. An
+  // empty address is not counted.
   std::shared_ptr<void> take(const std::string& user, const std::string& address);
 
  private:
@@ -27,11 +28,11 @@ class login_slots : public std::enable_shared_from_this<login_slots> {
 
   std::mutex mutex_;
   std::uint32_t taken_ = 0;
-  counts users_, addresses_;  // what has none is not in there
+  counts users_, addresses_;  // only those with at least one slot
 };
 
-// Whom failed logins from there count for: an IPv4 address, also one that came to an IPv6 socket,
-// or the /64 network of an IPv6 one, which whoever has an address has as a whole.
+// Returns the origin that failed logins are counted for: the IPv4 address (also when it reached an
+// IPv6 socket), or the /64 network of an IPv6 address, since its owner holds the whole network.
 std::string login_origin(const boost::asio::ip::address& peer);
 
 }  // namespace signalbox

@@ -1,5 +1,5 @@
-// From a user's access token to a principal. A token that was read once is found by its digest;
-// what its user may do now is looked up every time. One for each shard.
+// Maps a user's access token to a principal. A token that has been verified is found by its digest;
+// what its user may do is looked up every time. Each shard has one.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,13 @@
 namespace signalbox {
 
 struct bearer_reading {
-  principal_ptr who;  // null: no access token of somebody who may come in
+  principal_ptr who;  // null: not a valid access token of an active user
   bool expired = false;
 };
 
 class token_cache {
  public:
-  // At most 2 * `half` tokens are remembered.
+  // Remembers at most 2 * `half` tokens.
   explicit token_cache(std::size_t half = 1024) : half_(half) {}
 
   bearer_reading find(std::string_view token, const token_signer& signer, const user_table& users,
@@ -28,7 +28,7 @@ class token_cache {
  private:
   struct entry {
     token_claims claims;
-    user_ptr user;  // that `who` was made for
+    user_ptr user;  // the version of the user that `who` was made from
     principal_ptr who;
   };
   using entries = std::unordered_map<secret_digest, entry, digest_hash>;
@@ -37,7 +37,8 @@ class token_cache {
   entry& remember(const secret_digest& digest, entry made);
 
   std::size_t half_;
-  // What was used since `young_` was last full is in there, so what leaves with `old_` was not.
+  // Two generations: when `young_` is full it replaces `old_`. A token found in `old_` moves back
+  // to `young_`, so the tokens dropped with `old_` were not used for a whole generation.
   entries young_, old_;
 };
 

@@ -126,7 +126,7 @@ std::optional<usage_group> parse_cursor(const usage_grouping& by, const std::str
   if (!std::all_of(value.begin() + 2, value.end(), [](const json& v) { return v.is_string(); })) {
     return std::nullopt;
   }
-  constexpr std::int64_t last_day = 3'000'000;  // what PostgreSQL and a calendar still know
+  constexpr std::int64_t last_day = 3'000'000;  // PostgreSQL and std::chrono can express it
   const auto day = value[1].get<std::int64_t>();
   if (day < 0 || day > last_day) return std::nullopt;
   usage_group group;
@@ -175,7 +175,7 @@ json to_document(const key_usage& key, const std::optional<std::string>& bucket)
           {"realtime_requests", key.realtime_requests},
           {"batch_requests", key.batch_requests},
           {"success_total", key.successes},
-          // There every request is one or the other.
+          // In seed 002 every request is either a success or an error.
           {"error_total", key.errors + key.cancelled},
           {"prompt_tokens", key.prompt_tokens},
           {"completion_tokens", key.completion_tokens},

@@ -23,7 +23,7 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 
 constexpr std::size_t longest_token = 4096, least_secret = 32;
-constexpr auto clock_skew = 60s;  // between the clock of who signed and ours
+constexpr auto clock_skew = 60s;  // allowed between the signer's clock and ours
 
 struct jwt_deleter {
   void operator()(jwt_t* token) const { jwt_free(token); }
@@ -51,7 +51,7 @@ std::int64_t seconds_of(wall_time at) {
   return std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count();
 }
 
-// Base64url in three parts: nothing else gets as far as the library.
+// Only three parts of base64url are passed on to the library.
 bool has_shape(std::string_view token) {
   return token.size() <= longest_token && std::count(token.begin(), token.end(), '.') == 2 &&
          std::all_of(token.begin(), token.end(), [](char c) {
@@ -60,7 +60,7 @@ bool has_shape(std::string_view token) {
          });
 }
 
-// Null unless the token is ours: the algorithm is the one we sign with, whatever the token says.
+// Returns null unless we signed the token: the algorithm is always ours, whatever the token claims.
 jwt_ptr decode(const std::string& token, const std::string& secret) {
   jwt_t* decoded = nullptr;
   if (jwt_decode(&decoded, token.c_str(), bytes_of(secret), static_cast<int>(secret.size())) != 0) {
@@ -70,7 +70,7 @@ jwt_ptr decode(const std::string& token, const std::string& secret) {
   return jwt_get_alg(decoded) == JWT_ALG_HS256 ? std::move(owned) : nullptr;
 }
 
-// A time in whole seconds, in a range that no arithmetic leaves.
+// Reads a time in whole seconds, limited to a range in which no arithmetic overflows.
 std::optional<std::int64_t> time_claim(const json& claims, const char* name) {
   const auto found = claims.find(name);
   constexpr std::int64_t last = 253402300799;  // the year 9999

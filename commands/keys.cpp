@@ -29,7 +29,7 @@ constexpr std::uint32_t page = 1000;
 constexpr std::size_t token_least = 16, token_most = 512;  // as for keys of the configuration
 
 struct options {
-  json fields = json::object();  // of the key to make, as /v1/keys takes them
+  json fields = json::object();  // of the new key, in the form of /v1/keys
   json limits = json::object();
   std::string id, file;
   std::optional<double> grace_s;
@@ -116,10 +116,11 @@ int revoke(persistence::key_store& store, const options& o) {
 
 struct imported_key {
   std::string where, id, token;
-  json fields;  // what else it says
+  json fields;  // its other fields
 };
 
-// Seed 002's file: {"keys": [{"id", "token", "scopes"}]}, with any other field of ours.
+// Reads one entry of seed 002's file {"keys": [{"id", "token", "scopes"}]}; an entry may also have
+// our own fields.
 imported_key read_entry(const json& entry, std::size_t index) {
   const auto where = fmt::format("keys[{}]", index);
   const auto text = [&](const char* field) {
@@ -157,7 +158,8 @@ std::vector<imported_key> read_file(const std::string& path) {
   return keys;
 }
 
-// The key as the entry wants it: what it does not name stays as it is with a key that exists.
+// Returns the key as the entry describes it. Fields that the entry does not name keep their value
+// in a key that exists.
 key_record with_entry(const imported_key& entry, const key_record* known) {
   key_record key;
   key.id = key.name = entry.id;
@@ -186,8 +188,8 @@ std::map<std::string, key_record> known_keys(persistence::key_store& store,
   return known;
 }
 
-// A key that exists gets what the file says of it; another secret is a rotation. Nothing is changed
-// when an entry is wrong.
+// Adds new keys and updates existing ones; another secret is a rotation. Changes nothing when any
+// entry is wrong.
 int import(persistence::key_store& store, const options& o, const config::settings& settings) {
   const double default_grace_s = settings.security.rotation_grace_s;
   std::vector<key_record> added, changed;
@@ -232,7 +234,7 @@ int import(persistence::key_store& store, const options& o, const config::settin
   return 0;
 }
 
-// An option that becomes a field of the key.
+// Declares an option that becomes a field of the key.
 template <typename Value>
 void field(CLI::App* command, json& into, const std::string& option, const std::string& name,
            const std::string& help) {
@@ -283,7 +285,8 @@ std::function<std::optional<int>()> add_keys(CLI::App& app,
     command->add_option("--grace", o->grace_s, "Seconds; default: security.rotation_grace_s")
         ->check(CLI::Range(0.0, 30 * 86400.0));
   }
-  for (auto* command : keys->get_subcommands({})) command->fallthrough();  // to --config, --data
+  // Passes on --config and --data.
+  for (auto* command : keys->get_subcommands({})) command->fallthrough();
   return [=, load = std::move(load)]() -> std::optional<int> {
     if (!keys->parsed()) return std::nullopt;
     const auto settings = load();

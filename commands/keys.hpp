@@ -1,5 +1,5 @@
-// signalbox keys: keys of the database, made and changed without a running gateway or beside one,
-// which knows within a second.
+// signalbox keys: makes and changes keys in the database, with or without a running gateway. A
+// running one notices within a second.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -11,8 +11,8 @@
 
 namespace signalbox::commands {
 
-// Adds the command to `app`. `load` reads the settings when it runs. The result is what to call
-// once the command line was parsed: the exit status, if it was this command.
+// Adds the command to `app`. `load` reads the settings when the command runs. Returns a function to
+// call after parsing: it runs the command if it was given, and returns its exit status.
 std::function<std::optional<int>()> add_keys(CLI::App& app, std::function<config::settings()> load);
 
 }  // namespace signalbox::commands

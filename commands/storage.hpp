@@ -1,4 +1,4 @@
-// The database that the settings name, as the commands use it.
+// The database of the settings, for the commands.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,8 @@
 
 namespace signalbox::commands {
 
-// The database of the settings, or our own cluster in the data folder, which is started.
+// The configured database, or else our own cluster in the data folder, which the constructor
+// starts.
 struct storage {
   explicit storage(const config::settings& settings, std::function<bool()> interrupted = {});
 
@@ -18,8 +19,8 @@ struct storage {
   std::unique_ptr<persistence::database> db;
 };
 
-// The same, beside a gateway that may be running: its cluster is used as it is. The schema is
-// brought up to date when nobody else has done so.
+// Like storage, but a gateway may be running: its cluster is then used as it is. Brings the schema
+// up to date if needed.
 struct shared_storage {
   explicit shared_storage(const config::settings& settings);
 

@@ -1,12 +1,12 @@
-// What CLI11 says of a subcommand that is not there.
+// A better error message for a missing or misspelled subcommand.
 #pragma once
 
 #include <CLI/App.hpp>
 
 namespace signalbox::commands {
 
-// As CLI11's require_subcommand(1), which however says of a misspelled one that one is required,
-// and not which word it did not know.
+// Works like CLI11's require_subcommand(1), but an unknown word is named in the error. CLI11 would
+// only say that a subcommand is required.
 inline void require_subcommand(CLI::App& command) {
   command.require_subcommand(0, 1);
   command.callback([&command] {

@@ -90,7 +90,8 @@ line counts_of(const usage_counts& c) {
   return texts;
 }
 
-// RFC 4180. A leading =, +, - or @ would make a spreadsheet calculate: names get an apostrophe.
+// Quotes a CSV field (RFC 4180). A leading =, +, - or @ would make a spreadsheet calculate, so such
+// names get an apostrophe.
 std::string csv_text(std::string text, bool is_name) {
   if (is_name && !text.empty() && std::string_view("=+-@\t\r").find(text[0]) != std::string::npos) {
     text.insert(0, "'");
@@ -108,7 +109,7 @@ void print_csv(const line& texts, std::size_t names) {
   std::cout << "\r\n";
 }
 
-// Names to the left, numbers to the right.
+// Aligns names to the left and numbers to the right.
 void print_table(const std::vector<line>& lines, std::size_t names) {
   std::vector<std::size_t> widths(lines.front().size());
   for (const auto& one : lines) {
@@ -164,7 +165,7 @@ std::function<std::optional<int>()> add_usage(CLI::App& app,
   usage->add_flag("--csv", o->csv, "As CSV (RFC 4180)");
   return [=, load = std::move(load)]() -> std::optional<int> {
     if (!usage->parsed()) return std::nullopt;
-    query_of(*o);  // before a database is started for nothing
+    query_of(*o);  // reports a bad option before it starts a database
     shared_storage storage(load());
     persistence::usage_store store(storage.db());
     return report(store, *o);

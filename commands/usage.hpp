@@ -1,4 +1,4 @@
-// signalbox usage: who used what, as a table or as CSV, without a running gateway or beside one.
+// signalbox usage: prints usage as a table or as CSV, with or without a running gateway.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -10,7 +10,7 @@
 
 namespace signalbox::commands {
 
-// As add_keys.
+// Works like add_keys().
 std::function<std::optional<int>()> add_usage(CLI::App& app,
                                               std::function<config::settings()> load);
 

@@ -35,7 +35,7 @@ struct user_options {
   bool as_json = false;
 };
 
-// Nothing that is typed shows, until it goes.
+// Hides what is typed at the terminal until it is destroyed.
 class hidden_input {
  public:
   hidden_input() {
@@ -64,7 +64,8 @@ std::string read_line(const std::string& prompt) {
   return text;
 }
 
-// From the terminal, twice and without echo; else the first line of the standard input.
+// Reads the password from the terminal, twice and without echo, or else from the first line of
+// standard input.
 std::string read_password() {
   std::string password;
   if (isatty(STDIN_FILENO) != 0) {
@@ -168,7 +169,7 @@ std::function<std::optional<int>()> add_users(CLI::App& app,
     auto* command = users->add_subcommand(name, help);
     if (of_one) command->add_option("name", o->name, "The user")->required();
     command->callback([chosen, run = std::move(run)] { *chosen = run; });
-    command->fallthrough();  // to --config, --data
+    command->fallthrough();  // passes on --config and --data
     return command;
   };
   constexpr const char* scopes_help =

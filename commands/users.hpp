@@ -1,5 +1,5 @@
-// signalbox users: people who log in with a password, made and changed without a running gateway or
-// beside one, which knows within a second.
+// signalbox users: makes and changes the users who log in with a password, with or without a
+// running gateway. A running one notices within a second.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -11,7 +11,7 @@
 
 namespace signalbox::commands {
 
-// As add_keys().
+// Works like add_keys().
 std::function<std::optional<int>()> add_users(CLI::App& app,
                                               std::function<config::settings()> load);
 

@@ -18,7 +18,7 @@ bool is_address(int family, const std::string& host) {
 
 bool is_host_name(const std::string& host) {
   auto fine = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '.' || c == '_'; };
-  // Digits and dots alone would be a mistyped IPv4 address.
+  // A name of digits and dots only is a mistyped IPv4 address.
   return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), fine) &&
          host.find_first_not_of("0123456789.") != std::string::npos;
 }
@@ -47,7 +47,7 @@ std::optional<address> parse_listen(std::string_view text) {
   auto parsed = split(text.substr(is_tls ? tls_scheme.size() : 0));
   if (!parsed) return std::nullopt;
   parsed->is_tls = is_tls;
-  // Another name could mean any number of addresses, and another one tomorrow.
+  // Any other name may resolve to several addresses, and to others tomorrow.
   bool is_name = !is_address(AF_INET, parsed->host) && !is_address(AF_INET6, parsed->host);
   return is_name && parsed->host != "localhost" ? std::nullopt : parsed;
 }

@@ -1,4 +1,4 @@
-// Host and port as they stand in the configuration.
+// Addresses (host and port) as the configuration writes them.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,12 @@ struct address {
   bool is_tls = false;
 };
 
-// "127.0.0.1:8000", "[::1]:8000", "localhost:8000", "https://0.0.0.0:8443"; port 0 asks for a free
-// one.
+// Parses "127.0.0.1:8000", "[::1]:8000", "localhost:8000" or "https://0.0.0.0:8443". Port 0 asks
+// for a free one.
 std::optional<address> parse_listen(std::string_view text);
 
-// "http://HOST:PORT", nothing behind it; HOST is a name, an IPv4 address or [IPv6]; port not 0.
+// Parses "http://HOST:PORT" with nothing behind it. HOST is a name, an IPv4 address or [IPv6]; the
+// port is not 0.
 std::optional<address> parse_endpoint(std::string_view text);
 
 std::string to_string(const address& a);  // "[::1]:8000", "https://[::1]:8443"

@@ -20,7 +20,7 @@
 namespace signalbox::config {
 namespace {
 
-constexpr std::size_t most_bytes = 1 << 20;  // of a file
+constexpr std::size_t most_bytes = 1 << 20;  // largest file that is read
 
 template <auto Free>
 struct freed_by {
@@ -34,7 +34,7 @@ using context_ptr = std::unique_ptr<SSL_CTX, freed_by<SSL_CTX_free>>;
 using number_ptr = std::unique_ptr<BIGNUM, freed_by<BN_free>>;
 using text_ptr = std::unique_ptr<char, freed_by<[](char* text) { OPENSSL_free(text); }>>;
 
-// What OpenSSL said last, and nothing of it later.
+// Returns the last OpenSSL error and clears the error queue.
 std::string openssl_reason() {
   const auto code = ERR_peek_last_error();
   const char* reason = ERR_reason_error_string(code);
@@ -42,7 +42,7 @@ std::string openssl_reason() {
   return reason != nullptr ? reason : "for a reason that OpenSSL does not tell";
 }
 
-// Text of the file, or why there is none.
+// The text of a file, or the problem in reading it.
 struct file_text {
   std::string text;
   std::string problem;
@@ -52,7 +52,7 @@ struct file_text {
 
 file_text read_text(const std::string& name) {
   file_text out;
-  std::error_code ignored;  // what cannot be looked at cannot be opened either
+  std::error_code ignored;  // a file without access fails at opening, below
   if (std::filesystem::is_directory(name, ignored)) {
     out.problem = "is a folder";
     return out;
@@ -75,8 +75,8 @@ bio_ptr reader_of(const std::string& text) {
   return bio_ptr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-// Seconds since 1970: system_clock's finer units do not reach the year 9999, which stands for
-// never.
+// Returns seconds since 1970. system_clock with its finer units does not reach the year 9999, which
+// means "never" in a certificate.
 std::time_t time_of(const ASN1_TIME* text) {
   std::tm parts{};
   return ASN1_TIME_to_tm(text, &parts) == 1 ? timegm(&parts) : 0;
@@ -89,7 +89,7 @@ std::string utc(std::time_t seconds) {
   return {text.data(), std::strftime(text.data(), text.size(), "%FT%TZ", &parts)};
 }
 
-// A pair in the making, with all that is wrong with it.
+// Reads a certificate and its key, and collects all problems with them.
 class pair_reader {
  public:
   pair_reader(const tls_options& files, std::chrono::system_clock::time_point now)
@@ -168,7 +168,7 @@ void pair_reader::check_times() {
   }
 }
 
-// OpenSSL would ask the terminal for a passphrase.
+// Replaces OpenSSL's own callback, which would ask the terminal for a passphrase.
 int no_passphrase(char*, int, int, void* was_asked) {
   *static_cast<bool*>(was_asked) = true;
   return -1;
@@ -194,7 +194,8 @@ void pair_reader::read_key() {
   }
 }
 
-// Such as a key that is too short for OpenSSL's level of security.
+// Lets OpenSSL judge the pair: it refuses, for example, a key that is too short for its security
+// level.
 void pair_reader::try_out() {
   const context_ptr context(SSL_CTX_new(TLS_server_method()));
   if (context && use_pair(context.get(), pair_)) return;

@@ -1,5 +1,5 @@
-// The certificate that the gateway shows its clients, and its private key: read from their files
-// and looked over, at the start, by check-config and when they are to be read again.
+// The gateway's TLS certificate and private key: reading and checking them, at the start, at a
+// reload and in check-config.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ struct x509_st;
 namespace signalbox::config {
 
 struct certificate_pair {
-  std::vector<std::shared_ptr<x509_st>> chain;  // ours first
+  std::vector<std::shared_ptr<x509_st>> chain;  // the gateway's own certificate first
   std::shared_ptr<evp_pkey_st> key;
 };
 
@@ -27,18 +27,19 @@ struct certificate_finding {
 };
 
 struct certificate_report {
-  std::optional<certificate_pair> pair;  // when there is no mistake
+  std::optional<certificate_pair> pair;  // set when there is no mistake
   std::vector<certificate_finding> mistakes;
-  std::vector<certificate_finding> doubts;  // it works, but hardly as it is meant to
+  std::vector<certificate_finding> doubts;  // the pair works, but probably not as intended
 };
 
 certificate_report read_certificate(const tls_options& files,
                                     std::chrono::system_clock::time_point now);
 
-// False: OpenSSL's error queue says why.
+// Loads the pair into the context. On false, OpenSSL's error queue says why.
 bool use_pair(ssl_ctx_st* context, const certificate_pair& pair);
 
-// Whose it is, its serial number (as openssl shows it) and its last second, for the log.
+// Describes a certificate for the log: its subject, serial number (as openssl prints it) and
+// expiry.
 std::string describe(const certificate_pair& pair);
 
 }  // namespace signalbox::config

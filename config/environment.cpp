@@ -16,7 +16,7 @@
 namespace signalbox::config {
 namespace {
 
-// Variables that do more than to set one option; in this order, after those of the table.
+// Variables that do more than set one option. They apply in this order, after those of the table.
 struct special_variable {
   const char* name;
   void (*apply)(const std::string& text, settings& out, problem_list& problems);
@@ -35,7 +35,7 @@ void replace_port(const std::string& text, settings& out, problem_list& problems
     first->port = port;
     out.server.listen.front() = to_string(*first);
     problems.located("server.listen[0]", {0, "LOAD_BALANCER_PORT"});
-  }  // an address that cannot be read is reported as such
+  }  // a malformed address is reported elsewhere
 }
 
 void add_key(key_options key, const char* variable, settings& out, problem_list& problems) {
@@ -55,7 +55,7 @@ void add_bootstrap_key(const std::string& text, settings& out, problem_list& pro
   add_key(make_key("bootstrap", text, {"admin"}), "SIGNALBOX_BOOTSTRAP_KEY", out, problems);
 }
 
-// Seed 004's two.
+// The two variables of seed 004.
 void add_gateway_key(const std::string& text, settings& out, problem_list& problems) {
   add_key(make_key("gateway", text, {"realtime", "batch"}), "GATEWAY_API_KEY", out, problems);
 }
@@ -64,12 +64,12 @@ void add_gateway_admin_key(const std::string& text, settings& out, problem_list&
   add_key(make_key("gateway-admin", text, {"admin"}), "GATEWAY_ADMIN_API_KEY", out, problems);
 }
 
-// Seed 000's, for its monitor; it comes as X-Admin-Token.
+// The variable of seed 000, for its monitor, which sends the token as X-Admin-Token.
 void add_monitor_token(const std::string& text, settings& out, problem_list& problems) {
   add_key(make_key("llm-admin", text, {"monitor"}), "LLM_ADMIN_TOKEN", out, problems);
 }
 
-// Seed 002's: {"keys": [{"id", "token", "scopes": […]}]}, read at every start.
+// The variable of seed 002: a file {"keys": [{"id", "token", "scopes": […]}]}, read at every start.
 void add_keys_of_file(const std::string& name, settings& out, problem_list& problems) {
   constexpr const char* variable = "AUTH_KEYS_FILE";
   const auto fail = [&](const std::string& why) {
@@ -85,7 +85,7 @@ void add_keys_of_file(const std::string& name, settings& out, problem_list& prob
     try {
       add_key(make_key(entry.at("id"), entry.at("token"), entry.at("scopes")), variable, out,
               problems);
-    } catch (const nlohmann::json::exception&) {  // whose text would show the secret
+    } catch (const nlohmann::json::exception&) {  // the text of the exception would show the secret
       return fail("has an entry without the texts id and token and the list scopes");
     }
   }
@@ -127,7 +127,7 @@ void set_from_text(const option& o, const std::string& text, settings& out,
   }
 }
 
-// Compose files and unit files pass empty variables for "not set".
+// Treats an empty variable as unset: compose files and unit files pass unset ones as empty.
 std::optional<std::string> non_empty(const environment& env, const std::string& name) {
   auto text = env(name);
   return text && !text->empty() ? text : std::nullopt;
@@ -164,7 +164,7 @@ void apply_environment(const environment& env, settings& out, problem_list& prob
 void resolve_tokens(const environment& env, settings& out, problem_list& problems) {
   for (std::size_t i = 0; i < out.keys.size(); ++i) {
     key_options& key = out.keys[i];
-    if (key.token_env.empty() || !key.token.empty()) continue;  // both: check() says so
+    if (key.token_env.empty() || !key.token.empty()) continue;  // check() reports both
     std::string path = fmt::format("keys[{}].token_env", i);
     if (auto token = non_empty(env, key.token_env)) {
       key.token = *token;

@@ -1,4 +1,4 @@
-// Overrides from environment variables, and secrets that stand there.
+// Environment variables: overrides of options, and the secrets that options name.
 #pragma once
 
 #include "config/load.hpp"
@@ -7,7 +7,7 @@
 namespace signalbox::config {
 
 void apply_environment(const environment& env, settings& out, problem_list& problems);
-// Fills token from token_env, and clears that.
+// Sets `token` of each key from the variable that its `token_env` names, and clears `token_env`.
 void resolve_tokens(const environment& env, settings& out, problem_list& problems);
 
 }  // namespace signalbox::config

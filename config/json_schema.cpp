@@ -48,7 +48,7 @@ json type_schema(const option& o) {
   return {};
 }
 
-// Nothing where the default is no value that could be written ("not given").
+// Returns nothing when the default cannot be written in a file ("not given").
 std::optional<json> default_value(const option& o) {
   static const settings defaults = [] {
     settings s;

@@ -28,7 +28,7 @@ std::string read_file(const std::filesystem::path& file) {
   auto fail = [&](const std::string& why) -> std::string {
     throw config_error(fmt::format("{}: {}", file.string(), why));
   };
-  std::error_code ignored;  // what cannot be looked at cannot be opened either
+  std::error_code ignored;  // a file without access fails at opening, below
   if (std::filesystem::is_directory(file, ignored)) return fail("is a folder, expected a file");
   std::ifstream in(file, std::ios::binary);
   if (!in) return fail(std::strerror(errno));
@@ -42,7 +42,8 @@ std::string read_file(const std::filesystem::path& file) {
   return text;
 }
 
-// Defaults that depend on other options: whoever shortens request_timeout_s means all of a request.
+// Fills in defaults that depend on other options: a shorter request_timeout_s also shortens the
+// timeouts that lie within it.
 void fill_dependent_defaults(settings& s, const problem_list& problems) {
   for (std::size_t i = 0; i < s.models.size(); ++i) {
     model_options& m = s.models[i];
@@ -56,7 +57,7 @@ void fill_dependent_defaults(settings& s, const problem_list& problems) {
   }
 }
 
-// What it returns is no error.
+// Adds mistakes to `problems` and returns doubts, which are no errors.
 std::vector<certificate_finding> check_certificate(const tls_options& files,
                                                    problem_list& problems) {
   if (files.certificate.empty() || files.private_key.empty()) return {};

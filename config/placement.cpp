@@ -13,12 +13,12 @@ namespace {
 
 using sizes = std::vector<std::uint64_t>;
 
-// Tries each GPU for each model from `next` on. Gives up on the search, and lets the configuration
-// pass, after `steps`: the arbiter tells at run time what does not fit.
+// Tries each GPU for each model from `next` on. After `steps` attempts it gives up and accepts the
+// configuration: the arbiter finds out at run time what does not fit.
 bool place_from(std::size_t next, const sizes& wanted, sizes& free, std::size_t& steps) {
   if (next == wanted.size() || steps == 0) return true;
   --steps;
-  std::set<std::uint64_t> tried;  // GPUs with the same room are the same
+  std::set<std::uint64_t> tried;  // GPUs with equal room need one try only
   for (std::uint64_t& room : free) {
     if (room < wanted[next] || !tried.insert(room).second) continue;
     room -= wanted[next];
@@ -30,7 +30,7 @@ bool place_from(std::size_t next, const sizes& wanted, sizes& free, std::size_t&
 }
 
 bool fit_together(sizes wanted, sizes gpus) {
-  std::sort(wanted.rbegin(), wanted.rend());  // the largest first finds out soonest
+  std::sort(wanted.rbegin(), wanted.rend());  // the largest first: a dead end shows soonest
   std::size_t steps = 100'000;
   return place_from(0, wanted, gpus, steps);
 }

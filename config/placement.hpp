@@ -1,4 +1,5 @@
-// Can every model of a configuration be loaded at all, given the GPUs and who never yields?
+// Checks that every model of a configuration can be loaded at all, given the GPUs and the models
+// that never yield.
 #pragma once
 
 #include "config/problems.hpp"

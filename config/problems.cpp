@@ -78,7 +78,7 @@ std::string problem_list::line_for(const problem& p) const {
 
 std::vector<std::string> problem_list::lines() const {
   constexpr std::size_t most = 100;
-  // Problems of the file by line, then what has no line.
+  // Problems with a line come first, in its order; then those without one.
   auto rank = [](const problem& p) {
     return p.at.line > 0 ? p.at.line : std::numeric_limits<unsigned>::max();
   };

@@ -1,5 +1,5 @@
-// Everything that is wrong with one configuration, and where each value came from; all of it is
-// reported at once.
+// Collects all problems of one configuration, and where each value came from, to report them at
+// once.
 #pragma once
 
 #include <map>
@@ -10,7 +10,7 @@
 
 namespace signalbox::config {
 
-// A line of the file, or an environment variable; neither: a default.
+// Where a value came from: a line of the file, an environment variable, or neither (a default).
 struct origin {
   unsigned line = 0;
   std::string variable = {};
@@ -20,25 +20,28 @@ class problem_list {
  public:
   explicit problem_list(std::string file) : file_(std::move(file)) {}
 
-  // Remembers where the value at `path` was given, for problems found later.
+  // Notes where the value at `path` was given, for later problems.
   void located(const std::string& path, origin from) { origins_[path] = std::move(from); }
   bool given(const std::string& path) const { return origins_.contains(path); }
 
-  // The value at `path` ("models[0].name"; "" is the whole file) cannot be read. Relations that
-  // involve its section or list element (and that of `also`) are not judged any more.
+  // Reports that the value at `path` ("models[0].name"; "" is the whole file) cannot be read.
+  // Relations that involve its section or list element, or that of `also`, are not checked any
+  // more.
   void unreadable(const std::string& path, std::string text, origin at,
                   const std::string& also = {});
-  // The same for a value whose place is known from located().
+  // The same, at the place that located() noted.
   void unreadable(const std::string& path, std::string text);
-  // An option that has to be given was not; not said of an element that is already in doubt.
+  // Reports that a required option is missing, unless its element is already known to be
+  // unreadable.
   void missing(const std::string& path, std::string text);
-  // Values that are fine by themselves do not go together. `involved`: other paths it looked at.
+  // Reports values that are valid by themselves but do not go together. `involved` lists the other
+  // paths of the relation.
   void unrelated(const std::string& path, std::string text,
                  const std::vector<std::string>& involved = {});
 
-  // One for each problem, for a person.
+  // Returns one line for each problem.
   std::vector<std::string> lines() const;
-  // Throws config_error when there is any problem.
+  // Throws config_error if there is any problem.
   void raise() const;
 
  private:

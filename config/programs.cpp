@@ -23,7 +23,8 @@ std::string why_not(const std::string& name) {
   return access(name.c_str(), F_OK) == 0 ? "is not an executable file" : "does not exist";
 }
 
-// {words} that look like ours. Braces of a shell (${x}), of a template ({{x}}) and of JSON do not.
+// Finds {words} that look like placeholders of ours. Braces of a shell (${x}), a template ({{x}})
+// or JSON do not.
 std::vector<std::string> unknown_placeholders(const std::string& text) {
   std::vector<std::string> found;
   for (auto at = text.find('{'); at != std::string::npos; at = text.find('{', at + 1)) {

@@ -1,5 +1,4 @@
-// What the `command` of a model names: a program that is there, placeholders that stand for
-// something.
+// Checks the `command` of a model: its program must exist, its placeholders must be known.
 #pragma once
 
 #include <array>
@@ -14,10 +13,10 @@ namespace signalbox::config {
 
 inline constexpr std::array<std::string_view, 3> placeholders{"{port}", "{model}", "{data}"};
 
-// Where programs are looked for.
+// Returns the PATH in which programs are searched.
 std::string program_path(const environment& env);
 
-// Our own program directory first, then `path`; a name with a slash is taken as it is.
+// Searches our own program folder first, then `path`. A name with a slash is used as it is.
 std::optional<std::string> find_program(const std::string& name, const std::string& program_dir,
                                         const std::string& path);
 

@@ -16,7 +16,7 @@ std::string join_path(const std::string& parent, const std::string& key) {
   return parent.empty() ? key : parent + "." + key;
 }
 
-// Control characters in a key must not reach a terminal.
+// Quotes a key that has control characters, which must not reach a terminal.
 std::string safe_key(const std::string& key) {
   std::string shown = in_quotes(key);
   return shown == "\"" + key + "\"" ? key : shown;

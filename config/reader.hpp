@@ -8,7 +8,7 @@
 
 namespace signalbox::config {
 
-// Throws config_error at once on text that is no YAML; all else goes to `problems`.
+// Throws config_error at once when the text is not YAML; adds all other problems to `problems`.
 void read_yaml(const std::string& text, const std::string& name, settings& out,
                problem_list& problems);
 

@@ -1,4 +1,4 @@
-// How a row of the table of options is made of a member of a struct of settings.
+// Makes a row of the table of options from a member of a settings struct.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ inline constexpr double text_bytes = 4096;
 inline const std::vector<std::string> driver_words{"process", "external"};
 inline const std::vector<std::string> residency_words{"pinned", "on_demand", "exclusive"};
 
-// The struct of type T that an option belongs to; `index` counts only in lists.
+// Returns the struct of type T that an option belongs to; `index` matters for lists only.
 template <class T, class Settings>
 auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
   using std::is_same_v;
@@ -52,7 +52,7 @@ auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
   }
 }
 
-// A member of an enumeration is a word of the table, at the enumerator's number.
+// An enumerator corresponds to the word at the same position in the table.
 template <class V>
 value to_value(const V& member, const std::vector<std::string>& words) {
   if constexpr (std::is_enum_v<V>)
@@ -69,7 +69,7 @@ void assign(V& member, const value& v, const std::vector<std::string>& words) {
     auto word = std::find(words.begin(), words.end(), std::get<std::string>(v));
     member = static_cast<V>(word - words.begin());
   } else if constexpr (std::is_same_v<V, std::uint32_t>) {
-    member = static_cast<std::uint32_t>(std::get<std::uint64_t>(v));  // bounds were checked
+    member = static_cast<std::uint32_t>(std::get<std::uint64_t>(v));  // bounds are checked
   } else {
     member = std::get<V>(v);
   }
@@ -97,7 +97,7 @@ struct extras {
   bool required = false;
   bool secret = false;
   bool multiline = false;
-  bool bytes = false;  // a 32-bit integer that is a size
+  bool bytes = false;  // a 32-bit integer that is a size in bytes
 };
 
 template <class T, class V>

@@ -1,5 +1,6 @@
-// Every option of the program, with its default. Bounds, file keys and environment names stand in
-// config/schema.cpp; settings reach the rest of the program validated and are never changed.
+// All options of the program with their defaults. Bounds, file keys and environment names are in
+// config/schema.cpp. Settings are validated before the rest of the program sees them, and never
+// change.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace signalbox::config {
 
 inline constexpr std::uint64_t kib = 1024, mib = 1024 * kib, gib = 1024 * mib;
 
-struct tls_options {  // of the https:// addresses; both or none
+struct tls_options {  // for the https:// addresses; both files or neither
   std::string certificate;
   std::string private_key;
 };
@@ -24,15 +25,15 @@ struct server_options {
   std::uint32_t header_limit = 32 * 1024;             // one header field, bytes
   std::uint32_t header_count_limit = 100;
   std::uint32_t max_connections = 20000;     // per shard
-  std::uint32_t header_read_timeout_s = 15;  // to read one request, when idle, TLS's handshake
-  std::uint32_t write_timeout_s = 30;        // a client that does not read its answer
+  std::uint32_t header_read_timeout_s = 15;  // for one request, an idle connection, a TLS handshake
+  std::uint32_t write_timeout_s = 30;        // a client that does not read is dropped after this
   double stream_comment_grace_s = 2.0;       // how long a waiting stream stays silent
   double stream_comment_interval_s = 10.0;   // then a comment line this often; at most 15
   double shutdown_grace_s = 10.0;            // requests in flight may finish this long
   tls_options tls;
 };
 
-// Of the ids that users' limits and usage go by; no key may have one of these.
+// Prefix of the ids under which users are limited and accounted; no key may have it.
 inline constexpr std::string_view user_id_prefix = "user:";
 
 struct key_options {
@@ -72,21 +73,21 @@ struct model_options {
   std::uint32_t max_waiting = 100;
   double start_timeout_s = 120;    // from spawn to ready
   double stop_grace_s = 10;        // from SIGTERM to SIGKILL
-  double drain_timeout_s = 60;     // in-flight work may finish this long before a stop
-  double queue_timeout_s = 300;    // a ticket waits at most this long
+  double drain_timeout_s = 60;     // requests in flight have this long to finish before a stop
+  double queue_timeout_s = 300;    // longest wait of a ticket
   double request_timeout_s = 600;  // from permit to the last byte
   double first_byte_timeout_s = 300;
   double stream_idle_timeout_s = 120;  // between two reads of a stream
-  double expected_load_s = 10;         // first guess of the load time; then measured
+  double expected_load_s = 10;         // first estimate of the load time, until one is measured
 };
 
 struct scheduling_options {
-  double prompt_token_weight = 1;      // what a token counts in a principal's fair share
+  double prompt_token_weight = 1;      // weight of a token in the fair share
   double completion_token_weight = 2;  // as in the paper (VTC, OSDI 2024)
-  double max_starvation_s = 30;        // a waiting ticket moves up one priority after this long
-  double min_residency_s = 5;          // a model with work in flight is not evicted before
-  double max_swap_wait_s = 30;  // the longest another model's oldest ticket waits for its turn
-  double load_backoff_s = 1;    // after a failed load; doubles, up to load_backoff_max_s
+  double max_starvation_s = 30;        // after this long a ticket moves up one priority
+  double min_residency_s = 5;          // a busy model is not evicted sooner than this
+  double max_swap_wait_s = 30;         // longest wait of another model's oldest ticket for its turn
+  double load_backoff_s = 1;           // after a failed load; doubles, up to load_backoff_max_s
   double load_backoff_max_s = 60;
   std::uint32_t load_attempts = 3;  // failures in a row until waiting requests are refused
 };
@@ -97,21 +98,21 @@ struct database_options {
 };
 
 struct security_options {
-  std::vector<std::string> anonymous_scopes;  // of requests without a credential; none: 401
+  std::vector<std::string> anonymous_scopes;  // for requests without a credential; empty: 401
   double rotation_grace_s = 86400;            // how long a rotated key's old secret works
   std::string jwt_secret;                     // signs users' tokens; empty: data_dir/jwt-secret
   std::string jwt_secret_previous;            // accepted too
   double access_token_lifetime_s = 3600;
   double refresh_token_lifetime_s = 7 * 86400.0;
-  std::uint32_t login_failures = 5;  // of one account, until it has to wait; 0: never
+  std::uint32_t login_failures = 5;  // of one account before it has to wait; 0: never
   std::uint32_t login_failures_per_address = 20;
-  double user_requests_per_minute = 0;  // of each user; 0: no limit
+  double user_requests_per_minute = 0;  // for each user; 0: no limit
   double user_burst = 10;
 };
 
 struct usage_options {
   std::uint32_t retention_days = 90;
-  std::uint32_t clients_per_key = 100;  // told apart in a day; further ones count as "other"
+  std::uint32_t clients_per_key = 100;  // counted separately in a day; the rest counts as "other"
 };
 
 struct metrics_options {
@@ -126,8 +127,8 @@ struct cors_options {
 struct log_options {
   std::string level = "info";                    // trace | debug | info | warn | error
   std::string requests;                          // file, "-" for standard output; empty: none
-  std::uint64_t requests_max_bytes = 100 * mib;  // then the next file begins
-  std::uint32_t requests_files = 5;              // older ones that are kept
+  std::uint64_t requests_max_bytes = 100 * mib;  // size at which the next file begins
+  std::uint32_t requests_files = 5;              // older files to keep
 };
 
 struct settings {

@@ -16,8 +16,8 @@
 namespace signalbox::config {
 namespace {
 
-// Settings that did not come through the reader (or were changed since) have their bounds checked
-// here; for the others this finds nothing new.
+// Checks the bounds of settings that did not come through the reader or were changed since. For all
+// others it finds nothing new.
 void check_bounds(const settings& s, problem_list& problems) {
   for (const section& list : sections()) {
     if (list.is_list() && list.size(s) > list.max_elements) {
@@ -113,7 +113,7 @@ void check_keys(const std::vector<key_options>& keys, problem_list& problems) {
   }
 }
 
-// As browsers send it (RFC 6454 6.2): lower case, no path.
+// Recognizes an origin as browsers send it (RFC 6454 6.2): lower case, no path.
 bool is_origin(std::string_view text) {
   if (text == "*") return true;
   const auto scheme = text.find("://");
@@ -190,7 +190,7 @@ void check_external_model(const model_options& m, const std::string& path, probl
   };
   only_process(!m.command.empty(), ".command");
   only_process(!m.environment.empty(), ".environment");
-  // It is not ours to stop, so it cannot take part in who yields to whom.
+  // We cannot stop such a runtime, so it cannot take part in swaps.
   only_process(m.gpu_memory != 0, ".gpu.memory");
   only_process(m.residency != residency::on_demand, ".residency");
 }
@@ -209,7 +209,7 @@ void check_times(const model_options& m, const std::string& path, problem_list& 
 
 void check_models(const settings& s, problem_list& problems) {
   if (s.models.empty()) problems.unrelated("models", "found none, allowed at least one");
-  std::map<std::string, std::string> names;  // to the path where it was first
+  std::map<std::string, std::string> names;  // name to the path of its first use
   for (std::size_t i = 0; i < s.models.size(); ++i) {
     const model_options& m = s.models[i];
     std::string path = fmt::format("models[{}]", i);
@@ -255,7 +255,7 @@ void check_database(const database_options& o, problem_list& problems) {
 }
 
 void check_security(const security_options& o, problem_list& problems) {
-  constexpr std::size_t least = 32;  // as many bytes as the digest that it keys
+  constexpr std::size_t least = 32;  // as long as the digest that the secret keys
   const auto check_secret = [&](const char* path, const std::string& secret) {
     if (secret.empty() || secret.size() >= least) return;
     problems.unrelated(path,
@@ -287,7 +287,8 @@ void check(const settings& s, problem_list& problems) {
 void validate(const settings& s) {
   problem_list problems("");
   check(s, problems);
-  // Judged when the last word on addresses was said: whoever gives a certificate counts on TLS.
+  // Checked last, when all addresses are known: a certificate without an https:// address is a
+  // mistake.
   const auto& listen = s.server.listen;
   if (!s.server.tls.certificate.empty() && std::none_of(listen.begin(), listen.end(), is_tls)) {
     problems.unrelated("server.tls.certificate",

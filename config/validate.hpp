@@ -1,4 +1,4 @@
-// The rules of validate(), for a list of problems that may know lines.
+// The rules of validate(), for a list of problems that may know line numbers.
 #pragma once
 
 #include "config/problems.hpp"
@@ -6,7 +6,7 @@
 
 namespace signalbox::config {
 
-// Each option by its bounds, then the relations between options.
+// Checks the bounds of each option, then the relations between options.
 void check(const settings& s, problem_list& problems);
 
 }  // namespace signalbox::config

@@ -35,7 +35,7 @@ std::optional<T> parse_number(std::string_view text) {
   return number;
 }
 
-// No leading zero: YAML 1.1 reads 010 as eight, most people as ten.
+// Leading zeros are refused: YAML 1.1 reads 010 as eight, most people as ten.
 std::optional<std::uint64_t> parse_integer(std::string_view text) {
   if (text.size() > 1 && text.front() == '0') return std::nullopt;
   return parse_number<std::uint64_t>(text);

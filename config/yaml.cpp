@@ -10,7 +10,7 @@
 namespace signalbox::config {
 namespace {
 
-// Notes where the document begins that the parser has just read.
+// Records where the parsed document begins.
 class document_start final : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark& mark) override { mark_ = mark; }

@@ -1,4 +1,4 @@
-// YAML to JSON, for the API contract: written in YAML, served as JSON.
+// Converts YAML to JSON, for the API contract: written in YAML, served as JSON.
 #include <fmt/format.h>
 
 #include <cctype>
@@ -26,7 +26,8 @@ bool parse_all(const std::string& text, T& out) {
   return error == std::errc{} && rest == end;
 }
 
-// What YAML 1.2's JSON schema takes for a number; all else, such as 010 or .5, stays a text.
+// Recognizes a number as YAML 1.2's JSON schema does. Anything else, such as 010 or .5, stays a
+// text.
 bool looks_like_number(const std::string& text) {
   std::string_view digits = text;
   if (digits.starts_with('-')) digits.remove_prefix(1);
@@ -50,7 +51,7 @@ json from_plain(const std::string& text) {
 class converter {
  public:
   json convert(const YAML::Node& node, std::size_t depth = 0) {
-    constexpr std::size_t max_depth = 200;  // an alias inside its own anchor has no end
+    constexpr std::size_t max_depth = 200;  // an alias inside its own anchor never ends
     if (depth > max_depth) fail(node, "found values nested too deeply");
     if (++visited_ > max_yaml_nodes) fail(node, "found too many values (aliases count each time)");
     if (node.IsScalar()) {
@@ -86,7 +87,7 @@ std::string yaml_to_json(const std::string& yaml) {
   try {
     return converter().convert(parse_yaml(yaml, "yaml")).dump();
   } catch (const nlohmann::json::exception& e) {
-    throw config_error(fmt::format("yaml: {}", e.what()));  // text that is no UTF-8
+    throw config_error(fmt::format("yaml: {}", e.what()));  // thrown for text that is not UTF-8
   }
 }
 
