@@ -1,4 +1,4 @@
-// Lists of texts on their way into PostgreSQL.
+// Lists of texts as parameters of a statement.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// How times and lists of texts go into columns and come out of them.
+// Converts times and lists of texts to and from columns.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ namespace signalbox::persistence {
 
 inline constexpr std::size_t text_limit = 256;  // bytes of a name or an id
 
-// SQL that selects a time as a bigint, which libpqxx reads exactly, under the name COLUMN_us.
+// Returns SQL that selects a time as a bigint, which libpqxx reads exactly, under the name
+// COLUMN_us.
 std::string microseconds(const std::string& column);
 
 std::int64_t to_microseconds(wall_time at);
@@ -22,7 +23,7 @@ wall_time to_time(std::int64_t microseconds);
 std::optional<wall_time> optional_time(const pqxx::field& field);
 
 std::string to_array(const std::vector<std::string>& texts);
-// Texts without line breaks, one to a line, and back.
+// Texts without line breaks, joined by line breaks, and back.
 std::string from_lines(const std::vector<std::string>& texts);
 std::vector<std::string> to_lines(const std::string& text);
 

@@ -15,7 +15,7 @@ using clock = std::chrono::steady_clock;
 
 constexpr auto limit = std::chrono::seconds(5);
 
-// False: it takes too long.
+// Returns false when it takes too long.
 bool finish_connect(PGconn* attempt) {
   const auto deadline = clock::now() + limit;
   for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK; next = PQconnectPoll(attempt)) {
@@ -38,7 +38,8 @@ std::string sqlstate_of_refusal(const std::string& url) {
   PQsetErrorVerbosity(attempt.get(), PQERRORS_SQLSTATE);
   if (!finish_connect(attempt.get())) return {};
   if (PQconnectionNeedsPassword(attempt.get())) return "28P01";
-  // A line for each address or mode tried, the last one being the verdict: "…:  3D000\n".
+  // libpq writes one line for each address or mode it tried. The last is the verdict: "…:
+  // 3D000\n".
   const std::string text = PQerrorMessage(attempt.get());
   std::smatch found;
   return std::regex_search(text, found, std::regex(": +([0-9A-Z]{5})\\s*$")) ? found[1].str()

@@ -23,14 +23,15 @@ constexpr const char* insert_crash =
     " VALUES (timestamptz 'epoch' + $1::bigint * interval '1 microsecond', $2, $3, $4, $5::text[])"
     " RETURNING id";
 
-// Ids only grow, so the primary key finds what is to go.
+// Ids only grow, so the primary key finds the old rows.
 constexpr const char* delete_old = "DELETE FROM crashes WHERE id <= $1";
 
 const std::string select_newest_crashes =
     "SELECT id, " + microseconds("at") +
     ", model, reason, detail FROM crashes ORDER BY at DESC, id DESC LIMIT $1";
 
-// The lines come as rows: the array parser of libpqxx 6.4 takes an unquoted ';' for a separator.
+// Lines are selected as rows because the array parser of libpqxx 6.4 takes an unquoted ';' for a
+// separator.
 constexpr const char* select_newest_lines =
     "SELECT newest.id, tail.line"
     " FROM (SELECT id, log_tail FROM crashes ORDER BY at DESC, id DESC LIMIT $1) newest,"

@@ -1,4 +1,4 @@
-// The little that persistence needs of libsodium.
+// The functions of libsodium that persistence needs.
 #pragma once
 
 #include <string>
@@ -10,6 +10,6 @@ namespace signalbox::persistence {
 
 std::string sha256_hex(std::string_view text);
 std::string to_hex(const secret_digest& digest);
-secret_digest digest_from_hex(const std::string& text);  // std::invalid_argument: it is none
+secret_digest digest_from_hex(const std::string& text);  // may throw std::invalid_argument
 
 }  // namespace signalbox::persistence

@@ -35,7 +35,7 @@ constexpr std::array<std::pair<const char*, const char*>, 7> defaults{{
     {"keepalives_count", "3"},
     {"tcp_user_timeout", "30000"},
 }};
-// Set for the session by the server; what the URL says in its own `options` comes later and wins.
+// Set by the server for the session. The `options` of the URL come later and win.
 constexpr const char* session_options =
     "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s"
     " -c client_min_messages=warning";
@@ -49,11 +49,11 @@ void append_option(std::string& out, const std::string& name, const std::string&
   out += "' ";
 }
 
-// Both forms of a URL as name='value' pairs, with our defaults for what it does not say.
+// Converts both forms of a URL to name='value' pairs, and adds our defaults for what it leaves out.
 std::string with_defaults(const std::string& url) {
   const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(
       PQconninfoParse(url.c_str(), nullptr), &PQconninfoFree);
-  if (!parsed) {  // the text stays out of it: it may hold a password
+  if (!parsed) {  // not quoted in the error: it may hold a password
     throw std::invalid_argument(
         "the database URL is malformed: expected postgresql://user:password@host:port/name, or "
         "name=value pairs as libpq takes them");
@@ -78,16 +78,16 @@ std::string with_defaults(const std::string& url) {
 
 constexpr const char* lock_timed_out = "55P03";
 
-// The statement was fine and may succeed later: connection exceptions (08), a transaction that
-// ended (25006 read-only after a failover, 25P03 idle), resources (53), operator intervention (57:
-// shutdown, crash, starting up, cancelled by a timeout), I/O (58).
+// Returns whether the same statement may succeed later: connection exceptions (08), an ended
+// transaction (25006 read-only after a failover, 25P03 idle), resources (53), operator intervention
+// (57: shutdown, crash, starting up, cancelled by a timeout), I/O (58).
 bool is_transient(const std::string& sqlstate) {
   const std::string type = sqlstate.substr(0, 2);
   return type == "08" || type == "53" || type == "57" || type == "58" || sqlstate == "25006" ||
          sqlstate == "25P03";
 }
 
-// An idle session has nothing to say: what can be read is its end, or why it ends.
+// The server sends nothing to an idle session, except that the session ends, or why.
 bool is_stale(session& idle) {
   if (!idle.connection.is_open()) return true;
   pollfd watched{idle.connection.sock(), POLLIN, 0};
@@ -109,7 +109,7 @@ std::string one_line(const std::string& text) {
   return line;
 }
 
-// A server that starts up or recovers from a crash is worth a short wait.
+// Connects, and waits briefly for a server that starts up or recovers from a crash.
 session_ptr connect(const std::string& url) {
   const auto deadline = clock::now() + wait_limit;
   while (true) {
@@ -139,7 +139,7 @@ struct database::pool {
   std::condition_variable returned;
   std::vector<session_ptr> idle;
   std::size_t taken = 0;       // busy, or being connected
-  std::vector<session*> busy;  // theirs who took them; until they come back they may be shut down
+  std::vector<session*> busy;  // in use; close() shuts them down
   bool closed = false;
 
   pool(std::string connect_url, std::size_t limit) : url(std::move(connect_url)), size(limit) {}

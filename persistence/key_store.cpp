@@ -15,7 +15,7 @@ namespace signalbox::persistence {
 
 namespace {
 
-// Writers one after another, so that versions are committed in their order.
+// Writers take turns, so that versions are committed in ascending order.
 constexpr const char* lock_keys = "LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE";
 
 constexpr const char* insert_keys =
@@ -31,7 +31,7 @@ constexpr const char* insert_keys =
     " $7::text[], $8::float8[], $9::float8[], $10::float8[], $11::float8[], $12::bigint[],"
     " $13::bigint[], $14::text[]) AS row(id, name, owner, hint, digest, scopes, models, weight,"
     " requests, burst, tokens, concurrent, day_tokens, expires_at)"
-    // Not a secret that is, or was, another one's either.
+    // The secret must not be the present or former secret of another key.
     " WHERE NOT EXISTS (SELECT FROM api_keys WHERE old_digest = decode(row.digest, 'hex'))"
     " ON CONFLICT DO NOTHING";
 constexpr std::size_t insert_columns = 14, insert_rows = 1000;
@@ -53,8 +53,8 @@ constexpr const char* revoke_one =
     "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()),"
     " version = nextval('api_key_versions') WHERE id = $1";
 
-// Lists come as lines: names hold none, and the array parser of libpqxx 6.4 takes an unquoted ';'
-// for a separator.
+// Lists are selected as lines: names hold no line breaks, and the array parser of libpqxx 6.4 takes
+// an unquoted ';' for a separator.
 const std::string select_keys =
     "SELECT id, name, owner, hint, encode(digest, 'hex') AS digest,"
     " encode(old_digest, 'hex') AS old_digest, " +
@@ -171,7 +171,7 @@ std::array<std::string, insert_columns> row_of(const key_record& key) {
           expires_at ? pqxx::to_string(*expires_at) : ""};
 }
 
-// False when one was not inserted.
+// Returns false when any key was not inserted.
 bool insert(pqxx::work& tx, const key_record* first, std::size_t count) {
   std::array<array_literal, insert_columns> columns;
   for (const auto* key = first; key != first + count; ++key) {
@@ -184,7 +184,7 @@ bool insert(pqxx::work& tx, const key_record* first, std::size_t count) {
   return inserted.affected_rows() == count;
 }
 
-// One change of one key.
+// Runs a statement that changes one key; returns whether it did.
 template <typename... Parameters>
 bool change(database& db, const char* statement, const Parameters&... parameters) {
   bool changed = false;

@@ -13,7 +13,7 @@
 #include "persistence/crypto.hpp"
 #include "persistence/session.hpp"
 
-// Made of migrations/*.sql by cmake/Embed.cmake.
+// Generated from migrations/*.sql by cmake/Embed.cmake.
 namespace signalbox::persistence::sql {
 extern const std::span<const std::pair<std::string_view, std::string_view>> files;
 }
@@ -22,7 +22,8 @@ namespace signalbox::persistence {
 
 namespace {
 
-// Every program that migrates this schema takes this lock; the number only has to be the same.
+// All programs that migrate this schema take this lock. The number is arbitrary but must stay the
+// same.
 constexpr const char* take_lock =
     "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '10min';"
     "SELECT pg_advisory_xact_lock(7305519084214116)";
@@ -54,7 +55,7 @@ void check_numbers(const std::vector<migration>& migrations) {
   }
 }
 
-// How many of `migrations` are applied, when what is applied is a beginning of them.
+// Returns how many migrations are applied. Throws when these are not the first of `migrations`.
 std::size_t count_applied(pqxx::work& tx, const std::vector<migration>& migrations) {
   const pqxx::result rows = tx.exec(select_applied);
   for (const auto& row : rows) {
@@ -75,7 +76,8 @@ std::size_t count_applied(pqxx::work& tx, const std::vector<migration>& migratio
   return rows.size();
 }
 
-// One transaction. False: nothing is left to apply. `current` tells the caller what is being done.
+// Applies the next migration in one transaction. Returns false when none is left. Sets `current` to
+// the current step, for error messages.
 bool apply_next(session& db, const std::vector<migration>& migrations, std::string& current) {
   pqxx::work tx(db.connection);
   current = "the migration lock";

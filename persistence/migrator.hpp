@@ -1,4 +1,5 @@
-// Brings the schema up to date: migrations/NNNN_what.sql, embedded in the binary, forward only.
+// Brings the schema up to date. The migrations (migrations/NNNN_what.sql) are embedded in the
+// binary and go forward only.
 #pragma once
 
 #include <string>
@@ -18,14 +19,14 @@ struct migration {
 const std::vector<migration>& embedded_migrations();
 
 struct migration_report {
-  int applied;  // by this call
-  int version;  // of the schema now
+  int applied;  // migrations applied by this call
+  int version;  // schema version now
 };
 
-// One transaction for each migration, under an advisory lock, so that two starting gateways do not
-// race. Throws std::runtime_error with a clear text when an applied one was edited since
-// (checksum), when the database is newer than this binary, or when a statement fails (nothing of
-// that migration stays). Throws database_unavailable when there is no database.
+// Runs each migration in a transaction of its own, under an advisory lock, so that two starting
+// gateways do not race. Throws std::runtime_error when an applied migration was edited since (by
+// checksum), when the database is newer than this binary, or when a statement fails (its migration
+// is rolled back). Throws database_unavailable when there is no database.
 migration_report migrate(database& db,
                          const std::vector<migration>& migrations = embedded_migrations());
 

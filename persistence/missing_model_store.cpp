@@ -8,7 +8,7 @@ namespace signalbox::persistence {
 
 namespace {
 
-// Sums, so that one that was saved before, although the answer was lost, is not added again.
+// Values are totals, so a save that is repeated because its answer was lost counts nothing twice.
 constexpr const char* upsert_missing =
     "INSERT INTO missing_models AS m (model, requests, first_seen, last_seen, last_client_id,"
     " last_key_id)"

@@ -1,5 +1,5 @@
-// What a database hands out. A struct of our own, because pqxx::connection is a class in libpqxx 7
-// but an alias of a template in 6.4, so that a header cannot declare it ahead.
+// A connection of the pool. It is a struct of our own because pqxx::connection is a class in
+// libpqxx 7 but an alias of a template in 6.4, so that a header cannot forward-declare it.
 #pragma once
 
 #include <fcntl.h>
@@ -14,8 +14,8 @@ namespace signalbox::persistence {
 
 struct session {
   pqxx::connection connection;
-  // The connection's socket once more, for another thread to shut down: this number is nobody
-  // else's, even when libpq has just closed its own.
+  // A duplicate of the connection's socket, for another thread to shut down: the number stays ours
+  // even when libpq has just closed its own.
   const int wire;
 
   explicit session(const std::string& url)
@@ -27,8 +27,8 @@ struct session {
   session& operator=(const session&) = delete;
 };
 
-// Waits for the lock 2 s at most, as for any other in this transaction: whoever asked has given up
-// after that.
+// Locks the table. Waits at most 2 s for this and any later lock of the transaction: after that the
+// caller has given up.
 inline void lock_table(pqxx::work& tx, const char* statement) {
   tx.exec("SET LOCAL lock_timeout = '2s'");
   tx.exec(statement);

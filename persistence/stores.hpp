@@ -1,5 +1,5 @@
-// One class for each table family; every statement has a name and stands in the .cpp of its store.
-// Blocking. All throw database_unavailable when the database is away.
+// The stores, one for each family of tables. Blocking; all throw database_unavailable when the
+// database is away. All statements are named and stand in the .cpp of their store.
 #pragma once
 
 #include <chrono>
@@ -28,19 +28,20 @@ class usage_store {
   using time_limit = std::optional<std::chrono::milliseconds>;
 
   explicit usage_store(database& db) : db_(db) {}
-  // Adds the rows in one transaction, sorted by key so that two writers cannot deadlock. `batch_id`
-  // (a UUID made by the caller, kept over retries) makes it idempotent: a batch that was committed
-  // before, although the answer was lost, is not added again. Makes the partitions that are not
-  // there.
+  // Adds the rows in one transaction, sorted by key so that two writers cannot deadlock.
+  // `batch_id`, a UUID that the caller makes and keeps over retries, makes this idempotent: a batch
+  // that was committed before, although the answer was lost, is not added again. Makes missing
+  // partitions.
   void add(const std::string& batch_id, std::vector<usage_row> rows);
-  // Makes the partitions of this month and the next, and drops those that hold nothing but days
-  // before today - retention_days; returns how many. Waits for next to no lock (lock_not_granted).
+  // Makes the partitions of this month and the next, and drops those that hold only days before
+  // today - retention_days; returns how many it dropped. Waits only 500 ms for locks
+  // (lock_not_granted).
   int keep_partitions(std::int32_t today, std::uint32_t retention_days);
-  // Everything of one day (days since 1970-01-01 UTC), or of all days with day < 0.
+  // Returns all rows of one day (days since 1970-01-01 UTC), or of all days if day < 0.
   std::vector<usage_row> rows_of_day(std::int32_t day);
-  // Which client ids each key has rows of: only key_id, client_id and day are filled in.
+  // Returns the client ids that each key has rows of. Only key_id, client_id and day are set.
   std::vector<usage_row> clients_since(std::int32_t day);
-  // For at most so long; without a limit, as long as any statement may take.
+  // Bounds the time of the statement; without a limit the general statement timeout applies.
   usage_report report(const list_usage& query, time_limit limit = {});
   key_usage_report by_key(const list_key_usage& query, time_limit limit = {});
 
@@ -51,7 +52,7 @@ class usage_store {
 class missing_model_store {
  public:
   explicit missing_model_store(database& db) : db_(db) {}
-  // Sums, which replace lesser ones; of all, the missing_model_limit last seen stay.
+  // Saves totals; each replaces a smaller one. Keeps only the missing_model_limit models seen last.
   void save(const std::vector<missing_model>& models);
   std::vector<missing_model> newest();
 

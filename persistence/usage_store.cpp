@@ -14,15 +14,15 @@ namespace signalbox::persistence {
 
 namespace {
 
-// Three of them and a source fit into an index entry (2704 bytes).
+// Three names and a source fit into an index entry (2704 bytes).
 constexpr std::size_t name_limit = 256;  // bytes
-// More than this in one row is a runtime's nonsense; cut, so that sums stay inside a bigint.
+// A larger count in one row is a fault of the runtime. It is cut so that sums stay inside a bigint.
 constexpr std::uint64_t count_limit = 1'000'000'000'000;
 constexpr std::uint32_t group_limit = 1000;
 
-// Of a lock that somebody else holds; a batch that got none is kept.
+// A batch that gets no lock in this time is kept and added later.
 constexpr const char* wait_for_locks = "SET LOCAL lock_timeout = '5s'";
-// What waits for the strongest lock has all later readers and writers wait behind it.
+// A statement that waits for the strongest lock blocks all later readers and writers.
 constexpr const char* barely_wait_for_locks = "SET LOCAL lock_timeout = '500ms'";
 
 constexpr const char* insert_batch =
@@ -82,7 +82,7 @@ constexpr const char* select_clients =
     "SELECT DISTINCT day - date '1970-01-01' AS day_number, key_id, client_id"
     " FROM usage_daily WHERE day >= date '1970-01-01' + $1::int AND client_id <> ''";
 
-// The columns of usage_daily as sums, and what was last.
+// Sums of the counters of usage_daily, and the latest last_seen and last_status.
 #define SUMS                                                                 \
   " sum(requests)::bigint AS requests, sum(successes)::bigint AS successes," \
   " sum(errors)::bigint AS errors, sum(cancelled)::bigint AS cancelled,"     \
@@ -93,7 +93,8 @@ constexpr const char* select_clients =
   " (extract(epoch FROM max(last_seen)) * 1000000)::bigint AS last_seen_us," \
   " (array_agg(last_status ORDER BY last_seen DESC))[1] AS last_status"
 
-// What is not grouped by is the same for all rows. $9: whether there is a place to go on from.
+// Columns that are not grouped by get the same value in all rows. $9: whether there is a cursor to
+// continue from.
 constexpr const char* select_groups =
     "SELECT * FROM (SELECT" SUMS
     ","
@@ -143,7 +144,7 @@ auto key_of(const usage_row& row) {
   return std::tie(row.day, row.key_id, row.client_id, row.model, row.source);
 }
 
-// One row for each key, in the order of the keys: every writer locks rows in the same order.
+// Merges the rows of each key, and sorts them by key: all writers lock rows in the same order.
 std::vector<usage_row> merge(std::vector<usage_row> rows) {
   for (usage_row& row : rows) {
     row.key_id = clean_text(row.key_id, name_limit);
@@ -236,10 +237,10 @@ void usage_store::add(const std::string& batch_id, std::vector<usage_row> rows) 
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
     tx.exec(wait_for_locks);
-    if (tx.exec_params(insert_batch, batch_id).affected_rows() == 0) return;  // added before
+    if (tx.exec_params(insert_batch, batch_id).affected_rows() == 0) return;  // it was added before
     make_partitions_of(tx, merged);
     upsert(tx, merged);
-    // Ids are random: one batch in 256 also clears away what nobody will send again.
+    // Ids are random, so one batch in 256 also deletes ids too old to be sent again.
     if (batch_id.rfind("00", 0) == 0) tx.exec(delete_old_batches);
     tx.commit();
   });
@@ -284,7 +285,7 @@ std::vector<usage_row> usage_store::clients_since(std::int32_t day) {
   const auto day_number = clients.column_number("day_number");
   const auto key_id = clients.column_number("key_id");
   const auto client_id = clients.column_number("client_id");
-  for (const auto& row : clients) {  // may be many
+  for (const auto& row : clients) {  // there may be many rows
     usage_row found;
     found.day = row[day_number].as<std::int32_t>();
     found.key_id = row[key_id].as<std::string>();

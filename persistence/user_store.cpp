@@ -9,8 +9,8 @@ namespace signalbox::persistence {
 
 namespace {
 
-// Writers one after another, so that versions are committed in their order, and that no session
-// begins while those of its user end.
+// Writers take turns, so that versions are committed in ascending order, and that no session begins
+// while the sessions of its user are being ended.
 constexpr const char* lock_users = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
 
 constexpr const char* insert_user =
@@ -42,17 +42,17 @@ const std::string select_user = select_users + "WHERE name = $1";
 const std::string select_changed_users =
     select_users + "WHERE version > $1 ORDER BY version LIMIT $2";
 
-// A login adds one and takes some of those away: none has to do the work of many.
+// Each login adds one session and deletes up to 100 expired ones, so none has to delete many.
 constexpr const char* delete_expired =
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < now()"
     " ORDER BY expires_at LIMIT 100)";
 
-// The sessions of one user that are kept: those that end first go.
+// A user keeps 1000 sessions at most; those that expire first are deleted.
 constexpr const char* delete_surplus =
     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions"
     " WHERE user_name = $1 ORDER BY expires_at DESC OFFSET 1000)";
 
-// Only while the user may have it.
+// Inserts nothing when the user is disabled or the generation has changed.
 constexpr const char* insert_session =
     "INSERT INTO sessions (id, user_name, digest, expires_at)"
     " SELECT $3, name, decode($4, 'hex'),"
@@ -81,7 +81,7 @@ user_record to_user(const pqxx::row& row) {
   return user;
 }
 
-// Runs `work` in a transaction that no other writer is in; commits when it says so.
+// Runs `work` in a transaction without other writers; commits when it returns true.
 template <typename Work>
 void write_alone(database& db, Work work) {
   db.with_connection([&](session& session) {
@@ -91,7 +91,7 @@ void write_alone(database& db, Work work) {
   });
 }
 
-// One change of one user; with it all sessions end, where that is asked for.
+// Runs a statement that changes one user, and ends all sessions of the user if asked.
 template <typename... Parameters>
 bool change_user(database& db, bool ends_sessions, const char* statement, const std::string& name,
                  const Parameters&... parameters) {

@@ -1,5 +1,5 @@
-// Users and their sessions. Blocking; throws database_unavailable when the database is away.
-// Every statement has a name and stands in user_store.cpp.
+// Stores users and their sessions. Blocking; throws database_unavailable when the database is away.
+// All statements are named and stand in user_store.cpp.
 #pragma once
 
 #include <optional>
@@ -16,16 +16,16 @@ class user_store {
   explicit user_store(database& db) : db_(db) {}
 
   bool add(const user_record& user);  // false: the name is taken
-  // False when there is no such user, as for the others.
+  // These return false when there is no such user.
   bool set_scopes(const std::string& name, const std::vector<std::string>& scopes);
-  // These end all sessions of the user, and every token's worth.
+  // These also end all sessions of the user and invalidate all tokens.
   bool set_password(const std::string& name, const std::string& hash);
   bool disable(const std::string& name);
 
   bool enable(const std::string& name);
 
   std::optional<user_record> find(const std::string& name);
-  // In the order of their versions, which are all greater; at most `limit`.
+  // Returns at most `limit` users with a version above `version`, in ascending order of versions.
   std::vector<user_record> changed_since(std::int64_t version, std::uint32_t limit);
 
   session_problem open(const open_session& order);

@@ -54,7 +54,7 @@ child_process::~child_process() {
 }
 
 void child_process::signal(int number) {
-  const std::lock_guard lock(mutex_);  // it is not reaped meanwhile, so the pid is still its own
+  const std::lock_guard lock(mutex_);  // held, the child is not reaped: the pid is still its own
   if (!status_) ::kill(pid_, number);
 }
 

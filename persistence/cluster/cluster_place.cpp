@@ -34,12 +34,12 @@ constexpr const char* install_hint = "install the package postgresql, or set DAT
   throw std::runtime_error(fmt::format("{}: {}", what, std::generic_category().message(errno)));
 }
 
-// Names a folder in a place that all clusters share.
+// Returns a name for a folder in a place that all clusters share.
 std::string short_name(const fs::path& path) {
   return sha256_hex(path.string()).substr(0, 16);
 }
 
-// Only the kernel knows (modes, ACLs, mounts), so it is asked as that user.
+// Asks the kernel as that user: only it knows about modes, ACLs and mounts.
 bool can_enter(const account& user, const fs::path& folder) {
   child_command command;
   command.argv = {"/usr/bin/test", "-x", folder.string()};
@@ -67,7 +67,7 @@ account account_for(const fs::path& folder) {
   return *found;
 }
 
-// Outside of a data folder that the user cannot enter; a link shows the way.
+// Places the cluster outside of a data folder that the user cannot enter, and leaves a link there.
 fs::path place_elsewhere(const fs::path& data_dir, const fs::path& link, const account& user) {
   fs::path folder = fs::path(shared_home) / short_name(data_dir) / "postgres";
   if (fs::is_symlink(link) || (fs::exists(link) && !fs::is_empty(link))) {
@@ -104,7 +104,7 @@ folder_lock::folder_lock(const fs::path& folder) {
   if (file_ < 0) fail_with_errno(fmt::format("cannot open {}", path.string()));
   if (::flock(file_, LOCK_EX | LOCK_NB) == 0) {
     const std::string pid = std::to_string(::getpid()) + "\n";
-    // Only for the message below: the lock itself does not depend on it.
+    // The pid is for the message below; the lock does not depend on it.
     if (::ftruncate(file_, 0) != 0 || ::write(file_, pid.data(), pid.size()) < 0) errno = 0;
     return;
   }
@@ -197,7 +197,7 @@ fs::path make_socket_folder(const cluster_place& place) {
   } else if (errno != EEXIST) {
     fail_with_errno(fmt::format("cannot make {}", folder.string()));
   }
-  // Anybody may have made it, to sit between us and the server.
+  // Another user may have made it, to sit between us and the server.
   struct stat info;
   const uid_t owner = place.run_as ? place.run_as->uid : ::geteuid();
   if (::lstat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != owner ||

@@ -1,5 +1,5 @@
-// After a kill -9 of the gateway its postmaster may still be shutting down, or, when it was killed
-// too, a backend may still be finishing: nothing may start in that folder before they are gone.
+// Ends what a killed gateway left of its cluster. The postmaster may still be shutting down, or a
+// backend may still be finishing; nothing may start in the folder before they are gone.
 #include <fmt/format.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -24,7 +24,7 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-// Every process of PostgreSQL works in the folder of its cluster.
+// All processes of PostgreSQL work in the folder of their cluster.
 bool works_in(pid_t pid, const fs::path& cluster) {
   const fs::path entry = fs::path("/proc") / std::to_string(pid);
   std::error_code error;
@@ -43,8 +43,8 @@ std::vector<process> processes_of(const fs::path& cluster) {
 void stop_leftovers(const fs::path& cluster) {
   std::error_code error;
   const fs::path folder = fs::canonical(cluster, error);
-  if (error) return;  // nothing there yet
-  // Fast shutdown (to a backend: cancel), immediate shutdown, and what cannot be disobeyed.
+  if (error) return;  // there is no cluster yet
+  // Fast shutdown (cancels a backend), immediate shutdown, kill.
   constexpr std::array<std::pair<int, std::chrono::seconds>, 3> steps{{
       {SIGINT, std::chrono::seconds(20)},
       {SIGQUIT, std::chrono::seconds(5)},

@@ -34,17 +34,17 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr std::uintmax_t log_limit = 10 * 1024 * 1024;  // bytes; beyond it a start begins a new log
-constexpr std::size_t told_lines = 20;                  // of the log, in an error
+constexpr std::uintmax_t log_limit = 10 * 1024 * 1024;  // bytes; a start truncates a larger log
+constexpr std::size_t told_lines = 20;                  // lines of the log that an error shows
 constexpr auto initdb_limit = std::chrono::seconds(120);
 constexpr auto initdb_poll = std::chrono::milliseconds(50);
 constexpr auto ready_limit = std::chrono::seconds(60);
 constexpr auto ready_poll = std::chrono::milliseconds(20);
 constexpr auto fast_stop_limit = std::chrono::seconds(30);
 constexpr auto immediate_stop_limit = std::chrono::seconds(10);
-constexpr auto first_pause = std::chrono::milliseconds(500);  // after a restart that was in vain
+constexpr auto first_pause = std::chrono::milliseconds(500);  // after the first failed restart
 constexpr auto longest_pause = std::chrono::seconds(30);
-constexpr auto proven_after = std::chrono::seconds(60);  // who dies later starts again at once
+constexpr auto proven_after = std::chrono::seconds(60);  // a longer run: restart at once
 
 fs::path prepare_folder(const fs::path& data_dir) {
   std::error_code error;
@@ -76,7 +76,7 @@ void sync_folder(const fs::path& folder) {
   ::close(file);
 }
 
-// What initdb had started may have outlived it for a moment, and be removing files itself.
+// Processes that initdb started may outlive it for a moment and remove files themselves.
 void remove_draft(const fs::path& draft) {
   stop_leftovers(draft);
   std::error_code error;
@@ -87,8 +87,8 @@ void remove_draft(const fs::path& draft) {
   if (error) throw fs::filesystem_error("cannot remove", draft, error);
 }
 
-// Made beside its place and moved there when it is complete, so that a start that was killed in the
-// middle leaves nothing that looks like a cluster.
+// Makes the cluster beside its place and moves it there when it is complete, so that a start that
+// is killed half-way leaves nothing that looks like a cluster.
 void initialise(const cluster_place& place, const fs::path& programs, const fs::path& log,
                 const std::function<bool()>& interrupted) {
   if (fs::exists(place.folder) && !fs::is_empty(place.folder)) {
@@ -131,9 +131,9 @@ void initialise(const cluster_place& place, const fs::path& programs, const fs::
   spdlog::info("database: made a PostgreSQL cluster in {}", place.folder.string());
 }
 
-// PostgreSQL takes any process with the recorded pid for the holder: a zombie that nobody reaps, or
-// after a restart of a container a stranger. We know better, after stop_leftovers and with our
-// lock.
+// PostgreSQL takes any process with the recorded pid for the holder of its lock, even a zombie or,
+// after a container restarts, a stranger. We know that none holds it: stop_leftovers has run and we
+// hold our own lock.
 void remove_stale_locks(const fs::path& cluster, const fs::path& socket_folder) {
   fs::remove(cluster / "postmaster.pid");
   fs::remove(socket_folder / ".s.PGSQL.5432.lock");
@@ -170,13 +170,13 @@ struct private_cluster::process {
   const fs::path data_dir;
   const folder_lock data_lock;
   const cluster_place place;
-  // Two data folders may point to one cluster: one is a copy of the other.
+  // Two data folders may lead to one cluster, when one is a copy of the other.
   std::optional<folder_lock> cluster_lock;
   const fs::path log;
   std::string url;
   fs::path socket_folder;
   child_command command;
-  std::optional<child_process> server;  // the keeper's, as long as that runs
+  std::optional<child_process> server;  // used by `keeper` only while that runs
   std::atomic<bool> is_running = false;
   std::jthread keeper;
 
@@ -249,7 +249,7 @@ struct private_cluster::process {
     }
   }
 
-  // False: it is to end.
+  // Returns false when the cluster is to end.
   static bool wait_for(std::chrono::milliseconds pause, const std::stop_token& ending) {
     std::mutex mutex;
     std::unique_lock lock(mutex);
@@ -257,7 +257,8 @@ struct private_cluster::process {
     return !ending.stop_requested();
   }
 
-  // False: it is to end. `pause` comes before the next attempt, when this one fails.
+  // Returns false when the cluster is to end. `pause` is the time before the next attempt, if this
+  // one fails.
   bool start_again(std::chrono::milliseconds pause, const std::stop_token& ending) {
     try {
       start([&ending] { return ending.stop_requested(); });

@@ -7,7 +7,7 @@
 
 namespace signalbox::persistence {
 
-// postmaster.pid: process, folder, start time, port and the folder of the socket, a line each.
+// Lines of postmaster.pid: process, folder, start time, port, folder of the socket.
 std::optional<std::string> running_cluster_url(const std::filesystem::path& data_dir) {
   std::ifstream file(data_dir / "postgres" / "postmaster.pid");
   std::string socket_folder;

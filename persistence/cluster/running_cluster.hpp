@@ -1,4 +1,4 @@
-// A private cluster that a gateway runs, for programs that come beside it.
+// Finds the private cluster of a running gateway, for other programs.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +7,8 @@
 
 namespace signalbox::persistence {
 
-// For `database`; none when no PostgreSQL answers for the data folder.
+// Returns a connection string for `database`; nothing when no PostgreSQL answers for the data
+// folder.
 std::optional<std::string> running_cluster_url(const std::filesystem::path& data_dir);
 
 }  // namespace signalbox::persistence
