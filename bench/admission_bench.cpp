@@ -1,7 +1,8 @@
-// What one admission costs while a thousand and while a million tickets wait: a unit comes back
-// with what its request was served, the next ticket is granted, and a new one takes its place at
-// the end. And what it costs to cancel a ticket anywhere in the line (and to replace it). With one
-// principal, and with tickets of 100,000 at random. Prints nanoseconds and the ratio.
+// Measures the cost of one admission while a thousand and while a million tickets wait: a unit
+// comes back with the service of its request, the next ticket is granted, and a new one takes its
+// place at the end. Also measures the cost of cancelling (and replacing) a ticket anywhere in the
+// line. Both run with one principal, and with tickets of 100,000 principals at random. Prints
+// nanoseconds and the ratio.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -94,7 +95,7 @@ class scene {
   std::vector<ticket_id> ids_;
 };
 
-// Processor time: what else runs on the machine does not count.
+// Measures processor time, so that other work on the machine does not count.
 template <class F>
 double round_ns(F operation) {
   auto start = std::clock();

@@ -1,4 +1,4 @@
-// Reads what a chat completion answers, streamed or not: splits server-sent events and takes from
+// Reads answers to chat completions, streamed or whole: splits server-sent events and takes from
 // each JSON object only what a load generator needs, without building a document.
 #pragma once
 
@@ -18,7 +18,8 @@ class event_splitter {
   // Throws std::length_error when an event grows over 4 MiB.
   void add(std::string_view bytes);
 
-  // The data of the next whole event; valid until the next call. Nothing: more bytes are needed.
+  // Returns the data of the next whole event, valid until the next call; nothing when more bytes
+  // are needed.
   std::optional<std::string_view> next();
 
  private:
@@ -29,7 +30,7 @@ class event_splitter {
 
 // One chunk of a stream, or a whole answer.
 struct chat_object {
-  std::int64_t sent_ns = 0;  // CLOCK_MONOTONIC of the simulated runtime; 0: not told
+  std::int64_t sent_ns = 0;  // 0: unknown
   std::string_view text;     // of its (last) choice; valid until the next read
   bool has_usage = false;
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
@@ -37,7 +38,8 @@ struct chat_object {
 
 class chat_reader {
  public:
-  // Nothing when it is not a JSON object of the expected shape, or when it is an error object.
+  // Returns nothing when the text is not a JSON object of the expected shape, or is an error
+  // object.
   std::optional<chat_object> read(std::string_view json);
 
  private:

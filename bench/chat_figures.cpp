@@ -1,5 +1,5 @@
-// Chats that are not streamed, with wrk: small ones for throughput and latency, large ones for the
-// cost of a body; and what keys with limits cost.
+// Chats without streaming, with wrk: small ones for throughput and latency, large ones for the cost
+// of a body; and the cost of keys with limits.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t small_bytes = 600, large_bytes = 100 * 1024;
 
-// Text that makes the JSON of `object` so many bytes long, put at the end of `content`.
+// Makes a text that, appended to `content`, brings the JSON of `object` to the given number of
+// bytes.
 void pad(nlohmann::json& object, nlohmann::json& content, std::size_t bytes) {
   static const std::string filler = "The signalman sets the points before the train is let in. ";
   auto text = content.get<std::string>();
@@ -37,7 +38,7 @@ std::string chat_request(const std::string& model, std::size_t bytes) {
   return body.dump();
 }
 
-// Only characters that nginx takes literally inside quotes.
+// Uses only characters that nginx takes literally inside quotes.
 std::string chat_answer(std::size_t bytes) {
   nlohmann::json body{
       {"id", "chatcmpl-bench"},
@@ -55,8 +56,8 @@ std::string chat_answer(std::size_t bytes) {
 
 using rounds = std::map<std::string, std::vector<wrk_result>>;  // by contender
 
-// Every contender in every round, each round beginning with another one: what disturbs the machine
-// for a while disturbs all of them.
+// Runs every contender in every round. Each round begins with another contender, so that a
+// disturbance of the machine affects all of them.
 rounds run_rounds(const workbench& bench, const std::vector<contender>& ways, const chat_load& load,
                   int connections, const bench_options& options) {
   rounds results;
@@ -75,7 +76,7 @@ std::vector<double> values(const rounds& all, const std::string& name, double wr
   return result;
 }
 
-// Round by round, so that both stand for the same seconds (nearly).
+// Compares round by round, so that both figures come from nearly the same seconds.
 std::vector<double> ratios(const rounds& all, double wrk_result::*which,
                            const std::string& over = "gateway",
                            const std::string& under = "haproxy") {
@@ -125,8 +126,8 @@ void measure_small(const workbench& bench, const std::vector<contender>& ways,
   }
 }
 
-// Keys of a file for `signalbox keys import`; the one that the benchmark uses has every limit, so
-// high that none is reached.
+// Makes keys for `signalbox keys import`. The key that the benchmark uses has every limit, each so
+// high that it is never reached.
 std::string many_keys(const workbench& bench, int count) {
   nlohmann::json keys = nlohmann::json::array();
   for (int i = 1; i < count; ++i) {
@@ -147,7 +148,7 @@ std::string many_keys(const workbench& bench, int count) {
   return nlohmann::json{{"keys", keys}}.dump();
 }
 
-// From the order to the answer, when all shards know it.
+// Measures the time from the order to the answer, which comes when all shards know the key.
 double time_publishing_ms(const workbench& bench, const server& gateway) {
   const auto to = parse_target(gateway.url());
   const auto start = std::chrono::steady_clock::now();
@@ -192,7 +193,7 @@ void measure_keys(const workbench& bench, const bench_options& options, report& 
   for (const auto& way : ways) await_answer(bench, way, load, std::chrono::seconds(10));
   const auto name = fmt::format("{} keys with limits, 32 connections", count);
   auto many = options;
-  many.rounds *= 5;  // the difference is less than what two rounds differ by
+  many.rounds *= 5;  // the difference is smaller than that between two rounds
   const auto all = run_rounds(bench, ways, load, 32, many);
   show(name, all, out.part(name));
   out.figure(name + ": requests/s, with / without a key",

@@ -28,7 +28,7 @@ sigset_t taken_signals() {
   return set;
 }
 
-// Waits for one of the signals, until the time is over: 0.
+// Waits for one of the signals; returns 0 when the time is over.
 int wait_for_signal(milliseconds time) {
   const sigset_t set = taken_signals();
   const auto left = std::max(time, milliseconds(0));
@@ -37,7 +37,7 @@ int wait_for_signal(milliseconds time) {
   return number < 0 ? 0 : number;
 }
 
-// Nothing else: a DATABASE_URL of this shell must not reach the gateway.
+// Keeps few variables: a DATABASE_URL of this shell must not reach the gateway.
 std::vector<std::string> small_environment() {
   std::vector<std::string> kept;
   for (char** entry = environ; *entry; ++entry) {

@@ -1,5 +1,5 @@
-// Programs that the benchmark starts: none outlives it, whatever happens, and a signal to the
-// benchmark ends every wait for them.
+// Programs that the benchmark starts. None outlives it, and a signal to the benchmark ends every
+// wait for them.
 #pragma once
 
 #include <sys/types.h>
@@ -13,17 +13,17 @@
 
 namespace signalbox::bench {
 
-// SIGINT or SIGTERM came.
+// Thrown when SIGINT or SIGTERM arrives.
 class interrupted : public std::runtime_error {
  public:
   interrupted() : std::runtime_error("interrupted") {}
 };
 
-// Blocks SIGINT, SIGTERM and SIGCHLD, which from then on only the waits below take. Call it once,
+// Blocks SIGINT, SIGTERM and SIGCHLD; from then on only the waits below take them. Call it once,
 // before the first child.
 void take_signals();
 
-// Waits, but not through a signal. Throws interrupted.
+// Waits, or throws interrupted when a signal arrives.
 void pause_for(std::chrono::milliseconds time);
 
 class child_process {
@@ -31,15 +31,15 @@ class child_process {
   // Starts argv[0] (searched in PATH) in a session of its own, with a small environment
   // and both outputs going to the log file. Throws std::runtime_error.
   child_process(std::vector<std::string> argv, std::filesystem::path log);
-  ~child_process();  // stop(), without a word
+  ~child_process();  // calls stop()
   child_process(const child_process&) = delete;
   child_process& operator=(const child_process&) = delete;
 
-  // The exit status (128 + signal when killed), or nothing when it still runs then. Throws
-  // interrupted.
+  // Waits for the end of the program. Returns its exit status (128 + signal when killed), or
+  // nothing if it still runs. Throws interrupted.
   std::optional<int> wait(std::chrono::milliseconds time);
 
-  // SIGTERM, then after the grace SIGKILL to the whole group.
+  // Sends SIGTERM, and after the grace SIGKILL to the whole group.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds(20)) noexcept;
 
   pid_t pid() const { return pid_; }
@@ -57,7 +57,7 @@ class child_process {
 double cpu_seconds(pid_t pid);  // user and system time of all its threads
 std::uint64_t resident_bytes(pid_t pid);
 
-// A TCP port on 127.0.0.1 that was free just now.
+// Returns a TCP port on 127.0.0.1 that was free a moment ago.
 std::uint16_t free_port();
 
 }  // namespace signalbox::bench

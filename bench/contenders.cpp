@@ -28,7 +28,7 @@ std::string random_token() {
   return token;
 }
 
-// Waits until `path` is answered with 200.
+// Waits until a request for `path` gets 200.
 void await_ready(child_process& process, const std::string& url, const std::string& path,
                  std::chrono::seconds limit) {
   const auto to = parse_target(url);
@@ -131,7 +131,7 @@ server start_gateway(const workbench& bench, const std::string& name,
                      const std::vector<upstream>& upstreams, const nlohmann::json& changes) {
   server result;
   result.port = free_port();
-  // Written as JSON, which is YAML, too.
+  // The file is written as JSON, which is also YAML.
   nlohmann::json config{
       {"server", {{"shards", 1}}},
       {"keys", {{{"id", "bench"}, {"token", bench.key()}, {"scopes", {"admin"}}}}}};

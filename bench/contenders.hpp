@@ -1,4 +1,4 @@
-// What is measured: the upstreams, and the ways to them (direct, HAProxy, the gateway).
+// The upstreams of the benchmark and the ways to them (direct, HAProxy, the gateway).
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@
 
 namespace signalbox::bench {
 
-// A private temporary folder, and where the programs are. The folder goes with the object.
+// A private temporary folder, removed with the object, and the folder of our programs.
 class workbench {
  public:
   explicit workbench(std::filesystem::path binaries, bool keep);
@@ -20,7 +20,7 @@ class workbench {
   workbench& operator=(const workbench&) = delete;
 
   const std::filesystem::path& folder() const { return folder_; }
-  std::filesystem::path binary(const std::string& name) const;  // throws when it was not built
+  std::filesystem::path binary(const std::string& name) const;  // throws if it is not built
   std::filesystem::path write(const std::string& name, const std::string& content) const;
   const std::string& key() const { return key_; }
 
@@ -30,9 +30,9 @@ class workbench {
   std::string key_;  // random; the gateway accepts it
 };
 
-// A request and the one right answer to it.
+// A request and its only right answer.
 struct chat_load {
-  std::string model;  // the gateway's name of the upstream
+  std::string model;  // name of the upstream at the gateway
   std::string request, answer;
   std::filesystem::path request_file;
 };
@@ -44,7 +44,7 @@ struct server {
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port); }
 };
 
-// A way to an upstream. The process is the one in between; none for the direct way.
+// A way to an upstream. `process` is the proxy in between; null for the direct way.
 struct contender {
   std::string name, url;
   child_process* process = nullptr;
@@ -72,14 +72,14 @@ struct haproxy {
   std::vector<std::uint16_t> ports;
 };
 haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams);
-// `changes`: to the configuration that all have, as a JSON merge patch (RFC 7396). The data folder
+// `changes` is a JSON merge patch (RFC 7396) to the configuration that all share. The data folder
 // is bench.folder() / (name + "-data").
 server start_gateway(const workbench& bench, const std::string& name,
                      const std::vector<upstream>& upstreams,
                      const nlohmann::json& changes = nlohmann::json::object());
 
-// Makes the load's request until it is answered as it should be, at most so long. Throws
-// std::runtime_error with what came instead, and the log of the process.
+// Repeats the request of the load until the answer is right, for a bounded time. Throws
+// std::runtime_error with the wrong answer and the log of the process.
 void await_answer(const workbench& bench, const contender& way, const chat_load& load,
                   std::chrono::seconds limit);
 void check_answer(const workbench& bench, const contender& way, const chat_load& load);

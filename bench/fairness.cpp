@@ -51,7 +51,7 @@ class simulated_model {
  private:
   struct client {
     fairness_client traffic;
-    double due = 0;  // requests, and parts of the next
+    double due = 0;  // requests that are due; may be a fraction
     double waited_s = 0, begun = 0, ended_service = 0;
     int waiting = 0;
     limit_account limits{};
@@ -110,7 +110,7 @@ class simulated_model {
     begin(queue_.give_back(0, 1, now_));
   }
 
-  // As the paper counts: a prompt as it begins, each token as it is made.
+  // Counts as the paper does: a prompt when it begins, each token when it is made.
   double served(std::size_t i) const {
     const auto& c = clients_[i];
     double sum = c.ended_service;

@@ -1,5 +1,5 @@
 // The measurements, one function for each part of the benchmark. Each starts what it needs, stops
-// it again, and adds its figures to the report. They throw when something was wrong, not only slow.
+// it again and adds its figures to the report. Each throws when a result is wrong, not merely slow.
 #pragma once
 
 #include "bench/contenders.hpp"

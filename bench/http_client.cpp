@@ -12,8 +12,8 @@ namespace signalbox::bench {
 namespace {
 constexpr std::size_t fetch_limit = 64 << 20;  // bytes kept of an answer
 
-// Off: an acknowledgement for every second event of a stream, which leaves more of a small machine
-// to what is measured.
+// Turned off: an acknowledgement for every second event of a stream would take time of a small
+// machine from what is measured.
 using quick_acknowledgement = asio::detail::socket_option::boolean<IPPROTO_TCP, TCP_QUICKACK>;
 
 }  // namespace

@@ -38,7 +38,7 @@ std::string post_request(const target& to, const std::string& path, const std::s
 enum class exchange_end { complete, connect_failed, timed_out, closed_early, malformed };
 const char* to_string(exchange_end end);
 
-// What one exchange tells its owner, in this order; `ended` comes exactly once.
+// Callbacks of one exchange, in this order; `ended` is called exactly once.
 class exchange_listener {
  public:
   virtual ~exchange_listener() = default;
@@ -52,11 +52,11 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
  public:
   http_connection(asio::io_context& io, tcp::endpoint address);
 
-  // Connects first when there is no connection yet. One exchange at a time.
+  // Sends a request, and connects first if there is no connection. One exchange at a time.
   void start(std::string request, std::shared_ptr<exchange_listener> listener,
              steady::duration timeout);
 
-  // The last exchange was complete and the server keeps the connection open.
+  // Whether the last exchange was complete and the server keeps the connection open.
   bool reusable() const { return reusable_; }
   steady::time_point idle_since() const { return idle_since_; }
 
@@ -85,7 +85,7 @@ struct answer {
   std::string body;
 };
 
-// One exchange on a connection of its own; blocks until it ended. For checks, not for load.
+// Runs one exchange on a connection of its own and blocks until it ends. For checks, not for load.
 answer fetch(const target& to, std::string request, steady::duration timeout);
 
 }  // namespace signalbox::bench

@@ -18,7 +18,7 @@
 namespace signalbox::bench {
 namespace {
 
-// A bar that is drawn over itself on a terminal, a line now and then elsewhere.
+// Shows the progress: a bar on a terminal, elsewhere a line now and then.
 class progress {
  public:
   progress(asio::io_context& io, const replay_result& result, std::size_t total)
@@ -64,7 +64,8 @@ class progress {
   const steady::time_point begin_ = steady::now();
 };
 
-// What the gateway counted since `before`. Its counters may follow a little after the answers.
+// Reads what the gateway has counted since `before`. Its counters may lag a little behind the
+// answers.
 nlohmann::json gateway_account(const target& to, const replay_options& options,
                                const token_counts& before, const token_counts& expected) {
   std::string why;

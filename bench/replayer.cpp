@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::string_view word = "track ";
 constexpr std::size_t whole_limit = 64 << 20;  // bytes kept of an answer that is not streamed
-// Shorter than a server keeps an idle connection open: it must not be closed as we begin to write.
+// Shorter than any server keeps an idle connection open, so that none is closed just as we write to
+// it.
 constexpr auto reuse_within = std::chrono::seconds(5);
 
 double ms_since(steady::time_point from) {
@@ -144,7 +145,8 @@ void replayer::send_due() {
   const auto may_send = [&] {
     return result_.sent < result_.due && result_.sent - result_.ended < options_.concurrency_limit;
   };
-  // Some at a time: on a slow machine, connections must not wait while many requests are written.
+  // Sends some at a time: on a slow machine connections must not wait while many requests are
+  // written.
   for (int i = 0; i < 16 && may_send(); ++i) {
     const auto& request = trace_[result_.sent++];
     send(request, due_at(request));
@@ -181,7 +183,7 @@ std::shared_ptr<http_connection> replayer::take_connection() {
     auto connection = std::move(idle_.back());
     idle_.pop_back();
     if (steady::now() - connection->idle_since() < reuse_within) return connection;
-    idle_.clear();  // the others were left even earlier
+    idle_.clear();  // the others have been idle for longer
   }
   return std::make_shared<http_connection>(io_, to_.address);
 }

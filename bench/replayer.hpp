@@ -1,5 +1,5 @@
 // Sends the requests of a trace when they are due, whether earlier ones are answered or not (an
-// open loop), and keeps what became of each.
+// open loop), and records the result of each.
 #pragma once
 
 #include <functional>
@@ -23,10 +23,10 @@ struct replay_options {
   bool stream = true;
 };
 
-// Times are from the moment a request was due, so that what holds us up counts too.
+// Times count from the moment a request is due, so that our own delays count too.
 struct replay_result {
   std::size_t due = 0, sent = 0, ended = 0;
-  std::size_t most_held_back = 0;             // due, but over the concurrency limit
+  std::size_t most_held_back = 0;             // most requests due but over the concurrency
   std::map<std::string, std::size_t> errors;  // by kind
   std::size_t error_count = 0;
   std::string first_error;                                 // with its answer, at most 1 KiB
@@ -41,7 +41,7 @@ class replayer {
            const std::vector<trace_request>& trace);
 
   void start(std::function<void()> all_ended);
-  void stop();  // no more new requests; those under way are abandoned
+  void stop();  // sends no more; abandons the requests under way
   const replay_result& result() const { return result_; }
 
  private:
@@ -59,7 +59,7 @@ class replayer {
   asio::steady_timer timer_;
   steady::time_point begin_{};
   std::vector<std::shared_ptr<http_connection>> idle_;
-  std::string words_;  // as many as the longest prompt
+  std::string words_;  // enough for the longest prompt
   chat_reader reader_;
   replay_result result_;
   std::function<void()> all_ended_;

@@ -1,4 +1,4 @@
-// Collects what was measured, and says of each figure that has a target whether it was met.
+// Collects the figures, and states for each with a target whether it was met.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -11,7 +11,7 @@ struct bench_options {
   int rounds = 5, seconds = 3;  // of wrk
   int stream_rounds = 3, streams = 1000;
   int tokens_per_s = 50, stream_tokens = 500;  // of each stream
-  bool apart = true;                           // streams: the contender has a core for itself
+  bool apart = true;                           // streams: gives the contender a core of its own
   std::vector<std::string> only;               // empty: all parts
   std::string json_file;
   bool keep = false;
@@ -21,10 +21,10 @@ enum class bound { at_least, at_most };
 
 class report {
  public:
-  // A figure of all rounds' values: the median counts, the extremes are shown.
+  // Adds a figure with the values of all rounds: the median counts, the extremes are shown.
   void figure(const std::string& name, const std::vector<double>& values, const std::string& unit,
               bound kind, double target);
-  // The same without a target, only to be seen.
+  // The same without a target, for information.
   void note(const std::string& name, const std::vector<double>& values, const std::string& unit);
   void failed(const std::string& part, const std::string& why);
 

@@ -8,8 +8,8 @@
 
 namespace signalbox::bench {
 
-// Nearest rank: the smallest sample that at least `share` of all samples do not exceed.
-// Reorders the samples. No samples: 0.
+// Returns the smallest sample that at least `share` of all samples do not exceed (nearest rank); 0
+// without samples. Reorders the samples.
 template <typename T>
 T percentile(std::vector<T>& samples, double share) {
   if (samples.empty()) return T{};
@@ -21,7 +21,7 @@ T percentile(std::vector<T>& samples, double share) {
   return samples[index];
 }
 
-// The middle sample, or the mean of the two middle ones.
+// Returns the middle sample, or the mean of the two middle ones.
 inline double median(std::vector<double> samples) {
   if (samples.empty()) return 0;
   std::sort(samples.begin(), samples.end());

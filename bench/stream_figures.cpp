@@ -1,5 +1,5 @@
-// Many streams at once from the simulated runtime: what a proxy adds to the way of each event, and
-// what an open stream costs in memory.
+// Many streams at once from the simulated runtime: the delay that a proxy adds to each event, and
+// the memory of an open stream.
 #include <fmt/format.h>
 
 #include <fstream>
@@ -16,9 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 
 struct stream_result {
-  nlohmann::json load;  // what signalbox-stream-load measured
+  nlohmann::json load;  // result of signalbox-stream-load
   double p50_ms = 0, p99_ms = 0;
-  double bytes_per_stream = 0;  // resident, over the process without streams
+  double bytes_per_stream = 0;  // resident memory beyond that without streams
   double cpu_us_per_event = 0;
 };
 
@@ -37,7 +37,7 @@ stream_result run_streams(const workbench& bench, const contender& way, int stre
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(limit_s + 10);
   while (!load.wait(100ms)) {
     if (way.process) resident = std::max(resident, resident_bytes(way.process->pid()));
-    if (std::chrono::steady_clock::now() > until) break;  // the next wait tells
+    if (std::chrono::steady_clock::now() > until) break;  // the next wait reports it
   }
   const auto status = load.wait(0ms);
   if (status != 0) {
@@ -108,7 +108,7 @@ void add_figures(const stream_rounds& all, const std::string& name, report& out)
   out.note(name + ": memory of a stream, HAProxy (most)", memory("haproxy"), "KiB");
 }
 
-// Every stream that was promised came whole, with the same text on every way.
+// Checks that every requested stream arrived whole, with the same text on every way.
 void check(const stream_rounds& all, int streams, int tokens) {
   const auto& first = all.at("direct").front().load;
   const auto expected = static_cast<std::uint64_t>(streams) * static_cast<std::uint64_t>(tokens);
@@ -129,14 +129,14 @@ void measure_streams(const workbench& bench, const bench_options& options, repor
   const auto simulation = start_simulation(bench, options.streams + 64, options.tokens_per_s);
   const std::vector<upstream> upstreams{{"sim", simulation.port}};
   const auto proxy = start_haproxy(bench, upstreams);
-  // A gateway of its own, so that no memory of other work is there to be used again.
+  // This uses a fresh gateway, so that no memory freed by other work is reused.
   const auto gateway = start_gateway(bench, "gateway-streams", upstreams);
   const std::vector<contender> ways{
       {"direct", simulation.url(), nullptr},
       {"haproxy", "http://127.0.0.1:" + std::to_string(proxy.ports[0]), proxy.process.get()},
       {"gateway", gateway.url(), gateway.process.get()}};
-  // Three busy threads on two cores wait for one another, and who of them waits is chance: the
-  // contender has the last core for itself, the runtime and the load generator share the first.
+  // Three busy threads on two cores delay each other at random. So the contender has the last core
+  // for itself; the runtime and the load generator share the first.
   if (options.apart) {
     keep_on(core::first, simulation.process->pid());
     keep_on(core::last, proxy.process->pid());
@@ -146,7 +146,7 @@ void measure_streams(const workbench& bench, const bench_options& options, repor
   const double stream_s = static_cast<double>(options.stream_tokens) / options.tokens_per_s;
   std::map<std::string, double> resident;
   for (const auto& way : ways) {
-    // Everything is in place after a first stream.
+    // A first stream puts everything in place.
     run_streams(bench, way, 1, options.tokens_per_s, 0, 0, 30, options.apart);
     if (way.process) resident[way.name] = static_cast<double>(resident_bytes(way.process->pid()));
   }

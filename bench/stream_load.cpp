@@ -23,13 +23,13 @@ struct load_options {
   double ramp_s = 2, timeout_s = 120;
 };
 
-// What all streams report to. Delays count only while every stream is open: from the first event of
+// The results of all streams. Delays count only while every stream is open: from the first event of
 // the last stream to the end of the first one.
 struct tally {
   std::uint32_t streams = 0, started = 0, flowing = 0, ended = 0, incomplete = 0;
   std::uint64_t events = 0, out_of_order = 0, texts = 0;
   std::map<std::string, std::uint32_t> errors;  // by kind
-  std::string text;                             // of the first whole stream: all must have the same
+  std::string text;                             // of the first whole stream; all must equal it
   std::vector<std::uint32_t> delays_ns;
   steady::time_point all_flowing, first_end;
   chat_reader reader;  // shared: one thread
@@ -112,7 +112,7 @@ class stream : public exchange_listener {
   std::int64_t last_sent_ns_ = 0;
 };
 
-// Starts the streams evenly over the ramp: opened all at once they would send in step for ever.
+// Starts the streams evenly over the ramp: streams opened all at once would keep sending in step.
 class starter {
  public:
   starter(asio::io_context& io, const load_options& options, tally& all)

@@ -1,4 +1,4 @@
-// A recorded trace of requests: when each came, how long its prompt and its answer were.
+// A recorded trace of requests: the arrival of each, and the lengths of its prompt and answer.
 #pragma once
 
 #include <chrono>

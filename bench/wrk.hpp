@@ -10,12 +10,12 @@ namespace signalbox::bench {
 
 struct wrk_result {
   double requests_per_s = 0, p50_us = 0, p99_us = 0;
-  double cpu_us_per_request = 0;  // of the contender; 0 for the direct way
+  double cpu_us_per_request = 0;  // of the contender; 0: direct
 };
 
-// The same request over and over for so many seconds. Before and after, one request is checked to
-// get exactly the expected answer. Throws std::runtime_error when any answer was not a 200, or
-// after a connection or time-out error.
+// Sends the same request again and again for some seconds. Before and after, it checks that one
+// request gets exactly the expected answer. Throws std::runtime_error when any answer was not a
+// 200, or after a connection or time-out error.
 wrk_result run_wrk(const workbench& bench, const contender& way, const chat_load& load,
                    int connections, int seconds);
 

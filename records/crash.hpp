@@ -1,4 +1,4 @@
-// A crash of a runtime, as the store keeps it.
+// A crash of a runtime, as it is stored.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Keys, users and their sessions, as they go between actors, stores and whoever checks them.
+// Keys, users and their sessions, as actors, stores and access/ exchange them.
 #pragma once
 
 #include <array>
@@ -17,24 +17,24 @@ namespace signalbox {
 
 using secret_digest = std::array<std::uint8_t, 32>;  // BLAKE2b-256
 
-// A key as the database has it. Its secret is nowhere.
+// A key as the database holds it: with digests of its secrets, never the secrets themselves.
 struct key_record {
-  std::string id;  // stays through rotations; names the key in usage
+  std::string id;  // survives rotations; names the key in usage
   std::string name, owner;
-  std::string hint;  // the secret's first characters
+  std::string hint;  // first characters of the secret
   secret_digest digest{};
-  std::optional<secret_digest> old_digest;  // of the secret before the last rotation
-  wall_time old_until{};                    // that one works until then
+  std::optional<secret_digest> old_digest;  // of the secret that the last rotation replaced
+  wall_time old_until{};                    // the replaced secret works until then
   std::vector<std::string> scopes;
   std::vector<std::string> models;  // empty: all
   double weight = 1;                // fair share, above 0
   scheduling::key_limits limits;
   wall_time created_at{};
   std::optional<wall_time> expires_at, revoked_at;
-  std::int64_t version = 0;  // of the last change, over all keys
+  std::int64_t version = 0;  // grows with every change of any key
 };
 
-// What is kept of a key's limits over a restart (scheduling::rate_limiter::full_at).
+// The limit state of a key that is kept over a restart (scheduling::rate_limiter::full_at).
 struct key_limit_state {
   std::string key_id;
   wall_time requests_full_at, tokens_full_at;
@@ -51,30 +51,31 @@ struct user_record {
   std::string password_hash;  // Argon2id, with its parameters
   std::vector<std::string> scopes;
   bool disabled = false;
-  // Of the tokens that count: a new password, and disabling, make all earlier ones worthless.
+  // Only tokens of this generation are valid: disabling the user or setting a password starts a new
+  // one.
   std::int64_t generation = 1;
   wall_time created_at{};
-  std::int64_t version = 0;  // of the last change, over all users
+  std::int64_t version = 0;  // grows with every change of any user
 };
 
-// Told to who answers for keys: first everything, then what changed.
+// News for subscribers: first everything, then the changes.
 struct keys_changed {
   std::vector<key_record> keys;
   std::vector<user_record> users;
-  std::vector<key_limit_state> states;  // with the first of them
+  std::vector<key_limit_state> states;  // in the first news only
   std::vector<key_day_use> used_today;
 };
-// Called from the registry's thread. Everything again after a restart of the registry.
+// Called on the thread of the registry. A registry that restarts sends everything again.
 using key_listener = std::function<void(const keys_changed&)>;
 
 struct subscribe_keys {
   key_listener listener;
-};  // answered when it has heard everything
+};  // answered after the listener has received everything
 struct create_key {
   key_record key;
   time_point give_up_at = time_point::max();  // as in open_session
 };
-// Done to the key as it is then; all but secrets, id and times is taken over.
+// Applies `change` to the current key and saves the result, except secrets, id and times.
 struct change_key {
   std::string id;
   std::function<void(key_record&)> change;
@@ -83,7 +84,7 @@ struct rotate_key {
   std::string id;
   secret_digest digest;
   std::string hint;
-  double grace_s;                             // how long the old secret works
+  double grace_s;                             // seconds for which the old secret still works
   time_point give_up_at = time_point::max();  // as in open_session
 };
 struct revoke_key {
@@ -94,13 +95,13 @@ struct find_key {
 };
 struct list_keys {
   std::uint32_t limit;  // at most 1000
-  std::string after;    // an id; empty: from the newest on
+  std::string after;    // id of the last key seen; empty: start with the newest
 };
 enum class key_problem : std::uint8_t { none, not_found, exists, revoked, database_away };
-// Published to all shards before it is answered.
+// Sent after all shards have the change.
 struct key_answer {
   key_problem problem = key_problem::none;
-  std::vector<key_record> keys;  // the one, or the list
+  std::vector<key_record> keys;  // the one key, or the list
 };
 struct save_limit_states {
   std::vector<key_limit_state> states;
@@ -108,17 +109,17 @@ struct save_limit_states {
 
 // users
 
-// A refresh token, as the database has it: by its digest.
+// A refresh token; the database keeps its digest.
 struct open_session {
   std::string user;
   std::int64_t generation;
-  std::string session;   // its id, which all of its refresh tokens name
-  secret_digest digest;  // of its one refresh token
+  std::string session;   // id of the session; the same in all its refresh tokens
+  secret_digest digest;  // of the session's current refresh token
   wall_time expires_at;
-  time_point give_up_at = time_point::max();  // nobody waits for an answer any longer
+  time_point give_up_at = time_point::max();  // after this nobody waits for the answer
 };
-// `used` ends, and `next` takes its place. One that was used before has been stolen, or its thief
-// was quicker: the whole session ends, all that came of one login.
+// Replaces the refresh token `used` by `next`. A token that is used a second time was stolen, or
+// used by a thief first; the whole session then ends.
 struct renew_session {
   secret_digest used;
   open_session next;
@@ -130,13 +131,13 @@ struct session_answer {
 
 struct check_password {
   std::string user, address, password;
-  std::string hash;            // empty: there is no such user, which must take as long to find out
-  std::shared_ptr<void> slot;  // held while this waits: bounds how many do
+  std::string hash;            // empty: no such user; the check takes as long
+  std::shared_ptr<void> slot;  // held while the check waits, to bound their number
 };
 enum class password_verdict : std::uint8_t { right, wrong, too_often };
 struct password_checked {
   password_verdict verdict = password_verdict::wrong;
-  duration retry_after{};  // when it was too often
+  duration retry_after{};  // set for too_often
 };
 
 }  // namespace signalbox

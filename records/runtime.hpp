@@ -1,4 +1,4 @@
-// What a driver tells of the runtime that it started.
+// Events that a driver reports about a runtime that it started.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace signalbox {
 
-// A runtime's life as its driver tells it: spawned, ready (at most once), exited, released; or
-// exited and released without ever being ready. `released`: its whole process tree is gone.
+// The life of a runtime as its driver reports it: spawned, ready (at most once), exited, released;
+// or exited and released without ready. `released` means that its whole process tree is gone.
 struct runtime_spawned {
   std::uint64_t incarnation;
   std::int64_t pid;

@@ -1,4 +1,4 @@
-// Usage, and names that no model has, as they go between shards, actors and stores.
+// Usage, and names of missing models, as shards, actors and stores exchange them.
 #pragma once
 
 #include <algorithm>
@@ -17,19 +17,19 @@ namespace signalbox {
 enum class usage_source : std::uint8_t { realtime, batch, eval };
 std::string_view to_string(usage_source value);
 
-// How a request ended, for whoever it is accounted to.
+// How a request ended, for accounting.
 enum class usage_status : std::uint8_t { success, error, cancelled };
 std::string_view to_string(usage_status value);
 
-// Every count is what to add.
+// Increments of the counters, and the latest request among those counted.
 struct usage_counts {
   std::uint64_t requests = 0, successes = 0, errors = 0, cancelled = 0;
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
-  std::uint64_t estimated = 0;  // requests of these whose runtime told no usage
-  std::uint64_t gpu_us = 0;     // permit to end, times the GPUs that the model holds
-  std::uint64_t queue_us = 0;   // arrival to end, less the time with a permit
-  wall_time last_seen{};        // when the latest of them ended
-  usage_status last_status = usage_status::success;  // and how
+  std::uint64_t estimated = 0;  // of `requests`: without usage from the runtime
+  std::uint64_t gpu_us = 0;     // from permit to end, times the GPUs of the model
+  std::uint64_t queue_us = 0;   // from arrival to end, less the time with a permit
+  wall_time last_seen{};        // end of the latest request
+  usage_status last_status = usage_status::success;  // outcome of the latest request
 
   usage_counts& operator+=(const usage_counts& other) {
     requests += other.requests;
@@ -53,10 +53,10 @@ inline double us_to_seconds(std::uint64_t us) {
   return static_cast<double>(us) / 1e6;
 }
 
-// Added up per (key_id, client_id, model, source, day).
+// The counts of one (key_id, client_id, model, source, day).
 struct usage_row : usage_counts {
   std::string key_id;
-  std::string client_id;  // X-Client-ID; empty: none came
+  std::string client_id;  // X-Client-ID; empty: none was sent
   std::string model;
   usage_source source = usage_source::realtime;
   std::int32_t day = 0;  // days since 1970-01-01, UTC
@@ -66,26 +66,26 @@ struct usage_batch {
 };
 struct flush_usage {};  // write now; answered when durable or failed
 
-// Comes along with a question for a report, which may have to wait.
+// Bounds a query for a report, which may have to wait.
 struct report_wait {
-  std::shared_ptr<void> place;  // held while the question waits: bounds how many do
-  time_point deadline = never;  // nobody waits for the answer any more
+  std::shared_ptr<void> place;  // held while the query waits, to bound their number
+  time_point deadline = never;  // after this nobody waits for the answer
 };
 
-// By what usage is told apart in a report; all others are added up.
+// The columns that a report groups by; usage is summed over the others.
 struct usage_grouping {
   bool day = false, key = false, client = false, model = false, source = false;
 };
-// Days are inclusive. Groups come in ascending order of day, key, client, model, source.
+// Days are inclusive. Groups are in ascending order of day, key, client, model, source.
 struct usage_group : usage_counts {
-  std::int32_t day = 0;  // this and the texts: zero and empty when not grouped by
+  std::int32_t day = 0;  // zero or empty where not grouped by
   std::string key_id, client_id, model, source;
 };
 struct list_usage {
   usage_grouping by;
   std::int32_t first_day = 0, last_day = 0;
-  std::optional<std::string> key_id;  // of this one only
-  std::optional<usage_group> after;   // where the last report ended; its counts do not matter
+  std::optional<std::string> key_id;  // only this key
+  std::optional<usage_group> after;   // last group of the previous page; its counts are ignored
   std::uint32_t limit = 0;            // at most 1000
   report_wait wait = {};
 };
@@ -93,15 +93,15 @@ struct usage_report {
   std::vector<usage_group> groups;
 };
 
-// What each key used, in seed 002's terms.
+// The use of each key, in the terms of seed 002.
 struct key_usage : usage_counts {
   std::string key_id;
   std::uint64_t realtime_requests = 0, batch_requests = 0;
-  std::string last_model, last_source;  // of the request that was last_seen
+  std::string last_model, last_source;  // of the latest request
 };
 struct list_key_usage {
-  std::optional<std::int32_t> day;  // none: all that are kept
-  std::string after;                // a key id; empty: from the first on
+  std::optional<std::int32_t> day;  // none: all days that are kept
+  std::string after;                // last key id of the previous page; empty: the first page
   std::uint32_t limit = 0;          // at most 1000
   report_wait wait = {};
 };
@@ -109,7 +109,7 @@ struct key_usage_report {
   std::vector<key_usage> keys;  // by id
 };
 
-// A name that clients asked for and no model has.
+// A model name that clients asked for and that no model has.
 struct missing_model {
   std::string model;
   std::uint64_t requests = 0;
@@ -127,16 +127,16 @@ struct missing_model {
     return *this;
   }
 };
-inline constexpr std::uint32_t missing_model_limit = 1000;  // that are kept
+inline constexpr std::uint32_t missing_model_limit = 1000;  // names that are kept
 struct missing_model_batch {
-  std::vector<missing_model> models;  // what to add
+  std::vector<missing_model> models;  // increments
 };
 struct list_missing_models {
   std::uint32_t limit;
   report_wait wait = {};
 };
 struct missing_model_list {
-  std::vector<missing_model> models;  // the last seen first
+  std::vector<missing_model> models;  // latest first
 };
 
 }  // namespace signalbox

@@ -1,4 +1,4 @@
-// Time as calendars and other machines know it. What is measured or waited for is monotonic:
+// Wall-clock time, for calendars and other machines. Durations and deadlines use monotonic time:
 // time_point in scheduling/types.hpp.
 #pragma once
 

@@ -13,7 +13,8 @@ namespace {
 
 using scheduling::exit_reason;
 
-// The signal that ended it, also when a shell or a container passed it on as 128 + number.
+// Returns the signal that ended the runtime, also when a shell or a container reported it as 128 +
+// number.
 int signal_of(int status) {
   if (WIFSIGNALED(status)) return WTERMSIG(status);
   return WIFEXITED(status) && WEXITSTATUS(status) > 128 ? WEXITSTATUS(status) - 128 : 0;

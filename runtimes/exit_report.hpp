@@ -1,4 +1,4 @@
-// Why a runtime ended, in one word for the machine and one sentence for a person.
+// Explains why a runtime ended: a word for programs and a sentence for people.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@ struct exit_facts {
   bool start_timed_out = false;
   bool was_ready = false;
   duration start_timeout{};
-  std::optional<int> wait_status;  // none: nobody saw it end, because the guard was killed
+  std::optional<int> wait_status;  // none: unknown, because the guard was killed
   std::vector<std::string> log_tail;
 };
 

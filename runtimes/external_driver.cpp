@@ -45,16 +45,16 @@ void external_run::probe() {
   });
 }
 
-// From now on requests go to the address that answered, so that is what is watched. What the name
-// means is asked again by the next run.
+// Requests now go to the address that answered, so that address is the one to watch. The next run
+// resolves the name anew.
 void external_run::became_ready(const std::string& address) {
   target_.address = address;
   const bool v6 = target_.host.find(':') != std::string::npos;
   tell_ready(v6 ? "[" + target_.host + "]" : target_.host, address, target_.port);
 }
 
-// Once it is ready only a refused or broken connection counts against it: a full server may be slow
-// to say how it is, or say that it is busy, and is not dead.
+// Once the runtime is ready, only a refused or broken connection counts as a failure: a busy server
+// may answer slowly, or say that it is busy, and is not dead.
 void external_run::probed(const probe_result& result) {
   if (exited()) return;
   failures_ = result.outcome == probe_outcome::failed ? failures_ + 1 : 0;

@@ -1,4 +1,4 @@
-// A runtime that somebody else started: it is watched, and never stopped.
+// A runtime that somebody else started: the driver watches it and never stops it.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -26,7 +26,7 @@ class external_run : public run {
   probe_target target_;
   time_point give_up_at_{};
   std::uint32_t failures_ = 0;  // in a row
-  std::string why_not_;  // the last probe was not answered with 200; each reason is logged once
+  std::string why_not_;         // why the last probe failed; each reason is logged once
   boost::asio::steady_timer timer_;
 };
 

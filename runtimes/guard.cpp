@@ -1,8 +1,7 @@
 // signalbox-guard PROGRAM ARG...: stands between the gateway and one runtime, so that no process of
-// the runtime outlives either of them. It is the subreaper of everything the runtime starts:
-// whoever loses its parent becomes a child of the guard, in whatever session or group it hides.
-// Only direct children are ever killed: a pid cannot be used anew before its parent has waited for
-// it.
+// the runtime outlives either of them. It is the subreaper of everything that the runtime starts:
+// a process that loses its parent becomes a child of the guard, whatever session or group it is in.
+// The guard kills direct children only: their pids cannot be reused before it has waited for them.
 //
 //   gateway gone, or stop with no grace     SIGKILL to all, level by level, until none is left
 //   stop with a grace                       SIGTERM to the runtime's group, the above after it
@@ -37,14 +36,14 @@ using namespace signalbox;
 using namespace signalbox::runtimes;
 using guard_clock = std::chrono::steady_clock;
 
-constexpr int rescan_ms = 20;  // the list of children may miss one that just became ours
+constexpr int rescan_ms = 20;  // a list of children may miss one that has just been reparented
 
 void tell(guard_word word, std::int32_t value) {
   const guard_message message{word, value};
   (void)!send(guard_control_fd, &message, sizeof message, MSG_NOSIGNAL);
 }
 
-// For kernels without /proc/PID/task/TID/children.
+// Finds our children on kernels without /proc/PID/task/TID/children.
 std::vector<pid_t> scan_children() {
   const auto is_child = [](const process& p) { return p.parent == getpid(); };
   std::vector<pid_t> children;
@@ -122,7 +121,7 @@ bool guard::spawn() {
 void guard::become_runtime(int error_fd, pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // it died before the line above
+  if (getppid() != parent) _exit(127);  // the guard died before the line above
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -132,7 +131,7 @@ void guard::become_runtime(int error_fd, pid_t parent) {
   _exit(127);
 }
 
-// Takes in who has ended. False: nobody is left.
+// Reaps children that have ended. Returns false when none is left.
 bool guard::reap() {
   for (;;) {
     int status = 0;
@@ -159,7 +158,7 @@ void guard::wait_for_news() {
     timeout_ms = static_cast<int>(std::max<std::int64_t>(0, left.count()));
   }
   pollfd watched[2] = {{signals_, POLLIN, 0}, {guard_control_fd, POLLIN, 0}};
-  // While everything is being killed, nothing that the gateway could say matters any more.
+  // While everything is being killed, messages of the gateway no longer matter.
   if (poll(watched, killing_ ? 1 : 2, timeout_ms) <= 0) return;
   if (watched[0].revents != 0) read_signals();
   if (!killing_ && watched[1].revents != 0) read_control();
@@ -168,7 +167,7 @@ void guard::wait_for_news() {
 void guard::read_signals() {
   signalfd_siginfo info{};
   while (read(signals_, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo != SIGCHLD) killing_ = true;  // somebody wants us gone: not without them
+    if (info.ssi_signo != SIGCHLD) killing_ = true;  // the tree ends together with the guard
   }
 }
 

@@ -1,4 +1,4 @@
-// What the gateway and signalbox-guard say to each other over their socket pair: one fixed-size
+// The protocol between the gateway and signalbox-guard over their socket pair: one fixed-size
 // message in each packet (SOCK_SEQPACKET). End of file from the gateway means: kill everything.
 #pragma once
 

@@ -49,7 +49,7 @@ class probe : public std::enable_shared_from_this<probe> {
   }
 
  private:
-  // To the first of these that listens.
+  // Connects to the first address that listens.
   template <typename Endpoints>
   void connect(const Endpoints& endpoints) {
     stream_.async_connect(

@@ -48,7 +48,7 @@ std::vector<std::string> make_environment(const config::model_options& model,
   for (const char* name : {"PATH", "HOME", "LANG"}) {
     if (const auto value = inherited(name)) variables[name] = *value;
   }
-  // Numbered as nvidia-smi does, and not by speed. Without a lease no card is to be seen.
+  // GPUs are numbered as in nvidia-smi, not by speed. Without a lease the runtime sees no GPU.
   variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
   variables["CUDA_VISIBLE_DEVICES"] = request.needs_gpu ? std::to_string(request.gpu) : "";
   for (const auto& entry : model.environment) {

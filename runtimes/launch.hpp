@@ -1,5 +1,4 @@
-// From a model's configuration to a running guard: which program, which arguments, which
-// environment, and a spawn that is safe in a process with many threads.
+// Starts the guard of a runtime with the program, arguments and environment of its model.
 #pragma once
 
 #include <sys/types.h>
@@ -13,20 +12,22 @@
 
 namespace signalbox::runtimes {
 
-inline constexpr const char* run_marker = "SIGNALBOX_RUN";  // in the environment of a whole tree
+// In the environment of each process of a run.
+inline constexpr const char* run_marker = "SIGNALBOX_RUN";
 
-// The command with its placeholders replaced.
+// Returns the command with its placeholders replaced.
 std::vector<std::string> make_arguments(const config::model_options& model, std::uint16_t port,
                                         const std::string& data_dir);
 
-// Little is inherited (PATH, HOME, LANG), so that a runtime behaves the same from every shell.
+// Returns the environment of a runtime. It inherits only PATH, HOME and LANG from ours, so that it
+// behaves the same from every shell.
 std::vector<std::string> make_environment(const config::model_options& model,
                                           const run_request& request, const std::string& run_id);
 
 struct guard_process {
   pid_t pid = -1;
   unique_fd pidfd;    // readable when the guard has ended
-  unique_fd control;  // guard_protocol.hpp
+  unique_fd control;  // socket, see guard_protocol.hpp
   unique_fd output;   // stdout and stderr of the runtime, non-blocking
 };
 

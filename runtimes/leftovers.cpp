@@ -21,12 +21,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr const char* guard_name = "signalbox-guard";  // just not too long for /proc/PID/stat
+constexpr const char* guard_name = "signalbox-guard";  // fits into the 15 bytes of a process name
 constexpr auto guard_patience = 2s;
 constexpr auto kill_patience = 8s;
-constexpr auto longest_wait_for_one = 100ms;  // others may come meanwhile
+constexpr auto longest_wait_for_one = 100ms;  // then the list is read anew
 
-// Until `find` finds no process any more; false when it still does after `limit`.
+// Waits until `find` finds no process. Returns false when it still does after the limit.
 template <typename Find>
 bool wait_until_none(std::chrono::nanoseconds limit, Find find) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
@@ -79,7 +79,7 @@ std::size_t kill_leftovers(const std::string& run_id, pid_t guard_session) {
 void end_orphans(const run_names& names) {
   const auto is_orphan = [&](const process& p) { return names.is_orphan(run_of(p)); };
   const auto is_guard = [&](const process& p) { return p.name == guard_name && is_orphan(p); };
-  // A living guard has noticed that its gateway is gone and knows its tree better than we do.
+  // A living guard notices that its gateway is gone and knows its tree better than we do.
   wait_until_none(guard_patience, [&] { return find_processes(is_guard); });
   std::set<std::string> ended;
   const bool gone = wait_until_none(kill_patience, [&] {

@@ -1,4 +1,4 @@
-// The second line of defence: finds what is left of a run when its guard was killed, alone or
+// The second line of defence: finds the processes of a run whose guard was killed, alone or
 // together with the gateway.
 #pragma once
 
@@ -8,15 +8,16 @@
 
 namespace signalbox::runtimes {
 
-// Names runs; the name is the marker in the environment of all processes of the run:
+// Makes the names of runs. The name is the marker in the environment of all processes of the run:
 //   DEVICE.INODE of the data folder - PID.START of the gateway - NUMBER
-// The folder by its inode, as a path may mean another folder in another container.
+// It has the folder's inode because a path may mean another folder in another container.
 class run_names {
  public:
-  explicit run_names(const std::string& data_dir);  // throws std::system_error: no such folder
+  explicit run_names(const std::string& data_dir);  // throws std::system_error
 
   std::string next() const;
-  // Of a gateway on this data folder that is gone; the runs of any other are not ours to end.
+  // Returns whether the run belongs to a gateway on this data folder that is gone. Runs of other
+  // folders are not ours to end.
   bool is_orphan(const std::string& run_id) const;
 
  private:
@@ -24,12 +25,12 @@ class run_names {
   std::string gateway_;
 };
 
-// Kills every living process that carries the run's marker in its environment or is in the guard's
-// session (a program may overwrite its environment, and may leave the session; not both by
-// accident). Returns how many there were: none means that the run is gone.
+// Kills every living process that has the marker of the run in its environment or is in the session
+// of the guard (a program may overwrite its environment or leave the session, but hardly both by
+// accident). Returns how many it found; none means that the run is gone.
 std::size_t kill_leftovers(const std::string& run_id, pid_t guard_session);
 
-// Ends all orphans, guards too, and waits until they are gone, for some seconds at most.
+// Ends all orphans, including guards, and waits some seconds at most until they are gone.
 void end_orphans(const run_names& names);
 
 }  // namespace signalbox::runtimes

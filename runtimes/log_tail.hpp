@@ -1,4 +1,4 @@
-// The output of a runtime as clean lines, of which the last ones are kept.
+// Splits the output of a runtime into clean lines and keeps the last ones.
 #pragma once
 
 #include <deque>
@@ -18,7 +18,7 @@ class log_tail {
       : on_line_(std::move(on_line)) {}
 
   void add(std::string_view bytes);
-  void end();  // the last line may lack its end
+  void end();  // adds a last line that has no line end
 
   std::vector<std::string> lines() const { return {lines_.begin(), lines_.end()}; }
 

@@ -12,7 +12,7 @@ namespace {
 
 using boost::asio::ip::tcp;
 
-constexpr std::uint32_t lowest = 10000;  // below it live services with well-known ports
+constexpr std::uint32_t lowest = 10000;  // services with well-known ports are below
 constexpr std::uint32_t wanted = 16384;
 
 std::uint32_t first_ephemeral() {
@@ -27,7 +27,7 @@ bool is_free(std::uint16_t port) {
   boost::system::error_code error;
   probe.open(tcp::v4(), error);
   if (error) return false;
-  probe.set_option(tcp::acceptor::reuse_address(true), error);  // TIME_WAIT hinders nobody
+  probe.set_option(tcp::acceptor::reuse_address(true), error);  // a port in TIME_WAIT is free
   probe.bind({boost::asio::ip::address_v4::loopback(), port}, error);
   return !error;
 }

@@ -1,6 +1,6 @@
-// Free loopback ports for runtimes. They lie below the range from which the kernel takes ports for
-// outgoing connections: nothing that connects somewhere, our own probes included, can take the port
-// in the time between our choice and the runtime's bind.
+// Free loopback ports for runtimes. They lie below the range that the kernel uses for outgoing
+// connections, so that no such connection, of our own probes for example, takes the port between
+// our choice and the runtime's bind.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class port_pool {
  private:
   std::uint16_t first_;
   std::uint16_t count_;
-  std::uint16_t next_;  // offset; random at first, so that two gateways rarely meet
+  std::uint16_t next_;  // offset; starts at random, so that two gateways rarely collide
   std::set<std::uint16_t> taken_;
 };
 

@@ -25,10 +25,10 @@ using clock = std::chrono::steady_clock;
 
 constexpr const char* local_address = "127.0.0.1";
 constexpr duration probe_gap = 5ms;      // between the end of a probe and the next one
-constexpr duration probe_gap_max = 8ms;  // with a runtime that answers slowly, or not yet
+constexpr duration probe_gap_max = 8ms;  // while a runtime answers slowly or not yet
 constexpr duration local_probe_timeout = 2s;
 constexpr duration clean_up_gap = 10ms;
-constexpr std::size_t output_turn = 256 * 1024;  // bytes read before others have their turn
+constexpr std::size_t output_turn = 256 * 1024;  // bytes read in one turn of the loop
 
 }  // namespace
 
@@ -98,7 +98,7 @@ void process_run::output_readable() {
   if (read_output()) on_readable(output_, &process_run::output_readable);
 }
 
-// False: the last writer is gone.
+// Returns false when the last writer is gone.
 bool process_run::read_output() {
   std::array<char, 16 * 1024> buffer;
   for (std::size_t total = 0; total < output_turn;) {
@@ -115,7 +115,7 @@ void process_run::control_readable() {
   if (read_control()) on_readable(control_, &process_run::control_readable);
 }
 
-// False: the guard is gone.
+// Returns false when the guard is gone.
 bool process_run::read_control() {
   for (;;) {
     guard_message message{};
@@ -141,7 +141,7 @@ bool process_run::read_control() {
 
 void process_run::main_ended(std::optional<int> wait_status) {
   if (exited()) return;
-  read_output();  // what it wrote before its end is in the pipe by now
+  read_output();  // its last output is in the pipe by now
   log_.end();
   start_timer_.cancel();
   timer_.cancel();
@@ -156,7 +156,7 @@ void process_run::main_ended(std::optional<int> wait_status) {
 }
 
 void process_run::guard_ended() {
-  read_control();  // its last words
+  read_control();  // its last messages
   int status = 0;
   const bool regular = waitpid(guard_pid_, &status, 0) == guard_pid_ && WIFEXITED(status);
   if (exec_error_) {
@@ -165,7 +165,7 @@ void process_run::guard_ended() {
   }
   main_ended(std::nullopt);
   if (regular) {
-    release();  // it ends by itself only when nobody is left
+    release();  // the guard ends by itself only when the tree is gone
   } else {
     spdlog::warn("the guard of model {} was killed; looking for what it left", model_.name);
     clean_up();
@@ -200,7 +200,7 @@ void process_run::probe() {
 void process_run::probed(probe_outcome outcome, time_point asked_at) {
   if (exited() || stop_asked_ || start_timed_out_) return;
   if (outcome != probe_outcome::ok) {
-    // A runtime that is slow to answer is busy with loading: it is asked a little less often.
+    // A runtime that answers slowly is busy loading, so it is probed a little less often.
     return after(timer_, std::clamp(clock::now() - asked_at, probe_gap, probe_gap_max),
                  &process_run::probe);
   }
@@ -225,7 +225,7 @@ void process_run::send_stop(duration grace) {
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(grace).count();
   const auto value = std::clamp<std::int64_t>(ms, 0, std::numeric_limits<std::int32_t>::max());
   const guard_message message{guard_word::stop, static_cast<std::int32_t>(value)};
-  // Fails only when the guard is gone, which its pidfd tells.
+  // Fails only when the guard is gone, which the pidfd reports.
   (void)!send(control_.native_handle(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

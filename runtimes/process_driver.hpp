@@ -1,4 +1,4 @@
-// A runtime that is a process of ours, started behind a signalbox-guard.
+// A runtime that is our own process, started behind a signalbox-guard.
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -48,14 +48,14 @@ class process_run : public run {
   port_pool& ports_;
   const driver_options& options_;
   log_tail log_;
-  const std::string run_id_;  // leftovers.hpp
+  const std::string run_id_;  // see leftovers.hpp
   std::uint16_t port_ = 0;
   pid_t guard_pid_ = -1;
   boost::asio::posix::stream_descriptor guard_;
   boost::asio::posix::stream_descriptor control_;
   boost::asio::posix::stream_descriptor output_;
   boost::asio::steady_timer start_timer_;
-  boost::asio::steady_timer timer_;  // until the next probe; after the exit, the next clean-up
+  boost::asio::steady_timer timer_;  // next probe; after the exit, next clean-up
   bool stop_asked_ = false;
   bool start_timed_out_ = false;
   std::optional<std::string> exec_error_;

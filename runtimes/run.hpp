@@ -1,5 +1,5 @@
-// One run of one backend, as it lives on the driver's I/O thread. What a process and an external
-// endpoint have in common: the order of events, and that each comes at most once.
+// One run of one backend, on the I/O thread of the driver. The common part of processes and
+// external endpoints: events come in order, and each at most once.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -24,7 +24,7 @@ class run : public std::enable_shared_from_this<run> {
   virtual void begin() = 0;
   virtual void stop(duration grace) = 0;
 
-  const std::shared_future<void>& gone() const { return gone_; }  // of any thread
+  const std::shared_future<void>& gone() const { return gone_; }  // for any thread
 
  protected:
   void tell_spawned(std::int64_t pid) {

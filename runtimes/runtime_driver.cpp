@@ -1,4 +1,4 @@
-// The one I/O thread, and the handles that other threads hold.
+// The I/O thread of the driver, and the handles that other threads hold.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-constexpr auto destroy_timeout = 10s;  // SIGKILL needs milliseconds, a hung GPU driver for ever
+constexpr auto destroy_timeout = 10s;  // SIGKILL takes milliseconds, a hung GPU driver forever
 
 using io_ptr = std::shared_ptr<asio::io_context>;
 
@@ -37,7 +37,7 @@ class handle : public runtime_handle {
   }
 
  private:
-  io_ptr io_;  // may outlive its thread: then nothing runs any more, and posts are harmless
+  io_ptr io_;  // may outlive its thread; posts then have no effect
   std::shared_ptr<run> run_;
 };
 
@@ -49,7 +49,7 @@ class driver : public runtime_driver {
     thread_ = std::thread([this] { io_->run(); });
   }
 
-  // Whatever still runs is killed, although its handle still exists.
+  // Kills whatever still runs, although its handle still exists.
   ~driver() override {
     std::vector<std::shared_ptr<run>> left;
     std::promise<void> collected;

@@ -1,4 +1,4 @@
-// A user of this machine, as programs are started under one.
+// A user account of this machine, under which a program can be started.
 #pragma once
 
 #include <sys/types.h>

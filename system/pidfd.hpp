@@ -9,14 +9,15 @@
 
 namespace signalbox {
 
-// Readable when the process has ended; close-on-exec. Empty when it cannot be opened: errno says
-// why.
+// Opens a process. The descriptor is close-on-exec and becomes readable when the process ends. On
+// failure it is empty and errno says why.
 unique_fd open_pidfd(pid_t pid);
 
 // Does nothing when the process has ended or the descriptor is empty.
 void send_signal(const unique_fd& pidfd, int number);
 
-// True: the process has ended, or the descriptor is empty. False: it still ran after `max_wait`.
+// Returns true when the process has ended or the descriptor is empty, and false when it still runs
+// after `max_wait`.
 bool wait_for_end(const unique_fd& pidfd, std::chrono::milliseconds max_wait);
 
 }  // namespace signalbox

@@ -1,4 +1,4 @@
-// Secrets on disk.
+// Files for secrets.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,8 @@
 
 namespace signalbox {
 
-// For the owner only (0600), and whole or not at all. Throws std::runtime_error.
+// Writes a file that only its owner can read (0600), completely or not at all. Throws
+// std::runtime_error.
 void write_private_file(const std::filesystem::path& path, const std::string& text);
 
 }  // namespace signalbox

@@ -67,7 +67,7 @@ std::vector<process> find_processes(const process_filter& belongs) {
   return found;
 }
 
-// Looked at again behind the descriptor: the pid may have become another process meanwhile.
+// Looks again behind the descriptor: the pid may have been reused meanwhile.
 unique_fd open_process(const process& p) {
   auto pidfd = open_pidfd(p.pid);
   const auto now = look_at(p.pid);

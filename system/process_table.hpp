@@ -1,4 +1,4 @@
-// What /proc tells of the processes of this machine.
+// Reads /proc: finds, identifies and kills processes of this machine.
 #pragma once
 
 #include <sys/types.h>
@@ -25,16 +25,16 @@ struct process {
 // Returns nothing when the process is gone, or is a zombie.
 std::optional<process> look_at(pid_t pid);
 
-// The value of a variable in the environment that the process was started with; empty when it has
-// none, or when we may not read it.
+// Returns a variable of the environment that the process was started with; empty when it has none,
+// or when we may not read it.
 std::string environment_value(pid_t pid, const std::string& name);
 
 using process_filter = std::function<bool(const process&)>;
 
-// All living processes for which `belongs` is true, without ourselves.
+// Returns all living processes, except ourselves, for which `belongs` is true.
 std::vector<process> find_processes(const process_filter& belongs);
 
-// A descriptor of just this process; empty when it has ended.
+// Opens exactly this process; empty when it has ended.
 unique_fd open_process(const process& p);
 
 // Sends SIGKILL to each process that belongs, and returns them.

@@ -24,7 +24,8 @@ constexpr int first_lifted_fd = 10;
   throw std::system_error(error, std::generic_category(), what);
 }
 
-// A copy above the child's own descriptors, so that no dup2 overwrites the source of another.
+// Returns a copy above the child's own descriptors, so that no dup2 overwrites the source of
+// another.
 unique_fd lift(int fd) {
   unique_fd copy(fcntl(fd, F_DUPFD_CLOEXEC, first_lifted_fd));
   if (copy.get() < 0) fail(errno, "fcntl");
@@ -44,7 +45,7 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return result;
 }
 
-// All that the child needs before it executes the program: it may not allocate.
+// Everything that the child needs before it executes the program: it may not allocate.
 struct child_plan {
   const program_start& start;
   std::vector<char*> argv, envp;
@@ -68,7 +69,8 @@ void reset_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Raw system calls where the C library would first speak to the other threads of the parent.
+// Uses raw system calls, because the C library would change all threads, and those are not in the
+// child.
 bool change_user(const account& to) {
   return syscall(SYS_setgroups, to.groups.size(), to.groups.data()) == 0 &&
          syscall(SYS_setgid, to.gid) == 0 && syscall(SYS_setuid, to.uid) == 0;
@@ -86,14 +88,14 @@ bool place_descriptors(const child_plan& plan) {
   return placed;
 }
 
-// In the child; returns only when the program cannot be executed, and errno says why.
+// Runs in the child. Returns only when the program cannot be executed; errno says why.
 void execute(const child_plan& plan) {
   const program_start& start = plan.start;
   setsid();
   reset_signals();
   if (start.run_as && !change_user(*start.run_as)) return;
   if (start.death_signal != 0) {
-    // After the change of user, which clears it; and the parent may have died before.
+    // Set after the change of user, which clears it; the parent may have died before.
     prctl(PR_SET_PDEATHSIG, start.death_signal);
     if (getppid() != plan.parent) return;
   }
@@ -107,7 +109,8 @@ void execute(const child_plan& plan) {
 [[noreturn]] void become(const child_plan& plan) {
   execute(plan);
   const int error = errno;
-  for (const int fd : {plan.errors.get(), error_fd}) {  // closed once it has been placed
+  // The first is closed once it has been placed.
+  for (const int fd : {plan.errors.get(), error_fd}) {
     if (write(fd, &error, sizeof error) == sizeof error) break;
   }
   _exit(127);
@@ -137,7 +140,7 @@ pid_t start_program(const program_start& start) {
                   start.control < 0 ? unique_fd() : lift(start.control),
                   lift(unique_fd(ends[1]).get()),
                   getpid()};
-  // Blocked until the child has reset them: our handlers must not run in it.
+  // Signals stay blocked until the child has reset them: our handlers must not run in it.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
@@ -147,7 +150,7 @@ pid_t start_program(const program_start& start) {
   plan.errors = unique_fd();
   ssize_t size = 0;
   do {
-    size = pid < 0 ? 0 : read(errors.get(), &error, sizeof error);  // its end: it was executed
+    size = pid < 0 ? 0 : read(errors.get(), &error, sizeof error);  // end of file: executed
   } while (size < 0 && errno == EINTR);
   if (size == sizeof error) waitpid(pid, nullptr, 0);
   if (error != 0) fail(error, what);

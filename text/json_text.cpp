@@ -8,7 +8,7 @@ namespace {
 
 namespace od = simdjson::ondemand;
 
-// What one large body needed is not kept for all the small ones that follow.
+// Memory for one large body is not kept for the many small ones that follow.
 constexpr std::size_t kept_bytes = 1024 * 1024, small_bytes = 64 * 1024;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// JSON as text: the shard thread's one scanner, and small conversions.
+// JSON text: the scanner of a shard's thread, and small conversions.
 #pragma once
 
 #include <simdjson.h>
@@ -8,17 +8,18 @@
 
 namespace signalbox {
 
-// Begins to read `text` with the thread's own on-demand scanner: one document at a time. `capacity`
-// is how many bytes may be read from text.data() on; with too little room behind the text it is
-// copied. False when it does not begin like JSON. `begin` is set to where the scanned text stands.
+// Begins to read `text` with the on-demand scanner of this thread, which reads one document at a
+// time. `capacity` is how many bytes may be read from text.data() on; when there is too little room
+// behind the text, the text is copied. Returns false when it does not begin like JSON. Sets `begin`
+// to the start of the scanned text.
 bool scan_json(std::string_view text, std::size_t capacity, simdjson::ondemand::document& document,
                const char** begin = nullptr);
 
-// A JSON object or array without white space between its tokens, so without line ends; empty when
-// `text` is no valid one.
+// Returns a JSON object or array without white space between its tokens, hence on one line; empty
+// when `text` is not valid JSON.
 std::string json_on_one_line(std::string_view text);
 
-// `text` as a JSON string token, quotes included; invalid UTF-8 is replaced.
+// Returns `text` as a JSON string token with its quotes; replaces invalid UTF-8.
 std::string json_quoted(std::string_view text);
 
 }  // namespace signalbox

@@ -21,7 +21,7 @@ std::optional<wall_time> parse_rfc3339(const std::string& text) {
   stream >> std::get_time(&parts, "%Y-%m-%dT%H:%M:%SZ");
   if (stream.fail() || stream.peek() != std::istringstream::traits_type::eof()) return std::nullopt;
   using namespace std::chrono;
-  constexpr int first_year = 1970, last_year = 2199;  // as far as nanoseconds reach, and less
+  constexpr int first_year = 1970, last_year = 2199;  // well within the range of nanoseconds
   const auto year_number = parts.tm_year + 1900;
   const year_month_day date{year(year_number), month(static_cast<unsigned>(parts.tm_mon + 1)),
                             day(static_cast<unsigned>(parts.tm_mday))};

@@ -1,4 +1,4 @@
-// Times as text, as RFC 3339 writes them.
+// Formats and parses times as RFC 3339 writes them.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 namespace signalbox {
 
 std::string rfc3339(wall_time at);  // UTC, with microseconds
-// UTC only, whole seconds; of the years 1970 to 2199.
+// Accepts UTC and whole seconds only, of the years 1970 to 2199.
 std::optional<wall_time> parse_rfc3339(const std::string& text);
 
 }  // namespace signalbox

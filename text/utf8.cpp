@@ -10,8 +10,8 @@ namespace utf = boost::locale::utf;
 
 constexpr std::string_view replacement = "\xEF\xBF\xBD";
 
-// Calls `take(code point, bytes)` for each character, until it returns false. The code point is
-// U+FFFD for a byte that belongs to no character.
+// Calls `take(code point, bytes)` for each character until it returns false. A byte that belongs to
+// no character has the code point U+FFFD.
 template <typename Take>
 void for_each_character(std::string_view text, Take take) {
   const char* at = text.data();

@@ -1,4 +1,4 @@
-// Bytes from outside as valid UTF-8, for JSON, for PostgreSQL and for terminals.
+// Turns foreign bytes into valid UTF-8, for JSON, PostgreSQL and terminals.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +7,11 @@
 
 namespace signalbox {
 
-// At most `limit` bytes of valid UTF-8 without NUL: each byte that is no part of a character, and
-// each NUL, becomes U+FFFD. Text that is too long is cut between two characters.
-std::string clean_text(std::string_view text, std::size_t limit = std::string_view::npos);
+// Returns at most `max_bytes` bytes of valid UTF-8 without NUL. Each byte that belongs to no
+// character, and each NUL, becomes U+FFFD. A longer text is cut between two characters.
+std::string clean_text(std::string_view text, std::size_t max_bytes = std::string_view::npos);
 
-// The same for one line of a program's output: control characters other than a tab are left out.
+// The same for one line of a program's output; also removes control characters other than tabs.
 std::string clean_line(std::string_view line);
 
 }  // namespace signalbox

@@ -26,7 +26,7 @@ const std::vector<std::string>& words() {
   return list;
 }
 
-// The words as they stand inside a JSON string.
+// The words in the form that they have inside a JSON string.
 const std::vector<std::string>& escaped_words() {
   static const std::vector<std::string> list = [] {
     std::vector<std::string> result;
@@ -59,7 +59,7 @@ std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-// An optional integer of the body. Throws api_error.
+// Reads an optional integer of the body. Throws api_error.
 std::optional<std::uint64_t> read_count(const json& body, const char* key, std::uint64_t max) {
   const auto found = body.find(key);
   if (found == body.end() || found->is_null()) return std::nullopt;
@@ -104,7 +104,8 @@ std::uint64_t count_chat(const json& body) {
   return count;
 }
 
-// A prompt or an input: a text, a list of texts, a list of tokens, or a list of these.
+// Counts the tokens of a prompt or input: a text, a list of texts, a list of tokens, or a list of
+// such lists.
 std::uint64_t count_input(const json& body, const char* key, std::vector<std::string>* inputs) {
   const auto found = body.find(key);
   const bool usable = found != body.end() && (found->is_string() || found->is_array());
@@ -184,7 +185,7 @@ const char* finish_reason(const inference_request& request) {
   return request.limited ? "length" : "stop";
 }
 
-// FNV-1a: the same text gives the same vector on every machine.
+// FNV-1a, so that the same text gives the same vector on every machine.
 std::uint64_t hash_text(std::string_view text) {
   std::uint64_t hash = 14695981039346656037ull;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
@@ -233,8 +234,8 @@ event_frames::event_frames(const inference_request& request, std::string_view id
                   {"object", chat ? "chat.completion.chunk" : "text_completion"},
                   {"created", unix_time()},
                   {"model", request.model}};
-  // The last fields are sim_sent_ns and before it the text, so that both are found from the end,
-  // whatever the model is called.
+  // The text and sim_sent_ns are the last fields, so that both are found from the end, whatever the
+  // name of the model.
   const auto split = [](json frame) {
     frame["sim_sent_ns"] = 0;
     const auto text = dump(frame);

@@ -1,4 +1,4 @@
-// The OpenAI-compatible shapes of the simulated runtime: requests in, JSON text out.
+// The OpenAI-compatible API of the simulated runtime: parses requests and writes JSON text.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +25,19 @@ struct inference_request {
   std::string model;
   bool stream = false;
   bool include_usage = false;
-  bool limited = false;  // the completion ends because of max_tokens
+  bool limited = false;  // max_tokens ended the completion
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;
   std::vector<std::string> inputs;  // embeddings
 };
 
-// Prompt tokens are the words of the prompt, divided by white space; a completion token is one
-// word. The integers sim_prompt_tokens and sim_completion_tokens in the body overrule both.
+// Parses a request. Prompt tokens are the words of the prompt, separated by white space; a
+// completion token is one word. The integers sim_prompt_tokens and sim_completion_tokens in the
+// body override both.
 std::variant<inference_request, api_error> parse_request(route r, std::string_view body,
                                                          const sim_options& options);
 
-// The events of one stream. Everything that is the same for every event is made once.
+// Writes the events of one stream. What is the same in every event is made once.
 class event_frames {
  public:
   event_frames(const inference_request& request, std::string_view id, usage_mode usage);

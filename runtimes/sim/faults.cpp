@@ -11,7 +11,7 @@ namespace {
 struct fault_entry {
   fault kind;
   std::string_view name;
-  double fallback;  // when no argument is given
+  double fallback;  // argument if none is given
   double max;
   bool for_requests;
   std::string_view help;

@@ -1,4 +1,4 @@
-// The ways in which the simulated runtime can be told to misbehave, at start or for one request.
+// Faults that the simulated runtime can be told to have, at the start or for one request.
 #pragma once
 
 #include <map>
@@ -27,16 +27,16 @@ enum class fault {
   slow_first_byte,    // =S: S seconds more until the first byte
 };
 
-// At most one argument each; what a fault does without one stands in fault_help().
+// A set of faults, each with at most one argument; fault_help() documents the defaults.
 class fault_set {
  public:
-  // "NAME" or "NAME=NUMBER". Returns what is wrong with it, or nothing.
+  // Adds "NAME" or "NAME=NUMBER". Returns what is wrong with it, or nothing.
   std::optional<std::string> add(std::string_view text, bool for_one_request);
 
   bool has(fault f) const { return faults_.contains(f); }
   double argument(fault f) const { return faults_.at(f); }
 
-  // Those of a request on top of those that were given at start.
+  // Returns the faults of a request on top of those given at the start.
   fault_set with(const fault_set& request) const;
 
  private:

@@ -30,8 +30,8 @@ std::int64_t now_ns() {
       .count();
 }
 
-// RESTinio does not show the socket of a connection, and a fault needs it: it is looked up by its
-// peer. There is one thread, so that no descriptor changes its meaning meanwhile.
+// Finds the socket of a connection by its peer, because RESTinio does not expose it and faults need
+// it. There is one thread, so no descriptor is reused meanwhile.
 std::optional<int> socket_of(const restinio::endpoint_t& peer) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -110,7 +110,8 @@ generation::generation(asio::io_context& io, restinio::request_handle_t handle,
       timer_(io),
       id_(next_id(request_.route)) {}
 
-// On a common grid: the streams that are due together share one wake-up of the thread.
+// Times lie on a common grid, so that streams that are due together share one wake-up of the
+// thread.
 void generation::wait_until(sim_clock::time_point when, void (generation::*then)()) {
   timer_.expires_at(std::chrono::ceil<std::chrono::duration<std::int64_t, wake_up_grid>>(when));
   timer_.async_wait([self = shared_from_this(), then](const auto& error) {
@@ -164,8 +165,8 @@ void generation::begin_stream() {
   send_due_events();
 }
 
-// Sends what is due by now: one event a token, and when the client was slow, several at once. The
-// next ones are not made before these are written, so that a client that does not read costs
+// Sends the events that are due: one for each token, several at once if the client was slow. The
+// next ones are made only when these are written, so that a client that does not read costs
 // nothing.
 void generation::send_due_events() {
   const auto now = sim_clock::now();

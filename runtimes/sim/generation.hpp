@@ -1,5 +1,5 @@
-// Requests that run or wait for a slot, each at the declared speed. Everything here lives on the
-// one thread of the runtime.
+// Runs requests, or lets them wait for a slot, each at the declared speed. Everything here is on
+// the one thread of the runtime.
 #pragma once
 
 #include <chrono>
@@ -17,17 +17,17 @@ namespace signalbox::sim {
 
 using sim_clock = std::chrono::steady_clock;
 
-// Closes the connection to this peer without a word. For faults: the HTTP server would announce it.
+// Closes the connection to this peer without notice. For faults: the HTTP server would announce it.
 void cut_connection(const restinio::endpoint_t& peer);
 // Sends bytes to this peer past the HTTP server, then cuts the connection.
 void send_raw_and_cut(const restinio::endpoint_t& peer, std::string_view bytes);
-// The faults that end the whole process; return only when none of them is in the set.
+// Carries out a fault that ends the whole process; returns when the set has none.
 void die_if_told(const fault_set& faults);
 
 class generation;
 using generation_ptr = std::shared_ptr<generation>;
 
-// The slots of the runtime and who waits for one, first come first served.
+// The slots of the runtime and the requests that wait for one, first come, first served.
 class slot_pool {
  public:
   slot_pool(std::uint32_t slots, std::uint32_t max_waiting, meters& m)
@@ -35,7 +35,7 @@ class slot_pool {
 
   bool full() const { return free_ == 0 && waiting_.size() >= max_waiting_; }
   void enter(generation_ptr who);
-  void leave(generation& who);  // it is over, whether it had a slot or waited for one
+  void leave(generation& who);  // ends a request, whether it has a slot or waits
 
  private:
   void give_slot(const generation_ptr& who);
@@ -57,7 +57,7 @@ class generation : public std::enable_shared_from_this<generation> {
   void client_left();
   bool over() const { return over_; }
 
-  bool has_slot = false;  // the slot_pool's note about it
+  bool has_slot = false;  // maintained by slot_pool
 
  private:
   using stream_builder = restinio::response_builder_t<restinio::chunked_output_t>;
@@ -78,7 +78,7 @@ class generation : public std::enable_shared_from_this<generation> {
   meters& meters_;
   restinio::asio_ns::steady_timer timer_;
   std::string id_;
-  std::optional<event_frames> frames_;  // of a stream, once it begins
+  std::optional<event_frames> frames_;  // of a stream that has begun
   std::optional<stream_builder> stream_;
   sim_clock::time_point first_token_at_{};
   sim_clock::duration token_gap_{};

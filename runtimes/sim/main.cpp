@@ -13,9 +13,9 @@ namespace {
 
 using namespace signalbox::sim;
 
-constexpr unsigned left_child_life_s = 600;  // so that nothing stays for good, whatever fails
+constexpr unsigned left_child_life_s = 600;  // bounds the life of a child that is never killed
 
-// A process in a session of its own that outlives us, as a careless worker would.
+// Leaves a process behind in a session of its own, as a careless worker would.
 void leave_child() {
   if (fork() != 0) return;
   setsid();

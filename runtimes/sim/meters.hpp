@@ -1,4 +1,4 @@
-// What the simulated runtime counts of itself, for GET /metrics.
+// Counters of the simulated runtime, for GET /metrics.
 #pragma once
 
 #include <prometheus/counter.h>

@@ -1,4 +1,4 @@
-// What the simulated runtime is told at start; main.cpp reads it from the command line.
+// The options of the simulated runtime; main.cpp reads them from the command line.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace signalbox::sim {
 enum class load_mode : std::uint8_t {
   refuse,
   unavailable
-};  // before it is loaded: no port, or 503
+};  // while it loads: no open port, or status 503
 
-// How a stream tells its usage; real servers differ.
+// How a stream reports its usage; real servers differ.
 enum class usage_mode : std::uint8_t {
   always,        // in a chunk of its own, with empty choices
   asked,         // the same, only with stream_options.include_usage
@@ -38,7 +38,7 @@ struct sim_options {
   std::uint64_t body_limit = 32u << 20;
   usage_mode usage = usage_mode::asked;
   fault_set faults;
-  bool request_faults = false;  // heed x-sim-fault: whoever may ask may then kill it
+  bool request_faults = false;  // heed x-sim-fault, with which any client can kill it
 };
 
 }  // namespace signalbox::sim

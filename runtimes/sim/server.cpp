@@ -19,7 +19,7 @@ using restinio::request_handle_t;
 
 constexpr std::size_t max_connections = 20000;
 
-// Tells when a connection is gone, so that its requests stop.
+// Notices when a connection is gone, so that its requests stop.
 class leave_listener {
  public:
   explicit leave_listener(std::function<void(restinio::connection_id_t)> on_closed)
@@ -92,8 +92,8 @@ class server {
   asio::signal_set signals_;
   std::unique_ptr<restinio::http_server_t<sim_traits>> http_;
   bool loaded_ = false;
-  // What a connection is owed: running requests, and those that are never answered. A connection
-  // has at most two, one that runs and one that was pipelined behind it.
+  // The open requests of a connection: running ones, and those that are never answered. A
+  // connection has at most two, one that runs and one pipelined behind it.
   struct owed {
     std::vector<generation_ptr> generations;
     std::vector<request_handle_t> hung;
@@ -144,7 +144,7 @@ void server::open() {
             .connection_state_listener(
                 std::make_shared<leave_listener>([this](auto id) { connection_closed(id); }))
             .request_handler([this](request_handle_t request) {
-              // Never answered from inside the handler: a pipelined client would break it.
+              // Posted, because an answer from inside the handler fails with pipelining clients.
               asio::post(io_, [this, request = std::move(request)] { dispatch(request); });
               return restinio::request_accepted();
             });
@@ -155,7 +155,7 @@ void server::open() {
   std::fflush(stdout);
 }
 
-// Faults given at start that come by themselves: the first due one is the only one.
+// Arms the first fault given at the start that comes by itself; further ones are ignored.
 void server::arm_timed_fault() {
   const auto& faults = options_.faults;
   for (const auto f : {fault::crash_after_start, fault::segfault, fault::oom}) {
@@ -241,7 +241,7 @@ void server::infer(const request_handle_t& request, route which) {
   slots_.enter(running);
 }
 
-// The faults that need no generation. True: the request is dealt with.
+// Carries out faults that need no generation. Returns true if that answered the request.
 bool server::misbehave(const request_handle_t& request, const fault_set& faults) {
   if (faults.has(fault::hang)) {
     owed_[request->connection_id()].hung.push_back(request);
@@ -289,7 +289,7 @@ int run_server(const sim_options& options) {
     fmt::print(stderr, "error: {}\n", error.what());
     return 1;
   }
-  // Whoever still runs is cut off by the end of the process: there is nothing to save.
+  // Running requests are cut off by the end of the process: there is nothing to save.
   std::fflush(nullptr);
   std::_Exit(0);
 }
