@@ -26,7 +26,7 @@ struct replay_options {
 // Times count from the moment a request is due, so that our own delays count too.
 struct replay_result {
   std::size_t due = 0, sent = 0, ended = 0;
-  std::size_t most_held_back = 0;             // most requests due but over the concurrency
+  std::size_t most_held_back = 0;             // most requests due, but over `concurrency`
   std::map<std::string, std::size_t> errors;  // by kind
   std::size_t error_count = 0;
   std::string first_error;                                 // with its answer, at most 1 KiB

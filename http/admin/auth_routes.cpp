@@ -29,7 +29,7 @@ struct token_pair {
   std::string access, refresh;
 };
 
-// The one answer to a name that is nobody's, a wrong password, and a user who is disabled.
+// Gives the same answer to an unknown name, a wrong password and a disabled user.
 void refuse_login(const responder& reply) {
   reply.refuse(error_code::invalid_credential, "The username or the password is wrong.");
 }
@@ -49,12 +49,12 @@ void refuse_too_often(const responder& reply, duration wait) {
                {{"Retry-After", std::to_string(std::max<std::int64_t>(1, seconds))}});
 }
 
-// What a name of ours may hold; nobody is asked about another.
+// Checks the form of a name; any other cannot exist and is not looked up.
 bool is_name(const std::string& text) {
   return !text.empty() && text.size() <= longest_name && config::is_plain_text(text);
 }
 
-// The form's fields; none when the request has been answered.
+// Returns the fields of the form; nothing when the request has been refused.
 std::optional<form> read_form(const routed_request& request, const responder& reply,
                               const std::string& grant_type) {
   if (!is_form_type(request.headers.content_type)) {
@@ -85,7 +85,7 @@ std::string value_of(const form& fields, const char* name) {
   return found == fields.end() ? std::string() : found->second;
 }
 
-// Names of scopes with blanks between them; none when one is unknown.
+// Splits scope names at blanks; nothing when one is unknown.
 std::optional<std::vector<std::string>> wanted_scopes(const std::string& text) {
   std::vector<std::string> scopes;
   std::istringstream stream(text);
@@ -100,7 +100,7 @@ wall_time after_s(wall_time now, double seconds) {
   return now + std::chrono::seconds(std::llround(seconds));
 }
 
-// New tokens like `claims`, and what the database is to know of them.
+// Makes new tokens from `claims`, and the record of them for the database.
 token_pair make_tokens(gateway_state& gateway, token_claims claims, open_session& session) {
   const auto& security = gateway.settings().security;
   claims.issued_at = std::chrono::system_clock::now();
@@ -117,7 +117,7 @@ token_pair make_tokens(gateway_state& gateway, token_claims claims, open_session
   return made;
 }
 
-// Gives the registry an order about a session; when it was done, the answer is `made`.
+// Sends an order about a session to the registry; when it is done, answers with `made`.
 template <typename Order>
 void keep_session(gateway_state& gateway, const responder& reply, token_pair made, Order order,
                   void (*on_refused)(const responder&)) {
@@ -144,10 +144,11 @@ void begin_session(gateway_state& gateway, const responder& reply, token_claims 
   keep_session(gateway, reply, std::move(made), session, refuse_login);
 }
 
-// Within the requests a minute of the user; else it has been answered.
+// Counts the request against the user's limit. Returns false when the limit is exceeded and the
+// request has been refused.
 bool take_request(shard& home, const responder& reply, const std::string& name) {
   const auto user = home.gateway().keys().users()->find(name);
-  if (!user) return true;  // the registry refuses it
+  if (!user) return true;  // the registry will refuse it
   const auto now = std::chrono::steady_clock::now();
   const auto who = principal_of(*user, {}, wall_time::max());
   const auto exceeded = who->account->limits.take_request(who->limits, now);
@@ -200,7 +201,7 @@ void create_token(shard& home, routed_request request) {
           return refuse_too_often(reply, answer.retry_after);
         }
         if (answer.verdict == password_verdict::wrong) return refuse_login(reply);
-        // On the shard: it is dropped when the gateway, which it reads, goes away.
+        // Runs on the shard: the task is dropped when the gateway that it reads is gone.
         post([reply, &gateway, claims] { begin_session(gateway, reply, claims); });
       },
       [reply](const std::string& error) {

@@ -1,4 +1,4 @@
-// Users over HTTP: a password, or a refresh token, for new tokens.
+// Routes for users: exchange a password, or a refresh token, for new tokens.
 #pragma once
 
 #include "http/serve/routes.hpp"

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr double longest_grace_s = 30 * 86400.0;
 
-// An empty body is an empty object.
+// Treats an empty body as an empty object.
 std::optional<json> parse_body(const routed_request& request) {
   const std::string_view body = request.client->body();
   if (body.empty()) return json::object();
@@ -44,7 +44,7 @@ void refuse(const responder& reply, const key_answer& answer, const std::string&
   }
 }
 
-// Sends an order to the registry; when it was done, `on_done` answers.
+// Sends an order to the registry; when it is done, `on_done` answers.
 template <typename Order, typename OnDone>
 void give_order(shard& home, const responder& reply, const std::string& id, Order order,
                 OnDone on_done) {
@@ -61,7 +61,7 @@ void give_order(shard& home, const responder& reply, const std::string& id, Orde
       });
 }
 
-// A key of the configuration is changed there.
+// Configured keys are changed in the configuration only.
 bool is_configured(shard& home, const responder& reply, const std::string& id) {
   if (!home.gateway().keys().is_configured(id)) return false;
   reply.refuse(error_code::conflict, "The key '" + id + "' stands in the configuration.");
@@ -72,7 +72,7 @@ auto answer_document(const responder& reply) {
   return [reply](const key_answer& answer) { answer_json(reply, to_document(answer.keys.at(0))); };
 }
 
-// The secret is told this once.
+// The secret is shown this once.
 auto answer_secret(const responder& reply, const std::string& token, int status) {
   return [reply, token, status](const key_answer& answer) {
     auto document = to_document(answer.keys.at(0));
@@ -130,7 +130,7 @@ void change_api_key(shard& home, routed_request request) {
   const auto body = parse_body(request);
   if (!body) return refuse_body(reply);
   if (is_configured(home, reply, id)) return;
-  key_record scratch;  // what is wrong is wrong for every key
+  key_record scratch;  // the same fields would be wrong for any key
   const auto now = std::chrono::system_clock::now();
   if (const auto problem = apply_fields(*body, now, scratch)) {
     return reply.refuse(error_code::invalid_value, problem->message, problem->param);

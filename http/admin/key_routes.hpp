@@ -1,4 +1,4 @@
-// Keys over HTTP: made, listed, changed, rotated, revoked.
+// Routes for keys: make, list, change, rotate, revoke.
 #pragma once
 
 #include "http/serve/routes.hpp"

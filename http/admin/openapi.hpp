@@ -5,7 +5,7 @@
 
 namespace signalbox::http {
 
-// As JSON text; converted once, at the first call. Thread-safe.
+// Returns the contract as JSON text, converted at the first call. Thread-safe.
 std::string_view openapi_json();
 
 }  // namespace signalbox::http

@@ -24,9 +24,9 @@ std::string_view type_of(std::string_view file) {
   return "text/html; charset=utf-8";
 }
 
-// Nothing from elsewhere, nothing inline, in nobody's frame: what a page shows may hold text of
-// strangers. (No Strict-Transport-Security: it would hold for every port of the host, and the
-// neighbours of a gateway, a Grafana say, often have no TLS.)
+// A page loads nothing from other sites, runs nothing inline and is shown in no frame, because it
+// may show text from strangers. (There is no Strict-Transport-Security: it would apply to all ports
+// of the host, and neighbours of the gateway, such as Grafana, often have no TLS.)
 void answer_page(const responder& reply, std::string_view file, std::string_view text) {
   reply.answer(200, type_of(file), std::string(text),
                {{"Content-Security-Policy",

@@ -21,8 +21,9 @@ using nlohmann::json;
 
 constexpr std::int32_t default_days = 30;
 
-// Asks the ledger, which reads the database meanwhile and does nothing else: only so many may wait,
-// and a question waits until it is answered or thrown away, however long its client did.
+// Asks the ledger for a report. It reads the database and does nothing else meanwhile, so the
+// number of waiting queries is bounded. A query holds its place until it is answered or dropped,
+// even when its client has gone.
 template <class Answer, class Question>
 void ask_ledger(shard& home, const responder& reply, Question question,
                 std::function<json(const Answer&)> to_body) {
@@ -46,7 +47,7 @@ void ask_ledger(shard& home, const responder& reply, Question question,
       });
 }
 
-// Fills `query` from the query string, or says what is wrong with it.
+// Fills `query` from the query string, or returns what is wrong with it.
 std::optional<std::string> read_query(const routed_request& request, list_usage& query) {
   const auto value = [&](const char* name) { return query_value(request.client, name); };
   const auto limit = limit_of(request);

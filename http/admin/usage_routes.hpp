@@ -1,4 +1,4 @@
-// The routes that tell who used what, and who asked for what there is not.
+// Routes for usage and for the names of missing models.
 #pragma once
 
 namespace signalbox::http {

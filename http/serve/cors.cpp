@@ -9,14 +9,14 @@ namespace signalbox::http {
 
 namespace {
 
-constexpr std::size_t longest_wish = 2048;  // of Access-Control-Request-Headers
+constexpr std::size_t longest_wish = 2048;  // longest Access-Control-Request-Headers
 
 std::string_view field_of(const restinio::request_handle_t& client, const char* name) {
   const auto value = client->header().opt_value_of(name);
   return value ? std::string_view(value->data(), value->size()) : std::string_view();
 }
 
-// A list of field names, as it may be sent back.
+// Recognizes a list of field names that is safe to send back.
 bool is_name_list(std::string_view text) {
   if (text.size() > longest_wish) return false;
   for (std::size_t begin = 0; begin <= text.size();) {
@@ -43,7 +43,7 @@ void cors_policy::add_headers(const restinio::request_handle_t& client, extra_he
   if (allows("*")) {
     out.emplace_back("Access-Control-Allow-Origin", "*");
   } else {
-    out.emplace_back("Vary", "Origin");  // caches must not give one origin another's answer
+    out.emplace_back("Vary", "Origin");  // caches must keep answers of different origins apart
     if (!allows(origin)) return;
     out.emplace_back("Access-Control-Allow-Origin", std::string(origin));
   }
@@ -61,7 +61,7 @@ std::optional<extra_headers> cors_policy::answer_preflight(const restinio::reque
       {"Access-Control-Allow-Methods", std::move(methods)},
       {"Access-Control-Max-Age", std::to_string(options_.max_age_s)},
   };
-  // Clients send fields of their own kind (X-Stainless-…), and a * leaves Authorization out.
+  // Clients send fields of their own (X-Stainless-…), and * would leave out Authorization.
   if (const auto names = field_of(client, "Access-Control-Request-Headers"); is_name_list(names)) {
     headers.emplace_back("Access-Control-Allow-Headers", std::string(names));
   }

@@ -1,5 +1,5 @@
-// Pages of which other origins may read our answers (the CORS protocol of the Fetch standard, 3.2).
-// We take no cookies, so that credentials mode is never offered.
+// CORS (Fetch standard, 3.2): which other origins' pages may read our answers. We use no cookies,
+// so credentials mode is never offered.
 #pragma once
 
 #include <optional>
@@ -14,14 +14,14 @@ namespace signalbox::http {
 
 class cors_policy {
  public:
-  // `options` must outlive it. Thread-safe.
+  // `options` must outlive the object. Thread-safe.
   explicit cors_policy(const config::cors_options& options) : options_(options) {}
 
-  // What the answer to `client` needs for its page to read it; nothing when it may not.
+  // Adds the fields that let the page of `client` read the answer; none when its origin may not.
   void add_headers(const restinio::request_handle_t& client, extra_headers& out) const;
 
-  // The fields that answer a preflight for a path with these methods ("GET, POST"); none when
-  // `client` is no preflight, or its origin may not call.
+  // Returns the fields that answer a preflight for a path with these methods ("GET, POST"); none
+  // when `client` is not a preflight or its origin is not allowed.
   std::optional<extra_headers> answer_preflight(const restinio::request_handle_t& client,
                                                 std::string methods) const;
 

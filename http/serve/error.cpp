@@ -114,7 +114,7 @@ std::string error_body(error_code code, std::string_view message, std::string_vi
   } else {
     body["detail"] = message;
   }
-  // A client's own words may be quoted in the message: invalid UTF-8 must not throw here.
+  // The message may quote the client: invalid UTF-8 in it must not throw.
   return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

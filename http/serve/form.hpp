@@ -1,4 +1,4 @@
-// Bodies of the type application/x-www-form-urlencoded.
+// Parses bodies of the type application/x-www-form-urlencoded.
 #pragma once
 
 #include <map>
@@ -10,9 +10,10 @@ namespace signalbox::http {
 
 using form = std::map<std::string, std::string>;
 
-bool is_form_type(std::string_view content_type);  // with any parameters
+bool is_form_type(std::string_view content_type);  // ignores parameters
 
-// Decoded. None when it is no form, has a field twice, or more than 32.
+// Returns the decoded fields; nothing when the body is malformed, repeats a field, or has more than
+// 32 fields.
 std::optional<form> parse_form(std::string_view body);
 
 }  // namespace signalbox::http

@@ -23,8 +23,8 @@ namespace {
 
 constexpr auto hurry_look_gap = std::chrono::milliseconds(50);
 
-// SO_REUSEPORT would let a second gateway take half of our connections without a word: a bind
-// without it tells whether anybody is there.
+// With SO_REUSEPORT a second gateway would silently take half of our connections. A bind without it
+// shows whether the address is in use.
 void require_free(const std::string& listen) {
   namespace ip = boost::asio::ip;
   const auto address = config::parse_listen(listen);
@@ -40,7 +40,7 @@ void require_free(const std::string& listen) {
   if (error) throw std::runtime_error("cannot listen on " + listen + ": " + error.message());
 }
 
-// Says which certificate it is. Throws std::runtime_error: one line for each mistake.
+// Logs which certificate is used. Throws std::runtime_error with one line for each mistake.
 tls_context load_certificate(const config::tls_options& files) {
   const auto report = config::read_certificate(files, std::chrono::system_clock::now());
   std::string mistakes;
@@ -66,7 +66,7 @@ struct gateway::state {
       : keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
         shared(settings, keys, control, m) {}
 
-  std::shared_ptr<key_ring> keys;  // the registry may hold it longer than we live
+  std::shared_ptr<key_ring> keys;  // shared with the registry, which may outlive us
   gateway_state shared;
   std::vector<std::unique_ptr<shard>> shards;
   std::vector<std::unique_ptr<server>> servers;  // one for each shard; destroyed before them
@@ -92,7 +92,7 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
     identity.show(context);
     identity.limit_handshakes(std::chrono::seconds(settings.server.header_read_timeout_s));
     auto& own = *state_->servers.emplace_back(std::make_unique<server>(home, listen));
-    listen = own.bound();  // all shards share the port that the first one was given
+    listen = own.bound();  // all shards use the port that the first one got
   }
 }
 

@@ -1,5 +1,4 @@
-// The data plane as main sees it: all shards with their servers, started, drained and stopped
-// together.
+// The data plane as a whole: starts, drains and stops all shards with their servers.
 #pragma once
 
 #include <functional>
@@ -17,33 +16,33 @@ class control_plane;
 
 namespace signalbox::http {
 
-// How many shards serve: what the configuration says, or half the cores, at least one (one shard on
-// two cores beats two at p99: SO_REUSEPORT spreads connections unevenly).
+// Returns the number of shards: the configured one, or half the cores, at least one. (On two cores
+// one shard beats two at p99: SO_REUSEPORT spreads connections unevenly.)
 std::uint32_t shard_count(const config::settings& settings);
 
-// Throws std::runtime_error that names a listen address which cannot be had. The gateway checks it
-// too; this is for finding out before anything is started.
+// Throws std::runtime_error that names a listen address that is not free. The gateway checks this
+// too; calling it first finds out before anything is started.
 void require_free_addresses(const config::settings& settings);
 
 class gateway {
  public:
-  // Binds, and learns the keys of the database; throws std::runtime_error that names an address
-  // which cannot be had (another process that listens there included). `configured`: the keys of
-  // the configuration.
+  // Binds, and subscribes to the keys of the database. `configured` are the keys of the
+  // configuration. Throws std::runtime_error that names an address that cannot be bound, for
+  // example because another process listens there.
   gateway(const config::settings& settings, const std::vector<key_record>& configured,
           control_plane& control, metrics& m);
   ~gateway();
 
-  void run();                                     // serves from here on
+  void run();                                     // starts to serve
   const std::vector<std::string>& bound() const;  // ADDR:PORT, https://ADDR:PORT
 
-  // New connections get what stands in the certificate's files by now; established ones go on. What
-  // is no good is logged, and changes nothing. From any thread.
+  // Reads the certificate files again, for new connections; established ones keep theirs. A pair
+  // with mistakes is logged and ignored. Thread-safe.
   void reload_certificate();
 
-  // Accepts no more, refuses new requests, waits until what runs is done, `grace` is over or
-  // `hurry` is true, and cuts off the rest; then hands everything that was counted to the control
-  // plane.
+  // Stops accepting connections and refuses new requests. Waits until all requests are done,
+  // `grace` is over or `hurry` returns true, and cuts off the rest. Then hands all counters to the
+  // control plane.
   void drain(duration grace, const std::function<bool()>& hurry);
   void stop();  // ends the shards
 

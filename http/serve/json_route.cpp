@@ -8,7 +8,7 @@ namespace signalbox::http {
 
 namespace {
 
-using query_rules = restinio::parse_query_traits::relaxed;  // RFC 3986's; commas and colons too
+using query_rules = restinio::parse_query_traits::relaxed;  // RFC 3986: allows commas and colons
 
 constexpr auto time_to_carry_out = std::chrono::seconds(3);
 constexpr std::uint32_t default_limit = 100, max_limit = 1000;
@@ -24,7 +24,7 @@ responder reply_to(shard& home, const routed_request& request, metric_route rout
 }
 
 void answer_json(const responder& reply, const nlohmann::json& body, int status) {
-  // Names that clients chose may be no UTF-8: that must not throw here.
+  // Names chosen by clients may be invalid UTF-8, which must not throw.
   reply.answer(status, "application/json",
                body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
@@ -37,7 +37,7 @@ std::string query_value(const restinio::request_handle_t& client, const char* na
 }
 
 std::string parameter_of(const routed_request& request) {
-  std::string text;  // in a path a plus is a plus
+  std::string text;  // in a path a plus stays a plus
   for (const char c : request.parameter) text += c == '+' ? "%2B" : std::string(1, c);
   try {
     return restinio::utils::unescape_percent_encoding<restinio::utils::relaxed_unescape_traits>(

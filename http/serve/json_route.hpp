@@ -1,4 +1,4 @@
-// What the routes that answer in JSON share: parameters in, objects out.
+// Shared parts of the routes that answer in JSON: reading parameters, sending objects.
 #pragma once
 
 #include <chrono>
@@ -12,10 +12,10 @@
 
 namespace signalbox::http {
 
-constexpr auto ask_timeout = std::chrono::seconds(5);  // for an actor's answer
+constexpr auto ask_timeout = std::chrono::seconds(5);  // longest wait for an actor's answer
 
-// Until when an order that cannot be taken back may be begun: what it may wait for a lock after
-// that still ends before its asker gives up.
+// Returns when an order that cannot be undone must have begun: early enough to wait for a lock and
+// still end before its asker gives up.
 time_point order_deadline();
 
 responder reply_to(shard& home, const routed_request& request,
@@ -23,12 +23,13 @@ responder reply_to(shard& home, const routed_request& request,
 void answer_json(const responder& reply, const nlohmann::json& body, int status = 200);
 void refuse_without_database(const responder& reply);
 
-// Whether the query string, if there is one, can be decoded.
+// Returns whether the query string is absent or can be decoded.
 bool has_readable_query(const restinio::request_handle_t& client);
-// Percent-decoded; empty when it is not there, or does not decode.
+// Returns the percent-decoded parameter; empty when it is missing or cannot be decoded.
 std::string query_value(const restinio::request_handle_t& client, const char* name);
 std::string parameter_of(const routed_request& request);
-// `limit` of the query, 100 when there is none; none when it is no number from 1 to 1000.
+// Returns the parameter `limit`, 100 if it is missing; nothing when it is not a number from 1 to
+// 1000.
 std::optional<std::uint32_t> limit_of(const routed_request& request);
 
 }  // namespace signalbox::http

@@ -17,7 +17,7 @@ std::string whole(double value) {
   return std::to_string(static_cast<std::int64_t>(value));
 }
 
-// The fields of one answer, made without memory of its own: every request has six of them.
+// Writes the fields of one answer without allocating: every answer has six of them.
 class field_lines {
  public:
   void add_rate(std::string_view unit, const rate& r, const rate_limiter& state, time_point now) {
@@ -25,12 +25,12 @@ class field_lines {
     put(static_cast<std::int64_t>(r.per_minute));
     add_name("remaining", unit);
     put(static_cast<std::int64_t>(state.left(r, now)));
-    add_name("reset", unit);  // "1.250s", which Go's and OpenAI's parsers take
+    add_name("reset", unit);  // "1.250s", a form that Go's and OpenAI's parsers accept
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(state.until_full(now)).count();
     put(ms / 1000);
     char* const point = end_;
     put(1000 + ms % 1000);
-    *point = '.';  // over the 1, which keeps the zeros behind it
+    *point = '.';  // replaces the 1 that keeps the leading zeros
     put("s");
   }
   std::string_view text() const { return {buffer_.data(), end_}; }
@@ -46,7 +46,7 @@ class field_lines {
   void put(std::string_view text) { end_ = std::copy(text.begin(), text.end(), end_); }
   void put(std::int64_t number) { end_ = std::to_chars(end_, buffer_.end(), number).ptr; }
 
-  std::array<char, 512> buffer_;  // a line has 60 at most
+  std::array<char, 512> buffer_;  // a line has 60 bytes at most
   char* end_ = buffer_.data();
 };
 

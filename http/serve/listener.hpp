@@ -1,4 +1,4 @@
-// One listen address of one shard: RESTinio's server for it, plain or with TLS.
+// One listen address of one shard: a RESTinio server, plain or with TLS.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +18,12 @@ class listener {
   const config::address& bound() const { return bound_; }
 
  protected:
-  config::address bound_;  // with the port that was given, when any was asked for
+  config::address bound_;  // with the actual port if any was asked for
 };
 
-// They bind (SO_REUSEPORT), and throw what Asio throws. `index` tells the shard's addresses apart.
-// Each is a unit of its own: RESTinio's server is what takes longest to compile.
+// Make a listener and bind it (SO_REUSEPORT). They throw what Asio throws. `index` tells the
+// addresses of a shard apart. Each has a source file of its own, because RESTinio's server takes
+// longest to compile.
 std::unique_ptr<listener> listen_plain(shard& home, std::size_t index, const config::address& at);
 std::unique_ptr<listener> listen_tls(shard& home, std::size_t index, const config::address& at);
 

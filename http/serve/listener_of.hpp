@@ -1,4 +1,5 @@
-// RESTinio's server over one type of socket. For plain_listener.cpp and tls_listener.cpp only.
+// RESTinio's server over one type of socket. Included by plain_listener.cpp and tls_listener.cpp
+// only.
 #pragma once
 
 #include <restinio/http_server.hpp>
@@ -63,10 +64,11 @@ class listener_of final : public listener {
     static constexpr bool use_connection_count_limiter = true;
   };
 
-  // Bodies are held before anybody has asked who sends them: not much more than is allowed.
+  // A body is buffered before its sender is authenticated, so the bound is hardly above what is
+  // allowed.
   static constexpr std::uint64_t answered_excess = 1024 * 1024;
 
-  // Above our own limits: what is over ours gets an answer, what is over these is cut off.
+  // These are above our own limits: a request over ours gets an answer, one over these is cut off.
   static restinio::incoming_http_msg_limits_t limits_of(const config::server_options& options) {
     return restinio::incoming_http_msg_limits_t{}
         .max_url_size(16 * 1024)

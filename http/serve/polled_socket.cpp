@@ -45,8 +45,9 @@ void polled_descriptor::post(transfer_handler_ptr handler, const transfer_result
   });
 }
 
-// A read that fills less than there is room for took all there was, and the next bytes will make an
-// event. Not so the end of the connection: it may have come before the read, in the same event.
+// A read that returns less than there is room for took all there was; the next bytes will raise an
+// event. The end of the connection is different: it may have come before the read, in the same
+// event.
 polled_descriptor::transfer_result polled_descriptor::read_now() {
   ssize_t bytes = 0;
   do {
@@ -63,7 +64,7 @@ polled_descriptor::transfer_result polled_descriptor::read_now() {
 
 void polled_descriptor::read(asio::mutable_buffer into, transfer_handler_ptr handler) {
   if (unusable_) return post(std::move(handler), {unusable_});
-  if (into.size() == 0) return post(std::move(handler), {});  // so Asio's TLS posts a result
+  if (into.size() == 0) return post(std::move(handler), {});  // Asio's TLS posts results this way
   read_into_ = into;
   if (readable_) {
     const auto result = read_now();
@@ -101,7 +102,7 @@ void polled_descriptor::cancel() {
 void polled_descriptor::close() {
   if (descriptor_ < 0) return;
   cancel();
-  // A runtime that is being started may hold a copy for a moment, which would keep it in the set.
+  // A program that is being started may hold a copy for a moment, which would keep it in the set.
   ::epoll_ctl(poller_.set_.native_handle(), EPOLL_CTL_DEL, descriptor_, nullptr);
   ::close(std::exchange(descriptor_, -1));
 }
@@ -141,7 +142,7 @@ void socket_poller::retire(std::unique_ptr<polled_descriptor> socket) {
   if (handling_) retired_.push_back(std::move(socket));
 }
 
-// What waits may own sockets, whose end comes back to retire().
+// Handlers that wait may own sockets, whose destruction calls retire().
 void socket_poller::shutdown() {
   std::vector<transfer_handler_ptr> dropped;
   for (auto* socket : sockets_) {
@@ -164,11 +165,11 @@ void socket_poller::handle_events() {
   handling_ = true;
   for (int i = 0; i < count; ++i) {
     auto& socket = *static_cast<polled_descriptor*>(events[static_cast<std::size_t>(i)].data.ptr);
-    if (socket.descriptor_ < 0) continue;  // closed by one before it
+    if (socket.descriptor_ < 0) continue;  // closed by a handler before it
     try {
       socket.ready(events[static_cast<std::size_t>(i)].events);
     } catch (const std::exception& e) {
-      // An edge is told once: the others must not miss theirs.
+      // An edge is reported once: the other sockets must not miss theirs.
       spdlog::error("a connection's handler failed: {}", e.what());
     }
   }

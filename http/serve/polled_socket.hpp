@@ -1,7 +1,7 @@
-// TCP sockets for the path of every request. Asio reads before it waits: each message then costs
-// one more system call, which finds nothing, and it cannot be told that the last read took all
-// there was. These wait in an epoll set of their own, edge-triggered, and are read when there is
-// something (epoll(7), "the read I/O space is exhausted").
+// TCP sockets for the path of every request. Asio reads before it waits, which costs each message
+// one more system call that finds nothing. These sockets wait in an epoll set of their own,
+// edge-triggered, and are read only when there is something (epoll(7), "the read I/O space is
+// exhausted").
 #pragma once
 
 #include <sys/uio.h>
@@ -23,7 +23,7 @@ namespace signalbox::http {
 
 using io_error = boost::system::error_code;
 
-// What is to be called when a read or a write is done.
+// The completion of a read or a write.
 class transfer_handler {
  public:
   virtual ~transfer_handler() = default;
@@ -33,7 +33,7 @@ using transfer_handler_ptr = std::unique_ptr<transfer_handler>;
 
 // The pieces of one gathered write.
 struct write_pieces {
-  static constexpr std::size_t limit = 16;  // of them go into one system call
+  static constexpr std::size_t limit = 16;  // pieces in one system call
   std::array<iovec, limit> pieces;
   std::size_t count = 0;
 
@@ -53,15 +53,16 @@ struct write_pieces {
 
 class socket_poller;
 
-// A socket in the poller's set. Lives until the events of its turn were handled.
+// A socket in the set of the poller. It lives until the events of its turn are handled.
 class polled_descriptor {
  public:
   polled_descriptor(socket_poller& poller, int descriptor);
 
   void read(boost::asio::mutable_buffer into, transfer_handler_ptr handler);
   void write(const write_pieces& pieces, transfer_handler_ptr handler);
-  std::size_t write_now(const write_pieces& pieces, io_error& error);  // would_block: nothing went
-  void cancel();  // what waits ends with operation_aborted, in a later turn
+  // Error would_block: nothing was sent.
+  std::size_t write_now(const write_pieces& pieces, io_error& error);
+  void cancel();  // waiting operations end with operation_aborted, in a later turn
   void close();
   int descriptor() const { return descriptor_; }
 
@@ -78,16 +79,16 @@ class polled_descriptor {
 
   socket_poller& poller_;
   int descriptor_;
-  io_error unusable_;     // it could not be put into the set
-  bool readable_ = true;  // as far as we know
-  bool closing_ = false;  // the peer has sent its last byte, or the connection broke
+  io_error unusable_;                      // why it could not be added to the set
+  bool readable_ = true;                   // until a read finds nothing
+  bool closing_ = false;                   // the peer sent its last byte, or the connection broke
   boost::asio::mutable_buffer read_into_;  // while reader_ waits
   transfer_handler_ptr reader_;
   write_pieces write_from_;  // while writer_ waits
   transfer_handler_ptr writer_;
 };
 
-// The epoll set of one io_context, itself watched by it. Found by boost::asio::use_service.
+// The epoll set of one io_context, which watches the set itself. Found by boost::asio::use_service.
 class socket_poller final : public boost::asio::execution_context::service {
  public:
   using key_type = socket_poller;
@@ -95,7 +96,7 @@ class socket_poller final : public boost::asio::execution_context::service {
 
   explicit socket_poller(boost::asio::execution_context& io);
 
-  std::unique_ptr<polled_descriptor> watch(int descriptor);  // owns the descriptor from now on
+  std::unique_ptr<polled_descriptor> watch(int descriptor);  // takes ownership of the descriptor
   void retire(std::unique_ptr<polled_descriptor> socket);
 
  private:
@@ -113,8 +114,8 @@ class socket_poller final : public boost::asio::execution_context::service {
 };
 
 // An Asio socket until its first read or write: it is accepted or connected, and given options, as
-// such. From then on it has left Asio's reactor, and only what is declared here works. A move is
-// allowed before that only. RESTinio takes it as its stream socket.
+// such, and may be moved. After that it has left Asio's reactor, and only what is declared here
+// works. RESTinio uses it as its stream socket.
 class polled_socket : public boost::asio::ip::tcp::socket {
  public:
   explicit polled_socket(boost::asio::io_context& io);
@@ -128,8 +129,8 @@ class polled_socket : public boost::asio::ip::tcp::socket {
   void close();
   void close(io_error& error);
 
-  // Handlers are called as Asio's are: never from within these functions. They come by reference:
-  // Asio's composed operations pass themselves while what they pass beside it is still theirs.
+  // Like Asio's, these functions never call a handler themselves. Handlers come by reference:
+  // Asio's composed operations pass themselves while they still own what they pass beside it.
   template <typename Handler>  // (error, bytes)
   void async_read_some(boost::asio::mutable_buffer into, Handler&& handler) {
     polled().read(into, erase(std::forward<Handler>(handler)));
@@ -138,7 +139,7 @@ class polled_socket : public boost::asio::ip::tcp::socket {
   void async_write_some(const ConstBufferSequence& buffers, Handler&& handler) {
     polled().write(write_pieces::of(buffers), erase(std::forward<Handler>(handler)));
   }
-  // Without waiting; error::would_block when nothing could be sent.
+  // Writes without waiting; error::would_block when nothing could be sent.
   template <typename ConstBufferSequence>
   std::size_t write_some(const ConstBufferSequence& buffers, io_error& error) {
     return polled().write_now(write_pieces::of(buffers), error);

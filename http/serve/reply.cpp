@@ -79,7 +79,7 @@ void add_common(gateway_state& gateway, const asked_request& asked, extra_header
 
 }  // namespace
 
-// The right to take a request from its shard, once. The last one that goes gives it up.
+// The right to take a request from its shard, once. The last owner gives it up.
 class responder::claim {
  public:
   claim(shard& home, asked_request request)
@@ -90,7 +90,8 @@ class responder::claim {
     take([](shard&, const asked_request&) {});
   }
 
-  // Runs `then` with the request on the shard's thread, in a later turn; the first time only.
+  // Runs `then` with the request on the shard's thread, in a later turn. Only the first call has an
+  // effect.
   template <typename Then>  // (shard&, asked_request&)
   void take(Then then) {
     if (is_taken_.exchange(true)) return;

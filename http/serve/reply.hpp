@@ -1,5 +1,5 @@
-// Answers that are whole at once. They are posted to the loop, never given inside a handler:
-// RESTinio fails when a client pipelines and is answered synchronously.
+// Complete answers. They are posted to the loop, never sent inside a handler: RESTinio fails when a
+// pipelining client is answered synchronously.
 #pragma once
 
 #include <memory>
@@ -20,37 +20,37 @@ struct routed_request;
 
 using extra_headers = std::vector<std::pair<std::string, std::string>>;
 
-// Sends now; for callers that are not inside a request handler. HEAD gets what GET would, without
-// the body (RFC 9110 9.3.2).
+// Sends at once; for callers outside of a request handler. HEAD gets the answer to GET without the
+// body (RFC 9110 9.3.2).
 void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
             std::string body, extra_headers headers = {});
 
-// {"error": …} or {"detail": …}, by the request's path; adds WWW-Authenticate to a 401.
+// Sends {"error": …} or {"detail": …}, depending on the path; adds WWW-Authenticate to a 401.
 void answer_error(const restinio::request_handle_t& request, error_code code,
                   std::string_view message, std::string_view param = {},
                   extra_headers headers = {});
 
 // A request that waits for its answer. Its shard keeps it: an actor that is asked may outlive the
-// connection, the server and the shard, and none of them may end on an actor's thread.
+// connection, the server and the shard, and none of these may be destroyed on an actor's thread.
 struct asked_request {
   restinio::request_handle_t client;
   std::string request_id;
   metric_route route_label;
-  std::string_view route;  // the path's pattern; empty: there is none
+  std::string_view route;  // pattern of the path; empty: unknown path
   principal_ptr who;       // null on an open route
   std::string client_id;   // empty: none
   time_point arrived_at;
 };
 
-// What the request log tells of every request, whatever answered it. The record views into `asked`.
+// Returns what the request log says about any request. The record views into `asked`.
 request_record record_of(const asked_request& asked, int status, time_point end);
 
-// Answers one request that reaches no runtime, counts it and notes it in the request log. Copies
-// share the request: answer or refuse once, from any thread, inside a handler too. When the shard
-// is gone, nothing happens.
+// Answers one request that reaches no runtime, counts it, and adds it to the request log. Copies
+// share the request: call answer or refuse once, on any thread, also inside a handler. Does nothing
+// when the shard is gone.
 class responder {
  public:
-  // On the shard's thread.
+  // Call it on the thread of the shard.
   responder(shard& home, const routed_request& request, metric_route route = metric_route::other);
 
   void answer(int status, std::string_view content_type, std::string body,
@@ -64,10 +64,10 @@ class responder {
   std::shared_ptr<claim> claim_;
 };
 
-// The peer's, without the port.
+// Returns the address of the peer, without the port.
 std::string address_of(const restinio::request_handle_t& request);
 
-// Is it under /v1/, where errors have OpenAI's envelope?
+// Returns whether the path is under /v1/, where errors have OpenAI's envelope.
 bool is_openai_path(std::string_view path);
 
 std::string_view method_of(const restinio::request_handle_t& request);

@@ -23,7 +23,7 @@ constexpr std::size_t longest_id = 128;
 enum class field : std::uint8_t {
   other,
   hop_by_hop,         // RFC 9110 7.6.1, and framing
-  connection,         // hop-by-hop, and names others that are
+  connection,         // hop-by-hop; names further hop-by-hop fields
   transfer_encoding,  // hop-by-hop
   host,
   authorization,
@@ -34,9 +34,8 @@ enum class field : std::uint8_t {
   max_wait,
   request_id,
   client_id,
-  private_to_us,  // more credentials, what only we decide on; and the answer must come unencoded:
-                  // we read its usage
-  ours_to_say,    // of an answer
+  private_to_us,  // credentials, our own fields, Accept-Encoding: we read the usage
+  ours_to_say,    // fields of an answer that only we set
 };
 
 struct known_field {
@@ -75,8 +74,8 @@ constexpr known_field known_fields[] = {
 
 constexpr std::size_t longest_known = 19;
 
-// Where the names of each length begin in known_fields, which is sorted by length: every field of
-// every request comes by here.
+// The position of the first name of each length in known_fields, which is sorted by length. Every
+// field of every request is looked up here.
 constexpr auto first_of_length = [] {
   std::array<std::uint8_t, longest_known + 2> first{};
   for (std::size_t length = 0; length < first.size(); ++length) {
@@ -92,8 +91,8 @@ static_assert(std::is_sorted(std::begin(known_fields), std::end(known_fields),
                                return a.name.size() < b.name.size();
                              }));
 
-// `name` is a token, so that | 0x20 makes lower case of letters, and no other character of ours of
-// what is none.
+// `name` is a token, so that | 0x20 turns letters into lower case and turns no other character into
+// one of ours.
 bool is_known(std::string_view known, std::string_view name) {
   for (std::size_t i = 0; i < known.size(); ++i) {
     if ((name[i] | 0x20) != known[i]) return false;
@@ -117,7 +116,7 @@ header_problem bad(std::string message) {
   return {error_code::bad_request, std::move(message)};
 }
 
-// Is `name` one of the comma-separated options of a Connection field?
+// Returns whether `name` is one of the comma-separated options of a Connection field.
 bool nominated(std::string_view connection, std::string_view name) {
   while (!connection.empty()) {
     auto option = connection.substr(0, connection.find(','));
@@ -172,7 +171,7 @@ class field_reader {
   }
 
   int hosts = 0;
-  bool nominates = false;  // a Connection field names others
+  bool nominates = false;  // whether a Connection field names other fields
 
  private:
   static std::optional<header_problem> once(std::string_view& slot, std::string_view value,
@@ -215,8 +214,8 @@ bool has_control_characters(std::string_view value) {
 
 }  // namespace
 
-// The parser lets a space before the colon pass (RFC 9112 5.1 forbids it): such a name would match
-// none of ours here, and perhaps one of the runtime's there.
+// The parser accepts a space before the colon, which RFC 9112 5.1 forbids. Such a name would match
+// no field here, but perhaps one at the runtime.
 bool is_token(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
     return token_characters[static_cast<unsigned char>(c)];
@@ -277,7 +276,7 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
   header.for_each_field([&](const restinio::http_header_field_t& f) {
     if (kind_of(view(f.name())) == field::connection) connections.push_back(view(f.value()));
   });
-  out.forwarded.clear();  // once more, without what Connection names
+  out.forwarded.clear();  // again, without the fields that Connection names
   header.for_each_field([&](const restinio::http_header_field_t& f) {
     const auto name = view(f.name());
     const auto names_it = [&](std::string_view connection) { return nominated(connection, name); };

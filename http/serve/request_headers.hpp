@@ -1,4 +1,4 @@
-// What we read of a request's header fields, in one pass, and which of them go on to a runtime.
+// Reads the header fields of a request in one pass, and selects those that go on to a runtime.
 #pragma once
 
 #include <optional>
@@ -13,8 +13,8 @@ namespace signalbox::http {
 struct request_headers {
   std::string_view authorization, api_key, admin_token, content_type, priority_word, max_wait,
       request_id, client_id;
-  // The fields for the runtime, as lines ending in CRLF: all but hop-by-hop and framing fields
-  // (RFC 9110 7.6.1), credentials, and what is meant for us.
+  // The fields for the runtime, as lines that end in CRLF: all except hop-by-hop and framing fields
+  // (RFC 9110 7.6.1), credentials, and fields meant for us.
   std::string forwarded;
 };
 
@@ -28,27 +28,27 @@ struct header_limits {
   std::size_t count;
 };
 
-// Fills `out` with views into `header`. Refuses what the parser lets through although two readers
-// could disagree on it: none or two Host fields, a Transfer-Encoding other than `chunked`, a second
+// Fills `out` with views into `header`. Refuses what the parser accepts although two readers may
+// disagree on it: no or two Host fields, a Transfer-Encoding other than `chunked`, a second
 // Authorization, X-API-Key, X-Admin-Token or Content-Type, control characters in a value. (The
-// parser has unfolded folded values before we see them.)
+// parser has already unfolded folded values.)
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,
                                            const header_limits& limits, bool forward,
                                            request_headers& out);
 
-// An answer's field that may go on to the client: not hop-by-hop, not framing, not ours to say
-// (which is also what pages of other origins may do).
+// Returns whether a field of an answer goes on to the client: not hop-by-hop or framing fields, nor
+// fields that only we set (such as those of CORS).
 bool is_forwarded_to_client(std::string_view name);
 
-// Can it be the name of a field? (RFC 9110 5.6.2)
+// Returns whether the text is a valid field name (RFC 9110 5.6.2).
 bool is_token(std::string_view name);
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 
-// X-Client-ID: 1 to 128 of [A-Za-z0-9._:@/+-].
+// Returns whether an X-Client-ID is valid: 1 to 128 of [A-Za-z0-9._:@/+-].
 bool is_sane_client_id(std::string_view id);
 
-// A client's own request id is taken over when it is 1 to 128 of [A-Za-z0-9._-].
+// Returns whether the request id of a client is accepted: 1 to 128 of [A-Za-z0-9._-].
 bool is_sane_request_id(std::string_view id);
 
 }  // namespace signalbox::http

@@ -19,7 +19,7 @@ namespace signalbox::http {
 namespace {
 
 constexpr std::size_t queue_lines = 8192;
-constexpr auto told_gap = std::chrono::seconds(10);  // between two errors in our own log
+constexpr auto told_gap = std::chrono::seconds(10);  // between two errors in the program's log
 
 double ms(duration d) {
   return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(d).count()) /
@@ -28,7 +28,7 @@ double ms(duration d) {
 
 spdlog::sink_ptr make_sink(const config::log_options& options, const std::string& data_dir) {
   if (options.requests == "-") return std::make_shared<spdlog::sinks::stdout_sink_mt>();
-  // An absolute path stays one.
+  // An absolute path replaces the data folder.
   const auto path = std::filesystem::path(data_dir) / options.requests;
   try {
     return std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
@@ -66,7 +66,7 @@ std::string line_of(const request_record& record) {
 }  // namespace
 
 struct request_log::state {
-  // From the writer's thread: one line could not be written, perhaps all that follow.
+  // Called on the writer's thread when a line could not be written; all later lines may fail too.
   void on_error(const std::string& what) {
     failed.fetch_add(1, std::memory_order_relaxed);
     const auto now = std::chrono::steady_clock::now();
@@ -78,7 +78,7 @@ struct request_log::state {
   std::atomic<bool> is_dirty{false};
   std::atomic<std::uint64_t> failed{0}, told_lost{0};
   time_point next_telling{};
-  // Ends before the rest goes, and when what is queued is written.
+  // Destroyed before the other members, after it has written what is queued.
   std::shared_ptr<spdlog::details::thread_pool> writer =
       std::make_shared<spdlog::details::thread_pool>(queue_lines, 1);
   std::shared_ptr<spdlog::async_logger> logger;

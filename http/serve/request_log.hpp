@@ -1,6 +1,5 @@
-// A line of JSON for each request that was answered, for those who keep such logs. It has no bodies
-// and no credentials: of what a client sent only its checked ids are in it, and the route's pattern
-// stands for the path.
+// The request log: a line of JSON for each answered request. It has no bodies and no credentials.
+// Of what a client sent it has checked ids only; the pattern of the route replaces the path.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +14,8 @@
 namespace signalbox::http {
 
 struct request_record {
-  std::string_view request_id, method, route;  // the route as openapi.yaml writes it; empty: none
-  std::string address;                         // the peer's
+  std::string_view request_id, method, route;  // `route` as in openapi.yaml; empty: unknown
+  std::string address;                         // of the peer
   std::string_view key_id, client_id;          // empty: none
   int status = 0;
   duration took{};
@@ -31,15 +30,14 @@ struct request_record {
 
 class request_log {
  public:
-  // Throws std::runtime_error that names a file which cannot be had.
+  // Throws std::runtime_error that names a file which cannot be opened.
   request_log(const config::log_options& options, const std::string& data_dir);
-  ~request_log();  // what was written is in the file then
+  ~request_log();  // all lines are in the file afterwards
 
-  // Never waits: lines that come faster than they can be written push out the oldest. Thread-safe.
+  // Never waits: lines that come faster than they can be written replace the oldest. Thread-safe.
   void write(const request_record& record);
 
-  // Sends to the file what was written, and returns how many lines were lost since the last call.
-  // Thread-safe.
+  // Flushes the file, and returns how many lines were lost since the last call. Thread-safe.
   std::uint64_t flush();
 
  private:

@@ -12,15 +12,15 @@ class shard;
 
 class server {
  public:
-  // Binds (SO_REUSEPORT: every shard listens on the same ports); throws std::runtime_error that
-  // names the address. Call before shard::run().
+  // Binds (SO_REUSEPORT: every shard listens on the same ports). Throws std::runtime_error that
+  // names the address. Call it before shard::run().
   server(shard& home, const std::vector<std::string>& listen);
   ~server();
 
-  // The addresses with the ports that were bound (port 0 in the configuration asks for any).
+  // Returns the addresses with their actual ports (port 0 in the configuration asks for any).
   const std::vector<std::string>& bound() const { return bound_; }
 
-  // No new connections. On the shard's thread.
+  // Stops accepting connections. Call it on the thread of the shard.
   void stop_accepting();
 
  private:

@@ -15,7 +15,7 @@ tls_context make_tls_context(const config::certificate_pair& pair) {
   SSL_CTX* native = context->native_handle();
   ERR_clear_error();
   SSL_CTX_set_options(native, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-  // Clients resume with tickets; a cache would only hold memory.
+  // Clients resume with tickets; a session cache would only use memory.
   SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
   if (SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION) != 1 ||
       !config::use_pair(native, pair)) {
@@ -28,7 +28,7 @@ tls_context make_tls_context(const config::certificate_pair& pair) {
 tls_socket::tls_socket(asio::io_context& io)
     : identity_(&asio::use_service<tls_identity>(io)), plain_(io) {}
 
-// A timer that is over may find its handshake done, or its socket gone.
+// When the timer expires, the handshake may be done or the socket gone.
 void tls_socket::begin() {
   stream_ = std::make_shared<stream>(std::move(plain_), identity_->context());
   timer_ = std::make_unique<asio::steady_timer>(get_executor(), identity_->handshake_limit());
@@ -42,7 +42,7 @@ void tls_socket::begin() {
 void tls_socket::shutdown(polled_socket::shutdown_type what, io_error& error) {
   if (stream_ && SSL_is_init_finished(stream_->native_handle()) == 1) {
     SSL* native = stream_->native_handle();
-    // We do not wait for the peer's word: as if it had come.
+    // We do not wait for the close_notify of the peer, and act as if it had come.
     SSL_set_shutdown(native, SSL_get_shutdown(native) | SSL_RECEIVED_SHUTDOWN);
     io_error unsent;
     stream_->shutdown(unsent);

@@ -1,5 +1,5 @@
-// Connections with TLS, as sockets for RESTinio: Asio's TLS over a polled_socket, made when the
-// connection is there, with the certificate that the shard shows by then.
+// TLS sockets for RESTinio: Asio's TLS over a polled_socket. The TLS part is made when the
+// connection is there, with the certificate that the shard then has.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -18,11 +18,12 @@ namespace signalbox::http {
 
 using tls_context = std::shared_ptr<boost::asio::ssl::context>;
 
-// For all shards: TLS 1.2 and above, OpenSSL's choice of ciphers. Throws std::runtime_error.
+// Makes the context of all shards: TLS 1.2 and above, OpenSSL's default ciphers. Throws
+// std::runtime_error.
 tls_context make_tls_context(const config::certificate_pair& pair);
 
-// What the handshakes of one io_context begin with. Found by boost::asio::use_service, and set
-// before the first connection.
+// The context and time limit for the handshakes of one io_context. Found by
+// boost::asio::use_service; set before the first connection.
 class tls_identity final : public boost::asio::execution_context::service {
  public:
   using key_type = tls_identity;
@@ -31,7 +32,7 @@ class tls_identity final : public boost::asio::execution_context::service {
 
   explicit tls_identity(boost::asio::execution_context& io) : service(io) {}
 
-  // From the loop's thread. Connections that have begun keep what they began with.
+  // Call it on the thread of the loop. Connections that exist keep their certificate.
   void show(tls_context context) { context_ = std::move(context); }
   void limit_handshakes(duration limit) { handshake_limit_ = limit; }
 
@@ -45,7 +46,7 @@ class tls_identity final : public boost::asio::execution_context::service {
   duration handshake_limit_ = std::chrono::seconds(15);
 };
 
-// An accepted socket until handshake(), and may be moved before that only.
+// A plain accepted socket until handshake(); it may be moved only before that.
 class tls_socket {
  public:
   using executor_type = polled_socket::executor_type;
@@ -57,11 +58,11 @@ class tls_socket {
   lowest_layer_type& lowest_layer() { return socket().lowest_layer(); }
   bool is_open() const { return socket().is_open(); }
   void cancel(io_error& error) { socket().cancel(error); }
-  // Tells the peer that nothing was cut off, if that can be sent at once.
+  // Sends close_notify, so that the peer knows that nothing was cut off, if it can be sent at once.
   void shutdown(polled_socket::shutdown_type what, io_error& error);
   void close() { socket().close(); }
 
-  // Once, and before any read or write. Fails when the limit is over.
+  // Call it once, before any read or write. Fails when the time limit is over.
   template <typename Handler>  // (error)
   void handshake(Handler handler) {
     begin();
@@ -94,7 +95,7 @@ class tls_socket {
   std::unique_ptr<boost::asio::steady_timer> timer_;  // during the handshake
 };
 
-// RESTinio calls these two for its sockets.
+// RESTinio calls these two functions for its sockets.
 template <typename Connection, typename Started, typename Failed>
 void prepare_connection_and_start_read(tls_socket& socket, Connection& connection, Started started,
                                        Failed failed) {
