@@ -123,7 +123,7 @@ void migrate_patiently(persistence::database& db, const signal_waiter& signals) 
     } catch (const persistence::database_unavailable& e) {
       if (std::chrono::steady_clock::now() + pause > deadline) throw;
       if (std::exchange(told, e.what()) != e.what()) {
-        spdlog::warn("database: not there yet ({})", e.what());
+        spdlog::warn("database: not available yet ({})", e.what());
       }
       if (signals.asked_to_end(pause)) {
         throw persistence::start_interrupted("stopped while the database was awaited");
@@ -195,7 +195,7 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
   }
 
   const int signal = wait_for_end(gateway, signals, fatal);
-  spdlog::info("{}: shutting down, up to {} s for what runs",
+  spdlog::info("{}: shutting down, requests in flight have up to {} s",
                fatal ? "fatal error" : strsignal(signal), settings.server.shutdown_grace_s);
   const auto grace = from_seconds(settings.server.shutdown_grace_s);
   const auto deadline = std::chrono::steady_clock::now() + grace;

@@ -29,7 +29,7 @@ field_problem wrong(const std::string& field, const std::string& allowed) {
 }
 
 field_problem unknown(const std::string& field) {
-  return document_problem{"There is no field " + field + ".", field};
+  return document_problem{"The field " + field + " is unknown.", field};
 }
 
 // Control characters are refused because names end up in logs, headers and lists of lines.
@@ -116,7 +116,8 @@ field_problem read_expiry(const json& value, wall_time now, std::optional<wall_t
     return std::nullopt;
   }
   const auto at = value.is_string() ? parse_rfc3339(value.get<std::string>()) : std::nullopt;
-  if (!at || *at <= now) return wrong("expires_at", "a time to come, as 2030-01-31T00:00:00Z");
+  if (!at || *at <= now)
+    return wrong("expires_at", "a time in the future, such as 2030-01-31T00:00:00Z");
   out = at;
   return std::nullopt;
 }

@@ -80,8 +80,9 @@ principal_ptr key_ring::make_principal(const key_record& key) {
 void key_ring::apply(const keys_changed& news) {
   for (const auto& key : news.keys) {
     if (configured_.contains(key.id)) {
-      spdlog::warn("key {}: the configuration has one of that id, which hides the database's",
-                   key.id);
+      spdlog::warn(
+          "key {}: the configuration has a key with this id, which hides the one in the database",
+          key.id);
     }
     stored_.insert_or_assign(key.id, secrets_of(key));
   }

@@ -54,7 +54,7 @@ int create(persistence::key_store& store, options& o) {
   set_fields(o.fields, key);
   const auto token = make_token();
   new_secret(token, key);
-  if (!store.add({key})) throw std::runtime_error("a key with this id or secret exists");
+  if (!store.add({key})) throw std::runtime_error("a key with this id or secret already exists");
   std::cout << "id: " << key.id << "\nsecret (shown once): " << token << std::endl;
   return 0;
 }
@@ -101,7 +101,7 @@ int rotate(persistence::key_store& store, const options& o, double default_grace
   const auto token = make_token();
   const auto grace_s = o.grace_s.value_or(default_grace_s);
   if (!store.rotate({o.id, digest_of(token), hint_of(token), grace_s})) {
-    throw std::runtime_error("there is no valid key " + o.id);
+    throw std::runtime_error("there is no key " + o.id + ", or it is revoked");
   }
   std::cout << fmt::format("id: {}\nsecret (shown once): {}\nthe old one works for {} s more\n",
                            o.id, token, grace_s);
@@ -125,17 +125,19 @@ imported_key read_entry(const json& entry, std::size_t index) {
   const auto where = fmt::format("keys[{}]", index);
   const auto text = [&](const char* field) {
     if (!entry.is_object() || !entry.contains(field) || !entry[field].is_string()) {
-      throw std::runtime_error(fmt::format("{}: found no text \"{}\"", where, field));
+      throw std::runtime_error(fmt::format("{}: \"{}\" must be a text", where, field));
     }
     return entry[field].get<std::string>();
   };
   imported_key key{where, text("id"), text("token"), entry};
   if (key.id.empty() || key.id.size() > 200) {
-    throw std::runtime_error(where + ".id: allowed are 1 to 200 bytes");
+    throw std::runtime_error(
+        fmt::format("{}.id: found {} bytes, allowed 1 to 200", where, key.id.size()));
   }
   if (key.id.starts_with(config::user_id_prefix)) {
     throw std::runtime_error(
-        fmt::format("{}.id: {} begins the ids of users", where, config::user_id_prefix));
+        fmt::format("{}.id: must not begin with {}, which is reserved for users", where,
+                    config::user_id_prefix));
   }
   if (key.token.size() < token_least || key.token.size() > token_most) {
     throw std::runtime_error(fmt::format("{}.token: found {} bytes, allowed {} to {}", where,
@@ -170,7 +172,7 @@ key_record with_entry(const imported_key& entry, const key_record* known) {
   } catch (const std::runtime_error& e) {
     throw std::runtime_error(entry.where + ": " + e.what());
   }
-  if (key.scopes.empty()) throw std::runtime_error(entry.where + ": found no scopes");
+  if (key.scopes.empty()) throw std::runtime_error(entry.where + ".scopes: must not be empty");
   new_secret(entry.token, key);
   return key;
 }
@@ -198,12 +200,13 @@ int import(persistence::key_store& store, const options& o, const config::settin
   const auto known_by_id = known_keys(store, entries);
   for (const auto& entry : entries) {
     if (!ids.insert(entry.id).second) {
-      throw std::runtime_error(entry.where + ".id: found a second time");
+      throw std::runtime_error(entry.where + ".id: found a second time, allowed once");
     }
     if (std::any_of(settings.keys.begin(), settings.keys.end(),
                     [&](const auto& key) { return key.id == entry.id; })) {
-      throw std::runtime_error(fmt::format(
-          "{}.id: \"{}\" stands in the configuration, which counts", entry.where, entry.id));
+      throw std::runtime_error(
+          fmt::format("{}.id: \"{}\" is defined in the configuration, which takes precedence",
+                      entry.where, entry.id));
     }
     const auto known = known_by_id.find(entry.id);
     const auto* before = known == known_by_id.end() ? nullptr : &known->second;
@@ -226,11 +229,10 @@ int import(persistence::key_store& store, const options& o, const config::settin
   }
   if (!store.add(added)) {
     throw std::runtime_error(
-        "none added: two of the new keys share a secret, or one has "
-        "the secret of a key that exists");
+        "no key was added: two of the new keys share a secret, or one has "
+        "the secret of an existing key");
   }
-  std::cout << fmt::format("{} added, {} brought up to date", added.size(), changed.size())
-            << std::endl;
+  std::cout << fmt::format("{} added, {} updated", added.size(), changed.size()) << std::endl;
   return 0;
 }
 
@@ -243,23 +245,24 @@ void field(CLI::App* command, json& into, const std::string& option, const std::
 }
 
 void add_create(CLI::App* command, options& o) {
-  field<std::string>(command, o.fields, "--name", "name", "What it is for");
-  field<std::string>(command, o.fields, "--owner", "owner", "Whose it is");
+  field<std::string>(command, o.fields, "--name", "name", "What the key is for");
+  field<std::string>(command, o.fields, "--owner", "owner", "Who owns the key");
   field<std::vector<std::string>>(
       command, o.fields, "--scope", "scopes",
       "realtime (the default), batch, eval, upload, monitor, admin; may be repeated");
   field<std::vector<std::string>>(command, o.fields, "--model", "models",
-                                  "A model that it may ask for; may be repeated; default: all");
+                                  "A model that the key may use; may be repeated; default: all");
   field<double>(command, o.fields, "--weight", "weight", "Fair share; default: 1");
-  field<double>(command, o.fields, "--expires-in", "expires_in_s", "Seconds; default: never");
+  field<double>(command, o.fields, "--expires-in", "expires_in_s",
+                "Seconds until the key expires; default: never");
   field<double>(command, o.limits, "--requests-per-minute", "requests_per_minute",
-                "Default, as for all limits: none");
+                "Requests a minute; default, as for all limits: none");
   field<double>(command, o.limits, "--burst", "burst",
                 "Requests at once after a pause; default: 10");
   field<double>(command, o.limits, "--tokens-per-minute", "tokens_per_minute",
-                "Of prompts and answers");
+                "Tokens of prompts and answers a minute");
   field<double>(command, o.limits, "--max-concurrent", "max_concurrent", "Requests at once");
-  field<double>(command, o.limits, "--tokens-per-day", "tokens_per_day", "UTC days");
+  field<double>(command, o.limits, "--tokens-per-day", "tokens_per_day", "Tokens a day (UTC)");
 }
 
 }  // namespace
@@ -271,15 +274,16 @@ std::function<std::optional<int>()> add_keys(CLI::App& app,
   auto o = std::make_shared<options>();
   auto* create_command = keys->add_subcommand("create", "Make a key; its secret is printed once");
   add_create(create_command, *o);
-  auto* list_command = keys->add_subcommand("list", "Newest first, revoked ones too");
+  auto* list_command =
+      keys->add_subcommand("list", "List all keys, newest first, including revoked ones");
   list_command->add_flag("--json", o->as_json, "As JSON");
-  auto* rotate_command =
-      keys->add_subcommand("rotate", "A new secret; the old one works for the grace period");
+  auto* rotate_command = keys->add_subcommand(
+      "rotate", "Give a key a new secret; the old one works for the grace period");
   rotate_command->add_option("id", o->id, "The key")->required();
-  auto* revoke_command = keys->add_subcommand("revoke", "It works no more, for ever");
+  auto* revoke_command = keys->add_subcommand("revoke", "Revoke a key for good");
   revoke_command->add_option("id", o->id, "The key")->required();
   auto* import_command = keys->add_subcommand(
-      "import", R"(Keys of a JSON file: {"keys": [{"id", "token", "scopes", …}]})");
+      "import", R"(Import the keys of a JSON file: {"keys": [{"id", "token", "scopes", …}]})");
   import_command->add_option("file", o->file, "The file")->required();
   for (auto* command : {rotate_command, import_command}) {
     command->add_option("--grace", o->grace_s, "Seconds; default: security.rotation_grace_s")

@@ -32,7 +32,8 @@ using line = std::vector<std::string>;
 
 std::int32_t day_given(const std::string& option, const std::string& text) {
   const auto day = parse_day(text);
-  if (!day) throw std::runtime_error(option + ": found \"" + text + "\", wanted YYYY-MM-DD");
+  if (!day)
+    throw std::runtime_error(option + ": found \"" + text + "\", allowed a day as YYYY-MM-DD");
   return *day;
 }
 
@@ -41,7 +42,7 @@ list_usage query_of(const report_options& o) {
   const auto by = parse_grouping(o.by);
   if (!by) {
     throw std::runtime_error("--by: found \"" + o.by +
-                             "\", wanted some of key,client,model,source,day");
+                             "\", allowed a list of key,client,model,source,day");
   }
   query.by = *by;
   query.last_day =
@@ -156,11 +157,13 @@ int report(persistence::usage_store& store, const report_options& o) {
 
 std::function<std::optional<int>()> add_usage(CLI::App& app,
                                               std::function<config::settings()> load) {
-  auto* usage = app.add_subcommand("usage", "Who used what, as a table or as CSV");
+  auto* usage = app.add_subcommand("usage", "Print usage as a table or as CSV");
   auto o = std::make_shared<report_options>();
   usage->add_option("--from", o->from, "First UTC day, YYYY-MM-DD; default: 30 days to --to");
   usage->add_option("--to", o->to, "Last UTC day, inclusive; default: today");
-  usage->add_option("--by", o->by, "Of key, client, model, source and day, separated by commas")
+  usage
+      ->add_option("--by", o->by,
+                   "Group by any of key, client, model, source and day, separated by commas")
       ->capture_default_str();
   usage->add_flag("--csv", o->csv, "As CSV (RFC 4180)");
   return [=, load = std::move(load)]() -> std::optional<int> {

@@ -71,7 +71,7 @@ std::string read_password() {
   if (isatty(STDIN_FILENO) != 0) {
     const hidden_input hidden;
     password = read_line("Password: ");
-    if (read_line("Once more: ") != password) throw std::runtime_error("the two differ");
+    if (read_line("Once more: ") != password) throw std::runtime_error("the two passwords differ");
   } else {
     password = read_line("");
   }
@@ -80,7 +80,7 @@ std::string read_password() {
                                          password.size(), persistence::longest_password));
   }
   if (password.size() < short_password) {
-    std::cerr << "warning: a password this short is soon guessed" << std::endl;
+    std::cerr << "warning: a password of fewer than 8 bytes is easy to guess" << std::endl;
   }
   return password;
 }
@@ -109,7 +109,7 @@ int add(persistence::user_store& store, const user_options& o) {
   user.name = o.name;
   user.scopes = o.scopes.empty() ? std::vector<std::string>{"realtime"} : o.scopes;
   user.password_hash = persistence::hash_password(read_password());
-  if (!store.add(user)) throw std::runtime_error("there is a user " + o.name + " already");
+  if (!store.add(user)) throw std::runtime_error("there is already a user " + o.name);
   std::cout << "added " << o.name << std::endl;
   return 0;
 }
@@ -174,26 +174,26 @@ std::function<std::optional<int>()> add_users(CLI::App& app,
   };
   constexpr const char* scopes_help =
       "realtime, batch, eval, upload, monitor, admin; may be repeated";
-  subcommand("add", "A new user; the password comes from the terminal or the standard input", true,
+  subcommand("add", "Add a user; the password comes from the terminal or the standard input", true,
              [o](auto& store) { return add(store, *o); })
       ->add_option("--scope", o->scopes, scopes_help);
-  subcommand("passwd", "Another password; all earlier tokens are void", true,
+  subcommand("passwd", "Set a new password; all earlier tokens become void", true,
              [o](auto& store) { return set_password(store, *o); });
-  subcommand("scopes", "Other scopes, in force at once", true,
+  subcommand("scopes", "Replace the scopes, effective at once", true,
              [o](auto& store) { return set_scopes(store, *o); })
       ->add_option("--scope", o->scopes, scopes_help)
       ->required();
-  subcommand("disable", "Nobody gets in by this name; all tokens are void", true, [o](auto& store) {
+  subcommand("disable", "Disable a user; all tokens become void", true, [o](auto& store) {
     require_user(store.disable(o->name), o->name);
     std::cout << o->name << " is disabled" << std::endl;
     return 0;
   });
-  subcommand("enable", "The opposite; tokens stay void", true, [o](auto& store) {
+  subcommand("enable", "Enable a disabled user; earlier tokens stay void", true, [o](auto& store) {
     require_user(store.enable(o->name), o->name);
     std::cout << o->name << " is enabled" << std::endl;
     return 0;
   });
-  subcommand("list", "All users, disabled ones too", false, [o](auto& store) {
+  subcommand("list", "List all users, including disabled ones", false, [o](auto& store) {
     return list(store, *o);
   })->add_flag("--json", o->as_json, "As JSON");
   return [=, load = std::move(load)]() -> std::optional<int> {

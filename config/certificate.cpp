@@ -39,7 +39,7 @@ std::string openssl_reason() {
   const auto code = ERR_peek_last_error();
   const char* reason = ERR_reason_error_string(code);
   ERR_clear_error();
-  return reason != nullptr ? reason : "for a reason that OpenSSL does not tell";
+  return reason != nullptr ? reason : "for an unknown reason";
 }
 
 // The text of a file, or the problem in reading it.
@@ -149,7 +149,7 @@ void pair_reader::read_chain() {
             fmt::format("holds a certificate (number {}) that is damaged: {}",
                         pair_.chain.size() + 1, reason));
   } else if (pair_.chain.empty()) {
-    mistake(certificate_option, files_.certificate, "holds no certificate in PEM");
+    mistake(certificate_option, files_.certificate, "contains no certificate in PEM");
   } else {
     check_times();
   }
@@ -185,7 +185,7 @@ void pair_reader::read_key() {
   if (!pair_.key) {
     mistake(key_option, files_.private_key,
             is_encrypted ? "is encrypted, allowed is a key without a passphrase"
-                         : "holds no private key in PEM");
+                         : "contains no private key in PEM");
     return;
   }
   struct stat info {};
@@ -200,7 +200,7 @@ void pair_reader::try_out() {
   const context_ptr context(SSL_CTX_new(TLS_server_method()));
   if (context && use_pair(context.get(), pair_)) return;
   mistake(certificate_option, files_.certificate,
-          fmt::format("is not taken by OpenSSL: {}", openssl_reason()));
+          fmt::format("is refused by OpenSSL: {}", openssl_reason()));
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ void add_keys_of_file(const std::string& name, settings& out, problem_list& prob
   if (!file) return fail("cannot be read");
   const auto document = nlohmann::json::parse(file, nullptr, false);
   if (!document.is_object() || !document.contains("keys") || !document["keys"].is_array()) {
-    return fail(R"(holds no {"keys": [{"id", "token", "scopes"}]})");
+    return fail(R"(does not contain {"keys": [{"id", "token", "scopes"}]})");
   }
   for (const auto& entry : document["keys"]) {
     try {

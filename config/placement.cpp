@@ -50,18 +50,18 @@ void check_one(const model_options& m, const std::string& path, const machine& g
       gpus.gpus.empty() ? 0 : *std::max_element(gpus.gpus.begin(), gpus.gpus.end());
   if (m.gpu_memory > largest) {
     complain(".gpu.memory", largest == 0
-                                ? "found, but gpus declares none"
+                                ? "found a size, but gpus declares no GPU"
                                 : fmt::format("found {}, allowed up to the largest GPU ({})",
                                               format_size(m.gpu_memory), format_size(largest)));
   } else if (m.residency == residency::exclusive && m.gpu_memory == 0) {
-    complain(".residency", "found exclusive without gpu.memory, which makes it take the GPU");
+    complain(".residency", "found exclusive without gpu.memory, which it needs to take the GPU");
   } else if (m.residency == residency::exclusive && !gpus.pinned.empty()) {
     complain(".residency", "found exclusive beside a pinned model, which never makes room");
   } else if (m.residency == residency::on_demand && m.gpu_memory != 0 && gpus.pinned_fit) {
     sizes together = gpus.pinned;
     together.push_back(m.gpu_memory);
     if (!fit_together(together, gpus.gpus)) {
-      complain(".gpu.memory", fmt::format("found {}, for which the pinned models never make room",
+      complain(".gpu.memory", fmt::format("found {}, but the pinned models never make room for it",
                                           format_size(m.gpu_memory)));
     }
   }
@@ -86,8 +86,8 @@ void check_placement(const settings& s, problem_list& problems) {
   if (each_fits && !gpus.pinned_fit) {
     auto total = std::accumulate(gpus.pinned.begin(), gpus.pinned.end(), std::uint64_t{0});
     auto text = fmt::format(
-        "found pinned models of {} together, which do not fit the GPUs side by "
-        "side",
+        "found pinned models of {} together, which do not all fit the GPUs at "
+        "once",
         format_size(total));
     problems.unrelated("models", std::move(text), {"gpus"});
   }

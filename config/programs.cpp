@@ -73,7 +73,7 @@ void check_commands(const settings& s, const std::string& program_dir, const env
     for (std::size_t word = 1; word < command.size(); ++word) {
       for (const auto& placeholder : unknown_placeholders(command[word])) {
         problems.unrelated(fmt::format("models[{}].command[{}]", i, word),
-                           fmt::format("found {}, which stands for nothing{}", placeholder,
+                           fmt::format("found {}, which is not a placeholder{}", placeholder,
                                        suggestion(placeholder, known)));
       }
     }

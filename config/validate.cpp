@@ -87,7 +87,7 @@ void check_keys(const std::vector<key_options>& keys, problem_list& problems) {
     const key_options& key = keys[i];
     std::string path = fmt::format("keys[{}]", i);
     if (key.id.starts_with(user_id_prefix)) {
-      problems.unrelated(path + ".id", fmt::format("found {}, but {} begins the ids of users",
+      problems.unrelated(path + ".id", fmt::format("found {}, but {} is reserved for ids of users",
                                                    in_quotes(key.id), in_quotes(user_id_prefix)));
     }
     if (!key.id.empty() && !ids.emplace(key.id, i).second) {
@@ -251,7 +251,7 @@ void check_database(const database_options& o, problem_list& problems) {
     return;
   }
   problems.unrelated("database.url",
-                     "found something else, allowed postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
+                     "found another form, allowed postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
 }
 
 void check_security(const security_options& o, problem_list& problems) {

@@ -39,7 +39,7 @@ void expect_one_document(const std::string& text) {
   YAML::Parser parser(in);
   document_start start;
   if (parser.HandleNextDocument(start) && parser.HandleNextDocument(start)) {
-    throw YAML::ParserException(start.mark(), "found something behind the end of the document");
+    throw YAML::ParserException(start.mark(), "found text after the end of the document");
   }
 }
 

@@ -39,13 +39,13 @@ void refuse_refresh(const responder& reply) {
 }
 
 void refuse_busy(const responder& reply) {
-  reply.refuse(error_code::queue_full, "Too many logins wait, please try again later.", {},
+  reply.refuse(error_code::queue_full, "Too many logins are waiting; please try again later.", {},
                {{"Retry-After", "1"}});
 }
 
 void refuse_too_often(const responder& reply, duration wait) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
-  reply.refuse(error_code::rate_limited, "Too many failed logins, please try again later.", {},
+  reply.refuse(error_code::rate_limited, "Too many failed logins; please try again later.", {},
                {{"Retry-After", std::to_string(std::max<std::int64_t>(1, seconds))}});
 }
 
@@ -64,12 +64,13 @@ std::optional<form> read_form(const routed_request& request, const responder& re
   }
   const std::string_view body = request.client->body();
   if (body.size() > longest_form) {
-    reply.refuse(error_code::body_too_large, "The form is over the limit of 16384 bytes.");
+    reply.refuse(error_code::body_too_large, "The body must not be larger than 16384 bytes.");
     return std::nullopt;
   }
   auto fields = parse_form(body);
   if (!fields) {
-    reply.refuse(error_code::invalid_value, "The body is no form, or has a field twice.");
+    reply.refuse(error_code::invalid_value,
+                 "The body must be a valid form of at most 32 fields, each given once.");
     return std::nullopt;
   }
   const auto grant = fields->find("grant_type");
@@ -170,15 +171,21 @@ void create_token(shard& home, routed_request request) {
   const auto fields = read_form(request, reply, "password");
   if (!fields) return;
   const auto name = value_of(*fields, "username"), password = value_of(*fields, "password");
-  if (!is_name(name)) return reply.refuse(error_code::invalid_value, "username is no name.");
+  if (!is_name(name))
+    return reply.refuse(error_code::invalid_value,
+                        "username must have 1 to 200 bytes of UTF-8 without control characters.");
   if (password.empty() || password.size() > longest_password) {
     return reply.refuse(error_code::invalid_value, "password must have 1 to 1024 bytes.");
   }
   auto client_id = value_of(*fields, "client_id");
   if (client_id.empty()) client_id = name;
-  if (!is_name(client_id)) return reply.refuse(error_code::invalid_value, "client_id is no name.");
+  if (!is_name(client_id))
+    return reply.refuse(error_code::invalid_value,
+                        "client_id must have 1 to 200 bytes of UTF-8 without control characters.");
   auto scopes = wanted_scopes(value_of(*fields, "scope"));
-  if (!scopes) return reply.refuse(error_code::invalid_value, "scope names one that is unknown.");
+  if (!scopes)
+    return reply.refuse(error_code::invalid_value,
+                        "scope must name known scopes, separated by blanks.");
 
   auto& gateway = home.gateway();
   const auto origin = login_origin(request.client->remote_endpoint().address());
@@ -216,7 +223,7 @@ void renew_token(shard& home, routed_request request) {
   if (!fields) return;
   const auto token = value_of(*fields, "refresh_token");
   if (token.empty()) {
-    return reply.refuse(error_code::invalid_value, "refresh_token is missing.");
+    return reply.refuse(error_code::invalid_value, "refresh_token must be given.");
   }
   auto& gateway = home.gateway();
   const auto reading = gateway.tokens().read(token, std::chrono::system_clock::now());

@@ -36,7 +36,7 @@ void refuse(const responder& reply, const key_answer& answer, const std::string&
     case key_problem::not_found:
       return reply.refuse(error_code::not_found, "There is no key '" + id + "'.");
     case key_problem::exists:
-      return reply.refuse(error_code::conflict, "A key with this id or secret exists.");
+      return reply.refuse(error_code::conflict, "A key with this id or secret already exists.");
     case key_problem::revoked:
       return reply.refuse(error_code::conflict, "The key '" + id + "' is revoked.");
     default:
@@ -64,7 +64,8 @@ void give_order(shard& home, const responder& reply, const std::string& id, Orde
 // Configured keys are changed in the configuration only.
 bool is_configured(shard& home, const responder& reply, const std::string& id) {
   if (!home.gateway().keys().is_configured(id)) return false;
-  reply.refuse(error_code::conflict, "The key '" + id + "' stands in the configuration.");
+  reply.refuse(error_code::conflict,
+               "The key '" + id + "' is defined in the configuration; change it there.");
   return true;
 }
 
@@ -148,7 +149,8 @@ void rotate_api_key(shard& home, routed_request request) {
   for (const auto& [name, value] : body->items()) {
     if (name != "grace_s" || !value.is_number() || value < 0 || value > longest_grace_s) {
       return reply.refuse(error_code::invalid_value,
-                          "The only field is grace_s, a number from 0 to 2592000.", name);
+                          "The body may have one field only: grace_s, a number from 0 to 2592000.",
+                          name);
     }
     grace_s = value.get<double>();
   }

@@ -31,7 +31,7 @@ void ask_ledger(shard& home, const responder& reply, Question question,
   question.wait = {gateway.take_report_place(), std::chrono::steady_clock::now() + ask_timeout};
   if (!question.wait.place) {
     return reply.refuse(error_code::database_unavailable,
-                        "Too many reports are being made, please try again later.", {},
+                        "Too many reports are waiting; please try again later.", {},
                         {{"Retry-After", "1"}});
   }
   gateway.control().ask<Answer>(
@@ -42,7 +42,7 @@ void ask_ledger(shard& home, const responder& reply, Question question,
       [reply](const std::string& error) {
         spdlog::warn("usage report: {}", error);
         reply.refuse(error_code::database_unavailable,
-                     "The database did not answer in time, please try again later.", {},
+                     "The database did not answer in time; please try again later.", {},
                      {{"Retry-After", "5"}});
       });
 }
@@ -55,19 +55,20 @@ std::optional<std::string> read_query(const routed_request& request, list_usage&
   query.limit = *limit;
   const auto words = value("group_by");
   const auto by = parse_grouping(words.empty() ? "day" : words);
-  if (!by) return "group_by may name key, client, model, source and day, separated by commas.";
+  if (!by)
+    return "group_by must be a list of key, client, model, source and day, separated by commas.";
   query.by = *by;
   const auto start = value("start"), end = value("end"), cursor = value("cursor");
   const auto last = end.empty() ? day_of(std::chrono::system_clock::now()) : parse_day(end);
-  if (!last) return "end must be a day, as YYYY-MM-DD.";
+  if (!last) return "end must be a day in the form YYYY-MM-DD.";
   const auto first = start.empty() ? *last - default_days + 1 : parse_day(start);
-  if (!first) return "start must be a day, as YYYY-MM-DD.";
+  if (!first) return "start must be a day in the form YYYY-MM-DD.";
   if (*first > *last) return "start must not be after end.";
   query.first_day = *first;
   query.last_day = *last;
   if (cursor.empty()) return std::nullopt;
   query.after = parse_cursor(*by, cursor);
-  if (!query.after) return "cursor must be the `next` of a page with the same group_by.";
+  if (!query.after) return "cursor must be the `next` of a previous page with the same group_by.";
   return std::nullopt;
 }
 
@@ -105,11 +106,11 @@ void list_usage_of_keys(shard& home, routed_request request) {
   std::optional<std::string> bucket;
   if (auto text = query_value(request.client, "bucket"); !text.empty()) {
     query.day = parse_bucket(text);
-    if (!query.day) return refuse("bucket must be a day, as YYYYMMDD.");
+    if (!query.day) return refuse("bucket must be a day in the form YYYYMMDD.");
     bucket = std::move(text);
   }
   const auto after = parse_key_cursor(query_value(request.client, "cursor"));
-  if (!after) return refuse("cursor must be that of a page before, or 0.");
+  if (!after) return refuse("cursor must be the `cursor` of the previous page, or 0.");
   query.after = *after;
   ask_ledger<key_usage_report>(home, reply, query, [query, bucket](const key_usage_report& report) {
     json items = json::array();

@@ -114,7 +114,7 @@ void gateway::run() {
 void gateway::reload_certificate() {
   const auto& tls = state_->shared.settings().server.tls;
   if (tls.certificate.empty()) {
-    spdlog::info("SIGHUP: there is no certificate to read again, all is served without TLS");
+    spdlog::info("SIGHUP: no certificate is configured, so there is none to reload");
     return;
   }
   try {
@@ -124,7 +124,7 @@ void gateway::reload_certificate() {
           [&io = one->io(), context] { boost::asio::use_service<tls_identity>(io).show(context); });
     }
   } catch (const std::exception& e) {
-    spdlog::error("TLS: the certificate in use stays: {}", e.what());
+    spdlog::error("TLS: keeping the certificate in use: {}", e.what());
   }
 }
 

@@ -64,8 +64,8 @@ bool has_readable_query(const restinio::request_handle_t& client) {
 }
 
 void refuse_without_database(const responder& reply) {
-  reply.refuse(error_code::database_unavailable, "The database is away, please try again later.",
-               {}, {{"Retry-After", "5"}});
+  reply.refuse(error_code::database_unavailable,
+               "The database is unavailable; please try again later.", {}, {{"Retry-After", "5"}});
 }
 
 }  // namespace signalbox::http

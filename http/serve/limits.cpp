@@ -54,13 +54,15 @@ std::string message_of(const principal& who, limit_kind which) {
   const auto& limits = who.limits;
   switch (which) {
     case limit_kind::requests_per_minute:
-      return "This key may send " + whole(limits.requests_per_minute) + " requests a minute.";
+      return "This key is limited to " + whole(limits.requests_per_minute) + " requests a minute.";
     case limit_kind::tokens_per_minute:
-      return "This key may use " + whole(limits.tokens_per_minute) + " tokens a minute.";
+      return "This key is limited to " + whole(limits.tokens_per_minute) + " tokens a minute.";
     case limit_kind::max_concurrent:
-      return "This key may have " + std::to_string(limits.max_concurrent) + " requests at once.";
+      return "This key is limited to " + std::to_string(limits.max_concurrent) +
+             " requests at once.";
     case limit_kind::tokens_per_day:
-      return "This key may use " + std::to_string(limits.tokens_per_day) + " tokens a day (UTC).";
+      return "This key is limited to " + std::to_string(limits.tokens_per_day) +
+             " tokens a day (UTC).";
   }
   return "This key is over one of its limits.";
 }

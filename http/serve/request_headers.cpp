@@ -163,7 +163,7 @@ class field_reader {
         break;
       case field::transfer_encoding:
         if (equals_ignoring_case(value, "chunked")) break;
-        return bad("Only the transfer encoding 'chunked' is understood.");
+        return bad("The only supported transfer encoding is 'chunked'.");
       default:
         break;
     }
@@ -176,7 +176,8 @@ class field_reader {
  private:
   static std::optional<header_problem> once(std::string_view& slot, std::string_view value,
                                             std::string_view name) {
-    if (slot.data() != nullptr) return bad("The header " + std::string(name) + " came twice.");
+    if (slot.data() != nullptr)
+      return bad("The header " + std::string(name) + " must be sent only once.");
     slot = value;
     return std::nullopt;
   }
@@ -257,11 +258,12 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
     if (problem) return;
     const auto name = view(f.name()), value = view(f.value());
     if (++count > limits.count || name.size() + value.size() > limits.field_bytes) {
-      problem = {error_code::header_too_large, "Too many header fields, or one is too large."};
+      problem = {error_code::header_too_large,
+                 "There are too many header fields, or one is too large."};
       return;
     }
     if (!is_token(name) || has_control_characters(value)) {
-      problem = bad("A header holds a character that does not belong there.");
+      problem = bad("A header contains a character that is not allowed.");
       return;
     }
     const auto kind = kind_of(name);
@@ -269,7 +271,7 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
     if (forward && goes_to_runtime(kind)) append_line(out.forwarded, name, value);
   });
   if (!problem && reader.hosts != 1) {
-    problem = bad("A request has exactly one Host header.");
+    problem = bad("A request must have exactly one Host header.");
   }
   if (problem || !forward || !reader.nominates) return problem;
   std::vector<std::string_view> connections;

@@ -60,7 +60,8 @@ account account_for(const fs::path& folder) {
   if (!found) {
     throw std::runtime_error(
         has_owner
-            ? fmt::format("{} belongs to uid {}, who is no user here", folder.string(), info.st_uid)
+            ? fmt::format("{} belongs to uid {}, which no user here has", folder.string(),
+                          info.st_uid)
             : fmt::format("PostgreSQL does not run as root, and there is no user postgres: {}",
                           install_hint));
   }

@@ -67,9 +67,9 @@ BOOST_AUTO_TEST_CASE(a_chain) {
 BOOST_AUTO_TEST_CASE(what_is_no_certificate) {
   const std::string at = "server.tls.certificate: \"cert.pem\" ";
   write("cert.pem", "");
-  BOOST_TEST(mistake() == at + "holds no certificate in PEM");
+  BOOST_TEST(mistake() == at + "contains no certificate in PEM");
   write("cert.pem", pem_of_key(key));
-  BOOST_TEST(mistake() == at + "holds no certificate in PEM");
+  BOOST_TEST(mistake() == at + "contains no certificate in PEM");
   write("cert.pem", good + good.substr(0, good.size() / 2));
   BOOST_TEST(mistake().starts_with(at + "holds a certificate (number 2) that is damaged: "));
   write("cert.pem", std::string(good).erase(100, 64));
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_certificate) {
 BOOST_AUTO_TEST_CASE(what_is_no_key) {
   const std::string at = "server.tls.private_key: \"key.pem\" ";
   write("key.pem", good);
-  BOOST_TEST(mistake() == at + "holds no private key in PEM");
+  BOOST_TEST(mistake() == at + "contains no private key in PEM");
   write("key.pem", pem_of_encrypted_key(key));
   BOOST_TEST(mistake() == at + "is encrypted, allowed is a key without a passphrase");
   write("key.pem", pem_of_key(make_elliptic_key()));
@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(what_openssl_does_not_take) {
   write("cert.pem", make_certificate(weak, 1));
   write("key.pem", pem_of_key(weak));
   BOOST_TEST(mistake() ==
-             "server.tls.certificate: \"cert.pem\" is not taken by OpenSSL: ee key too small");
+             "server.tls.certificate: \"cert.pem\" is refused by OpenSSL: ee key too small");
 }
 
 BOOST_AUTO_TEST_CASE(all_mistakes_at_once) {

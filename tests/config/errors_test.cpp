@@ -46,8 +46,8 @@ BOOST_AUTO_TEST_CASE(syntax_is_reported_with_line_and_column) {
   expect({
       {"server: [\n", "f:2:1: end of sequence flow not found"},
       {"a: b: c\n", "f:1:5: illegal map value"},
-      {"---\n{}\n---\n{}\n", "f:3:1: found something behind the end of the document"},
-      {", a\n", "f:1:1: found something behind the end of the document"},
+      {"---\n{}\n---\n{}\n", "f:3:1: found text after the end of the document"},
+      {", a\n", "f:1:1: found text after the end of the document"},
       {"{}\n...\n", "f: models: found none, allowed at least one"},
       {"- 1\n", "f:1: found a list, allowed a mapping"},
       {"hello\n", "f:1: found \"hello\", allowed a mapping"},
@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(api_keys) {
                ", scopes: [eval]}",
            "f:3: keys[1].token: found the token that keys[0] has already"),
       keys("- {id: 'user:a', token: " + token + ", scopes: [eval]}",
-           "f:2: keys[0].id: found \"user:a\", but \"user:\" begins the ids of users"),
+           "f:2: keys[0].id: found \"user:a\", but \"user:\" is reserved for ids of users"),
   });
 }
 
@@ -271,15 +271,15 @@ BOOST_AUTO_TEST_CASE(models_fit_the_gpus) {
                          "(10GiB)"),
       beside_a_model("gpus: []", ""),
       {"models: [{name: a, command: [r, '{port}'], gpu: {memory: 1}}]",
-       "f:1: models[0].gpu.memory: found, but gpus declares none"},
+       "f:1: models[0].gpu.memory: found a size, but gpus declares no GPU"},
       in_a_process_model("residency: exclusive",
                          "f:3: models[0].residency: found exclusive without gpu.memory, which "
                          "makes it take the GPU"),
       two("gpu: {memory: 6GiB}, residency: pinned", "gpu: {memory: 6GiB}, residency: pinned",
-          "f:2: models: found pinned models of 12GiB together, which do not fit the GPUs side by "
-          "side"),
+          "f:2: models: found pinned models of 12GiB together, which do not all fit the GPUs at "
+          "once"),
       two("gpu: {memory: 6GiB}, residency: pinned", "gpu: {memory: 6GiB}",
-          "f:4: models[1].gpu.memory: found 6GiB, for which the pinned models never make room"),
+          "f:4: models[1].gpu.memory: found 6GiB, but the pinned models never make room for it"),
       two("gpu: {memory: 1GiB}, residency: pinned", "gpu: {memory: 1GiB}, residency: exclusive",
           "f:4: models[1].residency: found exclusive beside a pinned model, which never makes "
           "room"),
@@ -321,7 +321,7 @@ BOOST_AUTO_TEST_CASE(limits_relate_to_each_other) {
       beside_a_model("server: {body_limit: 16KiB}",
                      "f:1: server.header_limit: found 32KiB, allowed up to body_limit (16KiB)"),
       beside_a_model("database: {url: 'mysql://u:p@h/d'}",
-                     "f:1: database.url: found something else, allowed "
+                     "f:1: database.url: found another form, allowed "
                      "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
   });
 }

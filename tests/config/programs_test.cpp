@@ -68,10 +68,10 @@ BOOST_AUTO_TEST_CASE(a_placeholder_that_stands_for_nothing_is_named) {
     return with_command("      - sh\n      - '{port}'\n      - '" + text + "'\n");
   };
   BOOST_TEST(strict_error_of(words("--p={prot}")) ==
-             "f:7: models[1].command[2]: found {prot}, which stands for nothing; did you mean "
+             "f:7: models[1].command[2]: found {prot}, which is not a placeholder; did you mean "
              "{port}?");
   BOOST_TEST(strict_error_of(words("{gpu_index}:{port}")) ==
-             "f:7: models[1].command[2]: found {gpu_index}, which stands for nothing");
+             "f:7: models[1].command[2]: found {gpu_index}, which is not a placeholder");
   for (const char* fine : {"{port} {model}/{data}", "${home}", "{{role}}", "{\"a\": {\"b\": 1}}",
                            "{ print }", "{Model}", "{}", "{", "{port"}) {
     BOOST_TEST(strict_error_of(words(fine)) == "", fine);

@@ -104,18 +104,18 @@ test('at the start an absent database is waited for, one that is closed is not',
   const url = await postgres.url('ours');
   await postgres.down();
   const patient = launchGateway({ config: { models }, env: { DATABASE_URL: url } });
-  await waitFor('it waits', () => /database: not there yet/.test(patient.log), 20_000);
+  await waitFor('it waits', () => /database: not available yet/.test(patient.log), 20_000);
   await postgres.up();
   await patient.waitUntilServing();
   await patient.stop();
-  const told = patient.log.split('\n').filter((line) => line.includes('not there yet'));
-  assert.equal(new Set(told.map((line) => line.split('not there yet')[1])).size, told.length,
+  const told = patient.log.split('\n').filter((line) => line.includes('not available yet'));
+  assert.equal(new Set(told.map((line) => line.split('not available yet')[1])).size, told.length,
     'what was said was not said again');
 
   const wrong = url.replace('/ours', '/theirs');
   const refused = launchGateway({ config: { models }, env: { DATABASE_URL: wrong } });
   assert.equal(await within(30_000, 'it ends by itself', refused.exited), 1);
   assert.match(refused.log, /^signalbox: .*SQLSTATE 3D000.*"theirs" does not exist$/m);
-  assert.doesNotMatch(refused.log, /not there yet/);
+  assert.doesNotMatch(refused.log, /not available yet/);
   await postgres.down();
 });

@@ -56,13 +56,13 @@ describe('signalbox keys', () => {
     const write = (keys) => writeFileSync(file, JSON.stringify({ keys }));
     write([{ id: 'one', token: 'imported-secret-one', scopes: ['realtime'] },
       { id: 'two', token: 'imported-secret-two', scopes: ['batch'], weight: 2 }]);
-    assert.match(await command(gateway, 'import', file), /2 added, 0 brought up to date/);
+    assert.match(await command(gateway, 'import', file), /2 added, 0 updated/);
     await known(gateway, 'imported-secret-one', 200);
     await known(gateway, 'imported-secret-two', 403);
     write([{ id: 'one', token: 'imported-secret-new', scopes: ['realtime'] },
       { id: 'two', token: 'imported-secret-two', scopes: ['realtime'] },
       { id: 'three', token: 'imported-secret-three', scopes: ['realtime'] }]);
-    assert.match(await command(gateway, 'import', file), /1 added, 2 brought up to date/);
+    assert.match(await command(gateway, 'import', file), /1 added, 2 updated/);
     for (const key of ['imported-secret-one', 'imported-secret-new', 'imported-secret-two',
       'imported-secret-three']) {
       await known(gateway, key, 200);
@@ -76,24 +76,24 @@ describe('signalbox keys', () => {
     };
     const patched = await shown();
     write([{ id: 'two', token: 'imported-secret-two', scopes: ['realtime'] }]);
-    assert.match(await command(gateway, 'import', file), /0 added, 0 brought up to date/);
+    assert.match(await command(gateway, 'import', file), /0 added, 0 updated/);
     assert.deepEqual(await shown(), patched, 'what it does not name stays');
     write([{ id: 'two', token: 'imported-secret-two', expires_at: null, models: [],
       limits: { max_concurrent: 0 } }]);
-    assert.match(await command(gateway, 'import', file), /0 added, 1 brought up to date/);
+    assert.match(await command(gateway, 'import', file), /0 added, 1 updated/);
     assert.deepEqual(await shown(), { ...patched, expires_at: null, models: [],
       limits: { ...patched.limits, max_concurrent: 0 } });
 
     const wrong = [
       [{ id: 'user:x', token: 'long-enough-a-secret', scopes: ['realtime'] },
-        /keys\[0\]\.id: user: begins the ids of users/],
+        /keys\[0\]\.id: must not begin with user:, which is reserved for users/],
       [{ id: 'x', token: 'short', scopes: ['realtime'] }, /keys\[0\]\.token: found 5 bytes/],
       [{ id: 'x', token: 'long-enough-a-secret', scopes: ['root'] }, /keys\[0\]: scopes must be/],
-      [{ id: 'x', token: 'long-enough-a-secret' }, /keys\[0\]: found no scopes/],
-      [{ id: 'x', token: 'imported-secret-two', scopes: ['realtime'] }, /none added/],
-      [{ token: 'long-enough-a-secret' }, /keys\[0\]: found no text "id"/],
+      [{ id: 'x', token: 'long-enough-a-secret' }, /keys\[0\]\.scopes: must not be empty/],
+      [{ id: 'x', token: 'imported-secret-two', scopes: ['realtime'] }, /no key was added/],
+      [{ token: 'long-enough-a-secret' }, /keys\[0\]: "id" must be a text/],
       [{ id: 'administrator', token: 'long-enough-a-secret', scopes: ['realtime'] },
-        /keys\[0\]\.id: "administrator" stands in the configuration/],
+        /keys\[0\]\.id: "administrator" is defined in the configuration/],
     ];
     for (const [entry, message] of wrong) {
       write([entry]);

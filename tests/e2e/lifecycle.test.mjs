@@ -128,7 +128,7 @@ describe('the life of a gateway', { concurrency: false }, () => {
     const waiting = launchGateway({
       folder: shared, config: { models, database: { url: 'postgresql://127.0.0.1:1/none' } },
     });
-    await waitFor('it waits', () => /database: not there yet/.test(waiting.log), 20_000);
+    await waitFor('it waits', () => /database: not available yet/.test(waiting.log), 20_000);
     await waiting.stop(10_000);
     assert.equal(waiting.base, undefined);
   });

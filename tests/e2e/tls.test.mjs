@@ -75,7 +75,7 @@ describe('TLS', () => {
     process.kill(gateway.pid, 'SIGHUP');
     await told(pattern, before + 1);
   };
-  const reloaded = /TLS: certificate of /g, refused = /TLS: the certificate in use stays/g;
+  const reloaded = /TLS: certificate of /g, refused = /TLS: keeping the certificate in use/g;
 
   test('the openai client, streamed and not', async () => {
     const client = gateway.client({ baseURL: `${base}/v1` });
@@ -198,8 +198,8 @@ describe('TLS', () => {
     const good = await authority.issue(0x1003), other = await authority.issue(0x1004);
     for (const [bad, reason] of [
       [{ ...good, key: other.key }, /is not the key of the certificate/],
-      [{ ...good, key: 'nonsense' }, /holds no private key in PEM/],
-      [{ ...good, certificate: '' }, /holds no certificate in PEM/],
+      [{ ...good, key: 'nonsense' }, /contains no private key in PEM/],
+      [{ ...good, certificate: '' }, /contains no certificate in PEM/],
     ]) {
       files.write(bad);
       await reload(refused);
@@ -278,7 +278,7 @@ describe('a certificate that is no good', () => {
 
   for (const [what, spoil, reason] of [
     ['a key of another', (a, b) => ({ ...a, key: b.key }), /is not the key of the certificate/],
-    ['no PEM', (a) => ({ ...a, certificate: 'x' }), /holds no certificate in PEM/],
+    ['no PEM', (a) => ({ ...a, certificate: 'x' }), /contains no certificate in PEM/],
   ]) {
     test(`${what}: neither check-config nor the start takes it`, async () => {
       const files = new CertificateFiles()
@@ -308,7 +308,7 @@ describe('a certificate that is no good', () => {
 test('SIGHUP without a certificate is told, and no more', async () => {
   const gateway = await startGateway({ config: { models: [simModel('demo')] } });
   process.kill(gateway.pid, 'SIGHUP'); // child.kill() would count as the order to end
-  await waitFor('it is in the log', () => gateway.log.includes('no certificate to read again'));
+  await waitFor('it is in the log', () => gateway.log.includes('no certificate is configured'));
   assert.equal((await gateway.send('GET', '/health/live')).status, 200);
   await gateway.stop();
 });

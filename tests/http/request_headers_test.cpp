@@ -81,15 +81,15 @@ BOOST_AUTO_TEST_CASE(every_connection_field_nominates) {
 
 BOOST_AUTO_TEST_CASE(what_two_readers_could_read_differently_is_refused) {
   const std::pair<std::string, std::string> host{"Host", "x"};
-  BOOST_TEST(refusal_of({}) == "A request has exactly one Host header.");
-  BOOST_TEST(refusal_of({host, host}) == "A request has exactly one Host header.");
+  BOOST_TEST(refusal_of({}) == "A request must have exactly one Host header.");
+  BOOST_TEST(refusal_of({host, host}) == "A request must have exactly one Host header.");
   BOOST_TEST(refusal_of({host, {"Transfer-Encoding", "gzip, chunked"}}) ==
-             "Only the transfer encoding 'chunked' is understood.");
+             "The only supported transfer encoding is 'chunked'.");
   BOOST_TEST(refusal_of({host, {"Transfer-Encoding", "Chunked"}}).empty());
   BOOST_TEST(refusal_of({host, {"Authorization", "a"}, {"authorization", "b"}}) ==
-             "The header authorization came twice.");
+             "The header authorization must be sent only once.");
   BOOST_TEST(refusal_of({host, {"X-A", "b\r\n c"}}) ==
-             "A header holds a character that does not belong there.");
+             "A header contains a character that is not allowed.");
   for (const auto* name : {"Transfer-Encoding ", "Authorization\t", "Content-Length ", "", "X A"}) {
     BOOST_TEST(!refusal_of({host, {name, "b"}}).empty(), name);
   }
