@@ -7,6 +7,7 @@
 #include <semaphore>
 
 #include "actors/shell.hpp"
+#include "actors/status_board.hpp"
 #include "actors/supervisor.hpp"
 #include "persistence/database.hpp"
 
@@ -67,7 +68,8 @@ struct control_plane::state {
   explicit state(persistence::database& database) : db(database) {}
 
   persistence::database& db;
-  // Before the actor system: the supervisor writes to it as long as that lives.
+  // Before the actor system: the supervisor and others write to these as long as that lives.
+  status_board board;
   std::atomic<control_handles_ptr> published;
   std::counting_semaphore<> has_published{0};
   caf::actor_system_config config = make_config();
@@ -84,6 +86,7 @@ control_plane::control_plane(const config::settings& settings, runtimes::runtime
   options.driver = &driver;
   options.db = &db;
   options.recorder = &m;
+  options.board = &state_->board;
   options.publish = [s = state_.get()](control_handles_ptr handles) {
     s->published = std::move(handles);
     s->has_published.release();
@@ -105,6 +108,10 @@ control_plane::~control_plane() {
 
 control_handles_ptr control_plane::handles() const {
   return state_->published;
+}
+
+const status_board& control_plane::board() const {
+  return state_->board;
 }
 
 caf::actor_system& control_plane::system() {

@@ -20,6 +20,8 @@ class runtime_driver;
 
 namespace signalbox {
 
+class status_board;
+
 // Published by the supervisor, anew after every restart of a child; indexes are model_index.
 struct control_handles {
   std::vector<model_queue_actor> queues;
@@ -42,6 +44,9 @@ class control_plane {
 
   // The current snapshot: an atomic load, for every batch of a shard.
   control_handles_ptr handles() const;
+
+  // What is so now.
+  const status_board& board() const;
 
   // A shard introduces itself to every queue; it hears queue_restarted when one was started anew.
   void attach_shard(shard_id shard, shard_inbox_ptr inbox);

@@ -22,10 +22,12 @@ scheduling::arbiter_options options_of(const config::settings& s) {
 // model_backend ── release_lease (its process tree is gone) ──▶ core ── lease_granted ──▶ the next
 class gpu_lease : public gpu_lease_actor::base {
  public:
-  gpu_lease(caf::actor_config& cfg, const config::settings& settings, metrics& recorder)
+  gpu_lease(caf::actor_config& cfg, const config::settings& settings, metrics& recorder,
+            status_board& board)
       : gpu_lease_actor::base(cfg),
         settings_(settings),
         recorder_(recorder),
+        board_(board),
         core_(options_of(settings)) {
     end_on_exception(this, "gpu_lease");
   }
@@ -36,6 +38,7 @@ class gpu_lease : public gpu_lease_actor::base {
 
  protected:
   behavior_type make_behavior() override {
+    finish();  // nothing of an earlier life of ours is held any more
     return {
         [this](const acquire_lease& m, const lease_holder_actor& h) { on_acquire(m, h); },
         [this](const withdraw_acquire& m) { on_withdraw(m.holder); },
@@ -69,8 +72,10 @@ class gpu_lease : public gpu_lease_actor::base {
   void on_demand(const demand_reported& m) {
     const auto now = clock().now();
     demands_[m.holder] = m.demand;
-    apply(core_.demand(m.holder, m.demand, now));
-    finish();
+    const auto effects = core_.demand(m.holder, m.demand, now);
+    apply(effects);
+    if (!effects.empty()) return finish();
+    timer_.arm(this, core_.next_deadline());  // comes often, and no lease has changed
   }
 
   // What the dead holder ran is gone: the supervisor hears of its end only after that.
@@ -132,7 +137,27 @@ class gpu_lease : public gpu_lease_actor::base {
       for (const auto& lease : leases) holders += lease.gpu == gpu;
       recorder_.leases(gpu, holders, core_.used_memory(gpu));
     }
+    tell_board(leases);
     timer_.arm(this, core_.next_deadline());
+  }
+
+  void tell_board(const std::vector<scheduling::lease_view>& leases) {
+    std::vector<lease_status> all;
+    for (const auto& lease : leases) {
+      lease_status status;
+      status.token = lease.token;
+      status.holder = name_of(lease.holder);
+      status.kind = "backend";
+      status.gpus = {{lease.gpu, lease.memory}};
+      status.yield_asked = lease.asked_back;
+      all.push_back(std::move(status));
+    }
+    board_.leases_changed(all, std::chrono::system_clock::now());
+    std::vector<gpu_status> gpus;
+    for (std::uint32_t gpu = 0; gpu < settings_.gpus.size(); ++gpu) {
+      gpus.push_back({gpu, settings_.gpus[gpu].memory, core_.used_memory(gpu)});
+    }
+    board_.gpus_changed(gpus);
   }
 
   const std::string& name_of(holder_id holder) const { return settings_.models.at(holder).name; }
@@ -141,6 +166,7 @@ class gpu_lease : public gpu_lease_actor::base {
 
   const config::settings& settings_;
   metrics& recorder_;
+  status_board& board_;
   scheduling::lease_arbiter core_;
   std::map<holder_id, lease_holder_actor> holders_;
   std::map<holder_id, scheduling::holder_demand> demands_;  // the latest, for the log
@@ -150,8 +176,8 @@ class gpu_lease : public gpu_lease_actor::base {
 }  // namespace
 
 gpu_lease_actor spawn_gpu_lease(caf::actor_system& system, const config::settings& settings,
-                                metrics& recorder) {
-  return system.spawn<gpu_lease>(std::cref(settings), std::ref(recorder));
+                                metrics& recorder, status_board& board) {
+  return system.spawn<gpu_lease>(std::cref(settings), std::ref(recorder), std::ref(board));
 }
 
 }  // namespace signalbox

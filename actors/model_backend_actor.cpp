@@ -59,11 +59,13 @@ class model_backend : public model_backend_actor::base {
   model_backend(caf::actor_config& cfg, const model_backend_options& options)
       : model_backend_actor::base(cfg),
         model_(options.model),
+        backend_(options.backend),
         life_(options.life),
         settings_(*options.settings),
         config_(settings_.models.at(model_)),
         driver_(*options.driver),
         recorder_(*options.recorder),
+        board_(*options.board),
         queue_(options.queue),
         leases_(options.leases),
         crashes_(options.crashes),
@@ -170,9 +172,8 @@ class model_backend : public model_backend_actor::base {
   void on_event(const runtime_ready& e, time_point now) {
     if (e.incarnation != core_.incarnation()) return;
     auto upstream = config_.upstream_model.empty() ? config_.name : config_.upstream_model;
-    const auto run = (std::uint64_t{life_} << 32) | e.incarnation;  // grows over restarts of ours
     endpoint_ = std::make_shared<const backend_endpoint>(
-        backend_endpoint{e.host, e.address, e.port, std::move(upstream), run});
+        backend_endpoint{e.host, e.address, e.port, std::move(upstream), run_number()});
     apply(core_.runtime_ready(e.incarnation, now), now);
   }
 
@@ -286,13 +287,15 @@ class model_backend : public model_backend_actor::base {
     if (why == refusal::does_not_fit) {
       return fmt::format("the model {} needs more GPU memory than there is", config_.name);
     }
-    return fmt::format("the runtime of model {} does not start ({}, {} failures in a row)",
-                       config_.name, to_string(last_failure_), core_.failures());
+    return fmt::format(
+        "the runtime of model {} does not start ({}, {} failures in a row)", config_.name,
+        to_string(last_failure_.value_or(scheduling::exit_reason::crashed)), core_.failures());
   }
 
   // What every handled message ends with.
   void finish() {
     tell_state();
+    tell_board();
     if (stopping_ && core_.state() == lifecycle_state::stopped) return quit();
     timer_.arm(this, core_.next_deadline());
   }
@@ -310,6 +313,22 @@ class model_backend : public model_backend_actor::base {
     }
   }
 
+  void tell_board() {
+    backend_status status;
+    status.backend = backend_;
+    status.model = config_.name;
+    status.state = core_.state();
+    status.incarnation = core_.incarnation() == 0 ? 0 : run_number();
+    status.token = core_.token();
+    if (status.token != 0) status.gpus = {{gpu_, config_.gpu_memory}};
+    status.failures = core_.failures();
+    status.last_failure = last_failure_;
+    board_.backend_changed(std::move(status), std::chrono::system_clock::now());
+  }
+
+  // Of the current or last run; grows over restarts of ours.
+  std::uint64_t run_number() const { return (std::uint64_t{life_} << 32) | core_.incarnation(); }
+
   // While it waits for its lease nobody can say when the load begins.
   void tell_load(time_point now) {
     const auto state = core_.state();
@@ -318,11 +337,13 @@ class model_backend : public model_backend_actor::base {
   }
 
   const model_index model_;
+  const backend_id backend_;
   const std::uint32_t life_;
   const config::settings& settings_;
   const config::model_options& config_;
   runtimes::runtime_driver& driver_;
   metrics& recorder_;
+  status_board& board_;
   queue_control_actor queue_;
   gpu_lease_actor leases_;
   crash_log_actor crashes_;
@@ -333,7 +354,7 @@ class model_backend : public model_backend_actor::base {
   std::uint64_t closing_ = 0;  // number of the last close_queue: older ones' answers are void
   std::uint32_t gpu_ = 0;
   runtime_exited last_exit_{};  // while it is handled
-  scheduling::exit_reason last_failure_ = scheduling::exit_reason::crashed;
+  std::optional<scheduling::exit_reason> last_failure_;
   std::optional<time_point> load_started_;
   lifecycle_state told_state_ = lifecycle_state::stopped;
   bool stopping_ = false;

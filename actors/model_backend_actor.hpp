@@ -3,6 +3,7 @@
 
 #include "actors/actors.hpp"
 #include "actors/metrics.hpp"
+#include "actors/status_board.hpp"
 #include "config/settings.hpp"
 #include "runtimes/driver.hpp"
 
@@ -10,10 +11,12 @@ namespace signalbox {
 
 struct model_backend_options {
   model_index model = 0;
+  backend_id backend = 0;
   std::uint32_t life = 0;                      // how often this model's backend was restarted
-  const config::settings* settings = nullptr;  // outlives the actor, as do driver and metrics
+  const config::settings* settings = nullptr;  // outlives the actor, as do the next three
   runtimes::runtime_driver* driver = nullptr;
   metrics* recorder = nullptr;
+  status_board* board = nullptr;
   queue_control_actor queue;
   gpu_lease_actor leases;
   crash_log_actor crashes;

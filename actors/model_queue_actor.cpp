@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "actors/apply_batch.hpp"
+#include "actors/queue_reporter.hpp"
 #include "actors/shell.hpp"
 
 namespace signalbox {
@@ -58,6 +59,7 @@ class model_queue : public model_queue_actor::base {
         model_(options.model),
         name_(options.settings->models.at(model_).name),
         recorder_(*options.recorder),
+        reporter_(*options.board, name_),
         shards_expected_(options.shards),
         core_(limits_of(*options.settings, options.settings->models[model_])),
         load_{from_seconds(options.settings->models[model_].expected_load_s)},
@@ -276,11 +278,17 @@ class model_queue : public model_queue_actor::base {
     }
     outbox_.clear();
     recorder_.queue_depth(model_, core_.waiting());
+    timer_.arm(this, reporter_.report(figures(), now));
     tell_drained();
     ask_for_backend(now);
     tell_activity(now);
     tell_demand(now);
     timer_.arm(this, core_.next_deadline());
+  }
+
+  queue_figures figures() const {
+    const auto units = core_.is_open() ? core_.limits().max_concurrent : 0;
+    return {core_.waiting(), core_.in_use(), units};
   }
 
   // Once for each closing. What a shard has in flight from an earlier life of ours is known when it
@@ -353,6 +361,7 @@ class model_queue : public model_queue_actor::base {
   const model_index model_;
   const std::string name_;
   metrics& recorder_;
+  queue_reporter reporter_;
   const std::size_t shards_expected_;
   scheduling::admission core_;
   load_estimated load_;

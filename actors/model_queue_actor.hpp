@@ -3,14 +3,16 @@
 
 #include "actors/actors.hpp"
 #include "actors/metrics.hpp"
+#include "actors/status_board.hpp"
 #include "config/settings.hpp"
 
 namespace signalbox {
 
 struct model_queue_options {
   model_index model = 0;
-  const config::settings* settings = nullptr;  // outlives the actor, as do the metrics
+  const config::settings* settings = nullptr;  // outlives the actor, as do the next two
   metrics* recorder = nullptr;
+  status_board* board = nullptr;
   std::size_t shards = 0;  // that must attach before it can know that nothing is in flight
 };
 

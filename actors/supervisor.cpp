@@ -155,7 +155,8 @@ class supervisor : public supervisor_actor::base {
   }
 
   void start_gpu_lease(child& c) {
-    handles_.leases = spawn_gpu_lease(system(), *options_.settings, *options_.recorder);
+    handles_.leases =
+        spawn_gpu_lease(system(), *options_.settings, *options_.recorder, *options_.board);
     watch(c, handles_.leases);
     for (const auto& queue : handles_.queues) {
       if (queue) send(queue, handles_.leases);
@@ -164,8 +165,8 @@ class supervisor : public supervisor_actor::base {
 
   void start_queue(child& c) {
     auto& queue = handles_.queues[c.model];
-    queue = spawn_model_queue(system(),
-                              {c.model, options_.settings, options_.recorder, inboxes_.size()});
+    queue = spawn_model_queue(
+        system(), {c.model, options_.settings, options_.recorder, options_.board, inboxes_.size()});
     watch(c, queue);
     send(queue, handles_.leases);
     const auto& backend = handles_.backends[c.model];
@@ -178,8 +179,8 @@ class supervisor : public supervisor_actor::base {
     auto& backend = handles_.backends[c.model];
     const auto& queue = handles_.queues[c.model];
     backend = spawn_model_backend(
-        system(), {c.model, c.life, options_.settings, options_.driver, options_.recorder, queue,
-                   handles_.leases, handles_.crashes});
+        system(), {c.model, backend_of(c.model), c.life, options_.settings, options_.driver,
+                   options_.recorder, options_.board, queue, handles_.leases, handles_.crashes});
     watch(c, backend);
     send(queue, backend);
   }
@@ -203,6 +204,9 @@ class supervisor : public supervisor_actor::base {
     });
     if (found == children_.end()) return;
     found->alive = false;
+    if (found->kind == child_kind::model_backend) {
+      options_.board->backend_gone(backend_of(found->model));
+    }
     if (stopping_) return;
     if (found->kind == child_kind::model_backend) {
       send(handles_.leases, holder_restarted{found->model});
@@ -269,6 +273,9 @@ class supervisor : public supervisor_actor::base {
     return *std::find_if(children_.begin(), children_.end(),
                          [=](const child& c) { return c.kind == kind && c.model == model; });
   }
+
+  // The only one of its model.
+  static backend_id backend_of(model_index model) { return backend_id{model} + 1; }
 
   std::string label(const child& c) const {
     std::string text = text_of(c.kind);

@@ -6,6 +6,7 @@
 
 #include "actors/actors.hpp"
 #include "actors/control_plane.hpp"
+#include "actors/status_board.hpp"
 
 namespace signalbox {
 
@@ -39,6 +40,7 @@ struct supervisor_options {
   runtimes::runtime_driver* driver = nullptr;
   persistence::database* db = nullptr;
   metrics* recorder = nullptr;
+  status_board* board = nullptr;
   std::function<void(control_handles_ptr)> publish;  // at start and after every restart
   std::function<void()> on_fatal;                    // a restart budget is spent; once
 };

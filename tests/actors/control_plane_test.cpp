@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 
+#include "actors/status_board.hpp"
 #include "persistence/cluster/private_cluster.hpp"
 #include "persistence/database.hpp"
 #include "persistence/key_store.hpp"
@@ -227,8 +228,9 @@ BOOST_FIXTURE_TEST_CASE(an_orderly_shutdown_lets_backends_drain_and_tells_of_no_
   auto stopped = std::async(std::launch::async, [&] { plane.shutdown(30s); });
   shard->submit(plane, 1, 2);  // refused, or swapped in, but answered
   BOOST_REQUIRE(shard->serve(plane, [&] { return shard->waiting.empty(); }));
-  BOOST_REQUIRE(shard->serve(
-      plane, [&] { return recorder.model_state(0) == scheduling::lifecycle_state::stopped; }));
+  BOOST_REQUIRE(shard->serve(plane, [&] {
+    return plane.board().snapshot()->model_state("red") == scheduling::lifecycle_state::stopped;
+  }));
   stopped.get();
   BOOST_TEST(recorder.render().find("signalbox_crashes_total{model=\"red\",reason=\"crashed\"} "
                                     "0\n") != std::string::npos);

@@ -54,7 +54,8 @@ struct fixture {
   simulated_system system;
   config::settings settings = two_models();
   metrics recorder{settings, 1};
-  gpu_lease_actor leases = spawn_gpu_lease(*system, settings, recorder);
+  status_board board;
+  gpu_lease_actor leases = spawn_gpu_lease(*system, settings, recorder, board);
   journal red_log, blue_log;
   lease_holder_actor red = holder(red_log), blue = holder(blue_log);
 };
@@ -77,6 +78,27 @@ BOOST_FIXTURE_TEST_CASE(room_goes_from_the_idle_to_who_asks, fixture) {
   caf::anon_send(leases, release_lease{0, 1});
   system.run();
   BOOST_TEST(blue_log == journal{"granted 2 gpu 0"}, boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(the_board_has_the_leases, fixture) {
+  acquire(0, red);
+  const auto held = board.snapshot();
+  const auto& lease = held->leases.at(1);
+  BOOST_TEST(lease.holder == "red");
+  BOOST_TEST((lease.gpus == std::vector<leased_memory>{{0, 16 * config::gib}}));
+  BOOST_TEST(!lease.yield_asked);
+  BOOST_TEST(held->gpus.at(0).bytes == 24 * config::gib);
+  BOOST_TEST(held->gpus.at(0).used == 16 * config::gib);
+  report(0, 0, 0);
+  BOOST_TEST((board.snapshot() == held));
+  acquire(1, blue);
+  system.advance(6s, 100ms);  // min_residency_s
+  BOOST_TEST(board.snapshot()->leases.at(1).yield_asked);
+  caf::anon_send_exit(leases, caf::exit_reason::kill);
+  leases = spawn_gpu_lease(*system, settings, recorder, board);
+  system.run();
+  BOOST_TEST(board.snapshot()->leases.empty());
+  BOOST_TEST(board.snapshot()->gpus.at(0).used == 0u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_release_under_an_older_token_is_ignored, fixture) {

@@ -16,8 +16,8 @@ struct fixture {
     settings.models[0].residency = residency;
     settings.models[0].idle_unload_s = 60;
     settings.models[0].upstream_model = "org/red";
-    backend =
-        spawn_model_backend(*system, {0, 3, &settings, &driver, &recorder, queue, leases, crashes});
+    backend = spawn_model_backend(
+        *system, {0, 7, 3, &settings, &driver, &recorder, &board, queue, leases, crashes});
     system.run();
   }
 
@@ -43,11 +43,13 @@ struct fixture {
     return std::find(log.begin(), log.end(), line) != log.end();
   }
 
-  lifecycle_state state() const { return recorder.model_state(0); }
+  lifecycle_state state() const { return board.snapshot()->model_state("red"); }
+  backend_status status() const { return board.snapshot()->backends.at(7); }
 
   simulated_system system;
   config::settings settings = two_models();
   metrics recorder{settings, 1};
+  status_board board;
   scripted_driver driver;
   journal log;
   std::vector<scheduling::holder_demand> demands;
@@ -82,6 +84,27 @@ BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, fixture) {
   BOOST_TEST(heard("load of 2 s"));
   BOOST_TEST(recorder.render().find("signalbox_model_load_seconds_sum{model=\"red\"} 2\n") !=
              std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, fixture) {
+  BOOST_TEST((status().state == lifecycle_state::stopped));
+  BOOST_TEST(status().incarnation == 0u);
+  become_ready();
+  const auto ready = status();
+  BOOST_TEST((ready.state == lifecycle_state::ready));
+  BOOST_TEST(ready.model == "red");
+  BOOST_TEST(ready.incarnation == ((std::uint64_t{3} << 32) | 1));
+  BOOST_TEST(ready.token == 11u);
+  BOOST_TEST((ready.gpus == std::vector<leased_memory>{{0, 16 * config::gib}}));
+  BOOST_TEST(!ready.last_failure);
+  tell_gone(*driver.runs[0], exit_reason::oom);
+  system.run();
+  const auto failed = status();
+  BOOST_TEST((failed.state == lifecycle_state::failed));
+  BOOST_TEST((failed.last_failure == exit_reason::oom));
+  BOOST_TEST(failed.failures == 1u);
+  BOOST_TEST(failed.token == 0u);
+  BOOST_TEST(failed.gpus.empty());
 }
 
 BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, fixture) {

@@ -26,6 +26,30 @@ BOOST_FIXTURE_TEST_CASE(a_waiting_ticket_asks_for_the_backend_once_a_second, fix
   BOOST_TEST(heard("ensure_ready") == 2u);
 }
 
+BOOST_FIXTURE_TEST_CASE(the_board_hears_seldom_and_has_the_last_word, fixture) {
+  const auto model = [this] { return board.snapshot()->models.at("red"); };
+  BOOST_TEST(model().units == 0u);
+  system.advance(1s);
+  submit({1, 2, 3});
+  open();
+  system.advance(1s);
+  BOOST_TEST(model().waiting == 1u);
+  BOOST_TEST(model().in_use == 2u);
+  BOOST_TEST(model().units == 2u);
+  const auto before = board.snapshot()->number;
+  for (ticket_id id = 4; id < 100; ++id) {
+    submit({id});
+    give_back(1, 1);
+    system.advance(10ms);
+  }
+  BOOST_TEST(board.snapshot()->number - before <= 8u);
+  give_back(2, 1);
+  give_back(1, 0);
+  system.advance(1s);
+  BOOST_TEST(model().waiting == 0u);
+  BOOST_TEST(model().in_use == 0u);
+}
+
 BOOST_FIXTURE_TEST_CASE(who_would_not_wait_for_a_closed_queue_brings_the_backend, fixture) {
   system.advance(1s);
   submit({1}, 0s);

@@ -20,6 +20,7 @@ struct fixture {
     options.driver = &driver;
     options.db = &db;
     options.recorder = &recorder;
+    options.board = &board;
     options.publish = [this](control_handles_ptr published) { handles = std::move(published); };
     options.on_fatal = [this] { ++fatal; };
     supervisor = spawn_supervisor(*system, options);
@@ -69,10 +70,15 @@ struct fixture {
     BOOST_REQUIRE(!driver.runs.empty());
     tell_ready(*driver.runs.back());
     system.run();
-    BOOST_REQUIRE((recorder.model_state(model) == lifecycle_state::ready));
+    BOOST_REQUIRE((state(model) == lifecycle_state::ready));
     BOOST_REQUIRE_EQUAL(only<permit_granted>(inbox->take()).size(), 1u);
   }
 
+  lifecycle_state state(model_index model) const {
+    return board.snapshot()->model_state(settings.models[model].name);
+  }
+
+  status_board board;
   simulated_system system;
   config::settings settings = two_models();
   metrics recorder{settings, 1};
@@ -109,9 +115,12 @@ BOOST_FIXTURE_TEST_CASE(a_dead_backend_frees_its_lease_and_is_loaded_again, fixt
   const auto before = handles->backends[0];
   kill(before);
   BOOST_TEST(driver.runs[0]->destroyed);
+  BOOST_TEST(!board.snapshot()->backends.contains(1));
+  BOOST_TEST(board.snapshot()->backends.contains(2));  // blue's
   submit(0, 7);
   system.advance(2s);
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);  // under a new lease
+  BOOST_TEST(board.snapshot()->backends.at(1).token == 2u);
   BOOST_TEST(only<permit_granted>(inbox->take()).empty());
   tell_ready(*driver.runs[1]);
   system.run();
