@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <sstream>
 
@@ -51,7 +50,6 @@ struct model_series {
   Counter* prompt_tokens = nullptr;
   Counter* completion_tokens = nullptr;
   std::array<Gauge*, states.size()> state{};
-  std::atomic<lifecycle_state> present_state = lifecycle_state::stopped;
   Counter* loads_succeeded = nullptr;
   Counter* loads_failed = nullptr;
   Histogram* load_time = nullptr;
@@ -236,12 +234,7 @@ void metrics::queue_depth(model_index model, std::uint32_t waiting) {
 
 void metrics::model_state(model_index model, lifecycle_state state) {
   auto& series = families_->of(model);
-  series.present_state = state;
   for (std::size_t s = 0; s < states.size(); ++s) series.state[s]->Set(states[s] == state);
-}
-
-lifecycle_state metrics::model_state(model_index model) const {
-  return families_->of(model).present_state;
 }
 
 void metrics::model_loaded(model_index model, bool success, duration took) {

@@ -1,6 +1,6 @@
 // Every metric of the process, declared in one place with what its labels may hold: model names
 // come from the configuration, never from a request. Thread-safe; recording is a few atomic
-// operations.
+// operations. They are written only: what is so now stands on the status board.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,6 @@ class metrics {
   // From actors.
   void queue_depth(model_index model, std::uint32_t waiting);
   void model_state(model_index model, scheduling::lifecycle_state state);
-  scheduling::lifecycle_state model_state(model_index model) const;  // for /health, /v1/models
   void model_loaded(model_index model, bool success, duration took);
   void swapped();  // a lease was asked back for another model
   void leases(std::uint32_t gpu, std::uint32_t holders, std::uint64_t used_bytes);

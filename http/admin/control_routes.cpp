@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "actors/control_plane.hpp"
+#include "actors/status_board.hpp"
 #include "http/admin/openapi.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/json_route.hpp"
@@ -19,19 +20,22 @@ namespace {
 using nlohmann::json;
 using scheduling::lifecycle_state;
 
-json model_object(gateway_state& gateway, model_index index, bool detail) {
+json model_object(const gateway_state& gateway, model_index index) {
   const auto& model = gateway.model(index);
-  json object{{"id", model.name},
-              {"object", "model"},
-              {"created", std::chrono::system_clock::to_time_t(gateway.started_at())},
-              {"owned_by", "signalbox"}};
-  if (detail) {
-    object["aliases"] = model.aliases;
-    object["state"] = scheduling::to_string(gateway.meters().model_state(index));
-    object["max_concurrent"] = model.max_concurrent;
-    object["max_waiting"] = model.max_waiting;
-    object["gpu_memory_bytes"] = model.gpu_memory;
-  }
+  return {{"id", model.name},
+          {"object", "model"},
+          {"created", std::chrono::system_clock::to_time_t(gateway.started_at())},
+          {"owned_by", "signalbox"}};
+}
+
+json detailed_object(const gateway_state& gateway, model_index index, const status_snapshot& now) {
+  const auto& model = gateway.model(index);
+  auto object = model_object(gateway, index);
+  object["aliases"] = model.aliases;
+  object["state"] = scheduling::to_string(now.model_state(model.name));
+  object["max_concurrent"] = model.max_concurrent;
+  object["max_waiting"] = model.max_waiting;
+  object["gpu_memory_bytes"] = model.gpu_memory;
   return object;
 }
 
@@ -44,9 +48,10 @@ void unknown_model(const responder& reply, const std::string& name) {
 void list_models(shard& home, routed_request request) {
   const bool detail = query_value(request.client, "detail") == "true";
   json list{{"object", "list"}, {"data", json::array()}};
-  const auto count = home.gateway().settings().models.size();
-  for (model_index i = 0; i < count; ++i) {
-    list["data"].push_back(model_object(home.gateway(), i, detail));
+  const auto& gateway = home.gateway();
+  const auto now = gateway.board().snapshot();
+  for (model_index i = 0; i < gateway.settings().models.size(); ++i) {
+    list["data"].push_back(detail ? detailed_object(gateway, i, *now) : model_object(gateway, i));
   }
   answer_json(reply_to(home, request, metric_route::models), list);
 }
@@ -56,16 +61,17 @@ void show_model(shard& home, routed_request request) {
   const auto name = parameter_of(request);
   const auto index = home.gateway().find_model(name);
   if (!index) return unknown_model(reply, name);
-  answer_json(reply, model_object(home.gateway(), *index, true));
+  answer_json(reply, detailed_object(home.gateway(), *index, *home.gateway().board().snapshot()));
 }
 
 void health(shard& home, routed_request request) {
-  auto& gateway = home.gateway();
+  const auto& gateway = home.gateway();
+  const auto now = gateway.board().snapshot();
   std::size_t failed = 0;
-  const auto count = gateway.settings().models.size();
-  for (model_index i = 0; i < count; ++i) {
-    failed += gateway.meters().model_state(i) == lifecycle_state::failed;
+  for (const auto& model : gateway.settings().models) {
+    failed += now->model_state(model.name) == lifecycle_state::failed;
   }
+  const auto count = gateway.settings().models.size();
   const bool nothing = gateway.draining() || failed == count;
   answer_json(reply_to(home, request),
               {{"status", nothing      ? "unhealthy"

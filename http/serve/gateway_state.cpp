@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "access/login_slots.hpp"
+#include "actors/control_plane.hpp"
 
 namespace signalbox::http {
 
@@ -46,6 +47,10 @@ gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<k
     key.scopes = settings.security.anonymous_scopes;
     anonymous_ = keys_->make_principal(key);
   }
+}
+
+const status_board& gateway_state::board() const {
+  return control_.board();
 }
 
 std::optional<model_index> gateway_state::find_model(std::string_view name) const {

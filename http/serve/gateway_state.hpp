@@ -22,6 +22,7 @@
 namespace signalbox {
 class control_plane;
 class login_slots;
+class status_board;
 }  // namespace signalbox
 
 namespace signalbox::http {
@@ -34,6 +35,7 @@ class gateway_state {
   const config::settings& settings() const { return settings_; }
   control_plane& control() { return control_; }
   metrics& meters() { return metrics_; }
+  const status_board& board() const;
 
   // By name or alias.
   std::optional<model_index> find_model(std::string_view name) const;
