@@ -53,11 +53,11 @@ void list_models(shard& home, routed_request request) {
   for (model_index i = 0; i < gateway.settings().models.size(); ++i) {
     list["data"].push_back(detail ? detailed_object(gateway, i, *now) : model_object(gateway, i));
   }
-  answer_json(reply_to(home, request, metric_route::models), list);
+  answer_json(reply_to(home, request), list);
 }
 
 void show_model(shard& home, routed_request request) {
-  const auto reply = reply_to(home, request, metric_route::models);
+  const auto reply = reply_to(home, request);
   const auto name = parameter_of(request);
   const auto index = home.gateway().find_model(name);
   if (!index) return unknown_model(reply, name);

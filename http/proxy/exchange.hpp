@@ -32,7 +32,8 @@ struct inference_request {
   restinio::request_handle_t client;
   connection_key connection = 0;
   metric_route route = metric_route::other;
-  std::string_view path;  // the route's
+  bool estimate_from_length = false;  // as in route_traits
+  std::string_view path;              // the route's
   principal_ptr who;
   model_index model = 0;
   work_class work = work_class::realtime;

@@ -100,11 +100,14 @@ std::optional<problem> take_limits(shard& home, time_point now, inference_reques
                  std::move(refusal.headers)};
 }
 
-void infer(shard& home, routed_request request, metric_route route) {
+}  // namespace
+
+void infer(shard& home, routed_request request) {
   inference_request out;
   out.client = request.client;
   out.connection = request.connection;
-  out.route = route;
+  out.route = request.found->traits.label;
+  out.estimate_from_length = request.found->traits.estimate_from_length;
   out.who = std::move(request.who);
   auto wrong = prepare(home, request, out);
   if (!wrong && home.gateway().draining()) {
@@ -113,7 +116,7 @@ void infer(shard& home, routed_request request, metric_route route) {
   if (!wrong) wrong = take_limits(home, request.arrived_at, out);
   if (wrong) {
     request.who = std::move(out.who);
-    responder(home, request, route)
+    responder(home, request)
         .refuse(wrong->code, std::move(wrong->message), std::move(wrong->param),
                 std::move(wrong->headers));
     return;
@@ -126,20 +129,6 @@ void infer(shard& home, routed_request request, metric_route route) {
   }
   const auto connection = out.connection;
   home.begin(connection, std::make_shared<exchange>(home, std::move(out)));
-}
-
-}  // namespace
-
-void chat_completions(shard& home, routed_request request) {
-  infer(home, std::move(request), metric_route::chat_completions);
-}
-
-void completions(shard& home, routed_request request) {
-  infer(home, std::move(request), metric_route::completions);
-}
-
-void embeddings(shard& home, routed_request request) {
-  infer(home, std::move(request), metric_route::embeddings);
 }
 
 }  // namespace signalbox::http

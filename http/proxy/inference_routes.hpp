@@ -1,4 +1,5 @@
-// The routes that are proxied to a model's runtime.
+// The routes that are proxied to a model's runtime: one handler, which their rows of the route
+// table tell how they differ.
 #pragma once
 
 namespace signalbox::http {
@@ -6,8 +7,6 @@ namespace signalbox::http {
 class shard;
 struct routed_request;
 
-void chat_completions(shard& home, routed_request request);
-void completions(shard& home, routed_request request);
-void embeddings(shard& home, routed_request request);
+void infer(shard& home, routed_request request);
 
 }  // namespace signalbox::http

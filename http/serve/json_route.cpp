@@ -19,8 +19,8 @@ time_point order_deadline() {
   return std::chrono::steady_clock::now() + ask_timeout - time_to_carry_out;
 }
 
-responder reply_to(shard& home, const routed_request& request, metric_route route) {
-  return {home, request, route};
+responder reply_to(shard& home, const routed_request& request) {
+  return {home, request};
 }
 
 void answer_json(const responder& reply, const nlohmann::json& body, int status) {

@@ -18,8 +18,7 @@ constexpr auto ask_timeout = std::chrono::seconds(5);  // longest wait for an ac
 // still end before its asker gives up.
 time_point order_deadline();
 
-responder reply_to(shard& home, const routed_request& request,
-                   metric_route route = metric_route::other);
+responder reply_to(shard& home, const routed_request& request);
 void answer_json(const responder& reply, const nlohmann::json& body, int status = 200);
 void refuse_without_database(const responder& reply);
 

@@ -108,10 +108,16 @@ class responder::claim {
   std::atomic<bool> is_taken_{false};
 };
 
-responder::responder(shard& home, const routed_request& request, metric_route route) {
-  asked_request asked{request.client,    request.request_id, route, {}, request.who, {},
-                      request.arrived_at};
-  if (request.found) asked.route = request.found->path;
+responder::responder(shard& home, const routed_request& request) {
+  asked_request asked;
+  asked.client = request.client;
+  asked.request_id = request.request_id;
+  asked.who = request.who;
+  asked.arrived_at = request.arrived_at;
+  if (request.found) {
+    asked.route = request.found->path;
+    asked.route_label = request.found->traits.label;
+  }
   if (is_sane_client_id(request.headers.client_id)) asked.client_id = request.headers.client_id;
   claim_ = std::make_shared<claim>(home, std::move(asked));
 }

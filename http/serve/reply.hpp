@@ -35,7 +35,7 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
 struct asked_request {
   restinio::request_handle_t client;
   std::string request_id;
-  metric_route route_label;
+  metric_route route_label = metric_route::other;
   std::string_view route;  // pattern of the path; empty: unknown path
   principal_ptr who;       // null on an open route
   std::string client_id;   // empty: none
@@ -51,7 +51,7 @@ request_record record_of(const asked_request& asked, int status, time_point end)
 class responder {
  public:
   // Call it on the thread of the shard.
-  responder(shard& home, const routed_request& request, metric_route route = metric_route::other);
+  responder(shard& home, const routed_request& request);
 
   void answer(int status, std::string_view content_type, std::string body,
               extra_headers headers = {}) const;

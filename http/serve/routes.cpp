@@ -18,12 +18,20 @@ namespace signalbox::http {
 
 namespace {
 
+constexpr route_traits of_chat{.label = metric_route::chat_completions,
+                               .estimate_from_length = true};
+constexpr route_traits of_completions{.label = metric_route::completions,
+                                      .estimate_from_length = true};
+constexpr route_traits of_embeddings{.label = metric_route::embeddings};
+constexpr route_traits of_models{.label = metric_route::models};
+constexpr route_traits of_metrics{.is_open_with_metrics = true};
+
 constexpr std::array<route, 26> table{{
-    {"POST", "/v1/chat/completions", scope::realtime, chat_completions},
-    {"POST", "/v1/completions", scope::realtime, completions},
-    {"POST", "/v1/embeddings", scope::realtime, embeddings},
-    {"GET", "/v1/models", scope::realtime, list_models},
-    {"GET", "/v1/models/{id}", scope::realtime, show_model},
+    {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
+    {"POST", "/v1/completions", scope::realtime, infer, of_completions},
+    {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
+    {"GET", "/v1/models", scope::realtime, list_models, of_models},
+    {"GET", "/v1/models/{id}", scope::realtime, show_model, of_models},
     {"GET", "/health", scope::none, health},
     {"GET", "/health/live", scope::none, health_live},
     {"GET", "/health/ready", scope::none, health_ready},
@@ -35,7 +43,7 @@ constexpr std::array<route, 26> table{{
     {"DELETE", "/v1/keys/{id}", scope::admin, revoke_api_key},
     {"POST", "/auth/token", scope::none, create_token},
     {"POST", "/auth/refresh", scope::none, renew_token},
-    {"GET", "/metrics", scope::monitor, show_metrics},
+    {"GET", "/metrics", scope::monitor, show_metrics, of_metrics},
     {"GET", "/openapi.json", scope::none, show_openapi},
     {"GET", "/docs", scope::none, show_docs},
     {"GET", "/docs/{file}", scope::none, show_docs_file},
@@ -127,8 +135,8 @@ identity identify(shard& home, const request_headers& headers) {
 
 // True when the request may go on; else it has been answered.
 bool authorize(shard& home, const route& found, routed_request& request) {
-  const bool open = found.needed == scope::none ||
-                    (found.handler == show_metrics && home.gateway().settings().metrics.is_public);
+  const bool open = found.needed == scope::none || (found.traits.is_open_with_metrics &&
+                                                    home.gateway().settings().metrics.is_public);
   if (open) return true;
   const auto caller = identify(home, request.headers);
   request.who = caller.who;

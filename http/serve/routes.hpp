@@ -1,5 +1,5 @@
-// The routes: one table of method, path, scope and handler, which the router, openapi.yaml and a
-// test share. The hot paths are matched first, by comparison.
+// The routes: one table of method, path, scope, handler and what else a route does differently,
+// which the router, openapi.yaml and a test share. The hot paths are matched first, by comparison.
 #pragma once
 
 #include <restinio/request_handler.hpp>
@@ -28,11 +28,20 @@ struct routed_request {
 
 using route_handler = void (*)(shard&, routed_request);
 
+struct route_traits {
+  metric_route label = metric_route::other;  // how its requests are counted; decides nothing
+  bool is_open_with_metrics = false;         // needs no scope while metrics.public is set
+  // Of inference: where the runtime tells no usage, the length of a whole answer tells about how
+  // many tokens were generated.
+  bool estimate_from_length = false;
+};
+
 struct route {
   std::string_view method;
   std::string_view path;  // may have one {parameter}, as openapi.yaml writes it
   scope needed;           // none: open
   route_handler handler;
+  route_traits traits = {};
 };
 
 std::span<const route> routes();

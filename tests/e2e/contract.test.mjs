@@ -310,6 +310,7 @@ describe('the contract', () => {
     const cases = [
       ['plain', 'chat_completions', '2xx', () => gateway.chat('plain')],
       ['none', 'chat_completions', '4xx', () => gateway.chat('unheard-of')],
+      ['none', 'chat_completions', '4xx', () => gateway.chat('plain', {}, { key: 'sk-no' })],
       ['none', 'models', '2xx', () => gateway.send('GET', '/v1/models')],
       ['none', 'models', '4xx', () => gateway.send('GET', '/v1/models/unheard-of')],
       ['none', 'other', '4xx', () => gateway.send('GET', '/unheard-of')],

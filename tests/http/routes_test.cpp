@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,6 +13,7 @@
 
 using namespace signalbox::http;
 using nlohmann::json;
+using signalbox::scope;
 
 namespace {
 
@@ -51,6 +53,34 @@ BOOST_AUTO_TEST_CASE(a_route_is_open_exactly_where_the_contract_says_so) {
                  r.path);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_route_is_open_with_the_metrics_exactly_where_the_contract_says_so) {
+  const auto document = contract();
+  for (const auto& r : routes()) {
+    const auto& operation = document["paths"][std::string(r.path)][lower(r.method)];
+    const auto text = operation.value("description", "");
+    BOOST_TEST(
+        (text.find("unless metrics.public") != std::string::npos) == r.traits.is_open_with_metrics,
+        r.path);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(routes_that_differ_differ_by_their_rows) {
+  const auto row = [](std::string_view path) {
+    const auto all = routes();
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const route& r) { return r.path == path; });
+    BOOST_REQUIRE(found != all.end());
+    return *found;
+  };
+  const auto chat = row("/v1/chat/completions");
+  const auto embeddings = row("/v1/embeddings");
+  BOOST_TEST((chat.handler == embeddings.handler));
+  BOOST_TEST(chat.traits.estimate_from_length);
+  BOOST_TEST(!embeddings.traits.estimate_from_length);  // its answer is no text
+  BOOST_TEST((chat.traits.label != embeddings.traits.label));
+  BOOST_TEST((row("/health").traits.label == signalbox::metric_route::other));
 }
 
 BOOST_AUTO_TEST_CASE(every_reference_of_the_contract_resolves) {
