@@ -17,6 +17,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::open_queue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::close_queue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::refuse_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::load_estimated)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::preempt_class)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::acquire_lease)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::withdraw_acquire)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::release_lease)
@@ -92,8 +93,29 @@ using crash_log_actor = caf::typed_actor<
     // Try again to write what is buffered.
     caf::reacts_to<tick>>;
 
+// The part of a model_backend that its queue talks to.
+using backend_control_actor = caf::typed_actor<
+    // Somebody waits.
+    caf::reacts_to<ensure_ready>,
+    // When something was last in use, and whether anything waits; for the idle unload.
+    caf::reacts_to<queue_activity>,
+    // The queue gives this backend nothing more, and nothing is in flight (answer to close_queue,
+    // some time).
+    caf::reacts_to<queue_drained>,
+    // The queue has work and goes on (answer to close_queue{only_if_idle}).
+    caf::reacts_to<queue_not_idle>>;
+
+// A backend introduces itself to its queue, before anything else that it says. It is closed until
+// open_queue.
+struct backend_added {
+  backend_id backend;
+  backend_control_actor actor;
+};
+
 // The part of a model_queue that its backend commands.
 using queue_control_actor = caf::typed_actor<
+    // A backend serves this queue from now on.
+    caf::reacts_to<backend_added>,
     // The backend is ready.
     caf::reacts_to<open_queue>,
     // The backend will stop; answered by queue_drained or queue_not_idle.
@@ -101,22 +123,16 @@ using queue_control_actor = caf::typed_actor<
     // Refuse all that wait, and what comes, until open_queue or the time has passed.
     caf::reacts_to<refuse_waiting>,
     // Fresh estimate of the load time.
-    caf::reacts_to<load_estimated>>;
+    caf::reacts_to<load_estimated>,
+    // Requests of this class in flight are to wait again.
+    caf::reacts_to<preempt_class>>;
 
 // One for each backend: its lifecycle, and the driver's handle (core: model_lifecycle).
-using model_backend_actor = lease_holder_actor::extend<
+using model_backend_actor = lease_holder_actor::extend_with<backend_control_actor>::extend<
     // The queue that it serves; again after that was restarted: it is told how things stand.
     caf::reacts_to<queue_control_actor>,
     // Where crashes are kept; again after it was restarted.
     caf::reacts_to<crash_log_actor>,
-    // Somebody waits.
-    caf::reacts_to<ensure_ready>,
-    // When something was last in use, and whether anything waits; for the idle unload.
-    caf::reacts_to<queue_activity>,
-    // The queue is closed and nothing is in flight (answer to close_queue, some time).
-    caf::reacts_to<queue_drained>,
-    // The queue has work and stayed open (answer to close_queue{only_if_idle}).
-    caf::reacts_to<queue_not_idle>,
     // From the driver.
     caf::reacts_to<runtime_event>,
     // Drain, stop the runtime, quit.
@@ -126,8 +142,8 @@ using model_backend_actor = lease_holder_actor::extend<
 
 // One for each model: who waits, who may send (core: admission).
 using model_queue_actor = queue_control_actor::extend<
-    // The backend that serves this queue; again after it was restarted.
-    caf::reacts_to<model_backend_actor>,
+    // A backend ended.
+    caf::reacts_to<backend_removed>,
     // The lease pool to report demand to; again after it was restarted.
     caf::reacts_to<gpu_lease_actor>,
     // A shard introduces itself, at start and after queue_restarted.
@@ -194,4 +210,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_holder_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::gpu_lease_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_log_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_control_actor)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_control_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::model_backend_actor)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_added)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_removed)

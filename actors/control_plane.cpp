@@ -120,7 +120,7 @@ caf::actor_system& control_plane::system() {
 
 void control_plane::attach_shard(shard_id shard, shard_inbox_ptr inbox) {
   caf::scoped_actor self{state_->system};
-  self->request(state_->supervisor, answer_limit, shard_attached{shard, std::move(inbox), 0})
+  self->request(state_->supervisor, answer_limit, shard_attached{shard, std::move(inbox), {}})
       .receive([](bool) {},
                [](const caf::error&) { throw std::runtime_error("the supervisor is gone"); });
 }

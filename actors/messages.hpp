@@ -19,6 +19,7 @@
 #include "scheduling/admission.hpp"
 #include "scheduling/lease_arbiter.hpp"
 #include "scheduling/model_lifecycle.hpp"
+#include "scheduling/model_queue.hpp"
 #include "scheduling/rate_limit.hpp"
 #include "scheduling/types.hpp"
 
@@ -29,6 +30,7 @@ using model_index = std::uint16_t;
 
 // Where permits of one run of a backend are spent. Immutable; shared by shards.
 struct backend_endpoint {
+  backend_id backend = 0;
   std::string host;     // for the Host header, as the configuration names it; IPv6 in brackets
   std::string address;  // the IP to connect to, in text, without brackets
   std::uint16_t port = 0;
@@ -59,6 +61,7 @@ struct credits_given {
 };
 struct credits_recalled {
   model_index model;
+  backend_id backend;
 };
 struct ticket_placed {
   model_index model;
@@ -66,13 +69,19 @@ struct ticket_placed {
   std::uint32_t position;
   double eta_s;
 };
+// Cancel at their backends the requests of this class that may be sent again; their tickets wait
+// anew, where they stood before.
+struct class_preempted {
+  model_index model;
+  work_class work;
+};
 // A queue was started anew and knows nothing: introduce yourself (shard_attached), resubmit.
 struct queue_restarted {
   model_index model;
 };
 
 using shard_event = std::variant<permit_granted, ticket_refused, credits_given, credits_recalled,
-                                 ticket_placed, queue_restarted>;
+                                 ticket_placed, class_preempted, queue_restarted>;
 
 // The way into a shard from any thread. Never blocks; after the shard stopped, events are dropped.
 class shard_inbox {
@@ -87,32 +96,9 @@ using shard_inbox_ptr = std::shared_ptr<shard_inbox>;
 struct shard_attached {
   shard_id shard;
   shard_inbox_ptr inbox;
-  std::uint32_t in_use;
+  std::vector<scheduling::backend_units> in_use;
 };
-
-// How requests ended since the last batch; each ended permit is counted once, in one of these.
-struct settled_counts {
-  std::uint32_t completed = 0;
-  std::uint32_t failed = 0;
-  std::uint32_t cancelled = 0;
-  std::uint32_t timed_out = 0;
-  duration service{};  // sum over all of them, permit to end
-
-  std::uint32_t total() const { return completed + failed + cancelled + timed_out; }
-};
-
-// What one turn of a shard's loop has to say to one queue. In this order, whatever came first: see
-// apply_batch.hpp.
-struct shard_batch {
-  shard_id shard = 0;
-  std::vector<ticket_id> cancelled;  // may be among `tickets`
-  std::uint32_t units_returned = 0;
-  std::uint32_t in_use = 0;
-  settled_counts settled;
-  std::vector<scheduling::principal_service> served;  // one for each principal and class
-  std::vector<scheduling::ticket> tickets;
-  std::vector<ticket_id> place_queries;
-};
+using scheduling::shard_batch;
 
 // model_queue ↔ model_backend → queue
 
@@ -129,22 +115,35 @@ struct queue_not_idle {
 };
 struct open_queue {
   endpoint_ptr endpoint;
+  std::uint32_t units;  // requests that it takes at once
 };
 // Numbered by its backend, from 1; the answer carries the number, so that an answer that comes late
 // is not taken for that to a later closing.
 struct close_queue {
+  backend_id backend;
   std::uint64_t closing;
   bool only_if_idle;
 };
+struct backend_removed {  // it ended
+  backend_id backend;
+};
 struct refuse_waiting {
+  backend_id backend;
   refusal why;
   double retry_after_s;
   std::string detail;
 };
 // On change, for demand, ETA and Retry-After.
 struct load_estimated {
+  backend_id backend;
   duration expected_load;
   time_point ready_at = never;  // of the load that runs or is due; never: it begins when it may
+};
+
+// To model_queue: give back what is in flight of a class. Each request that may be sent again is
+// cancelled at its backend and waits anew at its old place; no attempt is lost.
+struct preempt_class {
+  work_class work;
 };
 
 // model_backend ↔ gpu_lease, model_queue → gpu_lease

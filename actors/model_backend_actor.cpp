@@ -60,7 +60,6 @@ class model_backend : public model_backend_actor::base {
       : model_backend_actor::base(cfg),
         model_(options.model),
         backend_(options.backend),
-        life_(options.life),
         settings_(*options.settings),
         config_(settings_.models.at(model_)),
         driver_(*options.driver),
@@ -85,6 +84,7 @@ class model_backend : public model_backend_actor::base {
  protected:
   behavior_type make_behavior() override {
     const auto now = clock().now();
+    introduce();
     recorder_.model_state(model_, core_.state());
     if (is_kept_ready(config_)) apply(core_.ensure_ready(now), now);
     finish();
@@ -127,8 +127,10 @@ class model_backend : public model_backend_actor::base {
   // runtime and its requests in flight live on.
   void on_queue(const queue_control_actor& queue) {
     queue_ = queue;
+    introduce();
     tell_load(clock().now());
-    if (core_.state() == lifecycle_state::ready && endpoint_) send(queue_, open_queue{endpoint_});
+    if (core_.state() == lifecycle_state::ready && endpoint_)
+      send(queue_, open_queue{endpoint_, config_.max_concurrent});
     if (core_.state() == lifecycle_state::draining) close(false);
   }
 
@@ -172,8 +174,8 @@ class model_backend : public model_backend_actor::base {
   void on_event(const runtime_ready& e, time_point now) {
     if (e.incarnation != core_.incarnation()) return;
     auto upstream = config_.upstream_model.empty() ? config_.name : config_.upstream_model;
-    endpoint_ = std::make_shared<const backend_endpoint>(
-        backend_endpoint{e.host, e.address, e.port, std::move(upstream), run_number()});
+    endpoint_ = std::make_shared<const backend_endpoint>(backend_endpoint{
+        backend_, e.host, e.address, e.port, std::move(upstream), core_.incarnation()});
     apply(core_.runtime_ready(e.incarnation, now), now);
   }
 
@@ -242,16 +244,20 @@ class model_backend : public model_backend_actor::base {
     if (handle_) handle_->stop(e.grace);
   }
 
-  void carry_out(const scheduling::open_queue&, time_point) { send(queue_, open_queue{endpoint_}); }
+  void carry_out(const scheduling::open_queue&, time_point) {
+    send(queue_, open_queue{endpoint_, config_.max_concurrent});
+  }
 
   void carry_out(const scheduling::close_queue&, time_point) { close(false); }
 
   void carry_out(const scheduling::close_queue_if_idle&, time_point) { close(true); }
 
-  void close(bool only_if_idle) { send(queue_, close_queue{++closing_, only_if_idle}); }
+  void introduce() { send(queue_, backend_added{backend_, backend_control_actor{this}}); }
+
+  void close(bool only_if_idle) { send(queue_, close_queue{backend_, ++closing_, only_if_idle}); }
 
   void carry_out(const scheduling::refuse_waiting& e, time_point) {
-    send(queue_, refuse_waiting{e.why, to_seconds(e.retry_after), refusal_text(e.why)});
+    send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after), refusal_text(e.why)});
   }
 
   void carry_out(const scheduling::record_exit& e, time_point now) {
@@ -318,7 +324,7 @@ class model_backend : public model_backend_actor::base {
     status.backend = backend_;
     status.model = config_.name;
     status.state = core_.state();
-    status.incarnation = core_.incarnation() == 0 ? 0 : run_number();
+    status.incarnation = core_.incarnation() == 0 ? 0 : core_.incarnation();
     status.token = core_.token();
     if (status.token != 0) status.gpus = {{gpu_, config_.gpu_memory}};
     status.failures = core_.failures();
@@ -327,18 +333,17 @@ class model_backend : public model_backend_actor::base {
   }
 
   // Of the current or last run; grows over restarts of ours.
-  std::uint64_t run_number() const { return (std::uint64_t{life_} << 32) | core_.incarnation(); }
 
   // While it waits for its lease nobody can say when the load begins.
   void tell_load(time_point now) {
     const auto state = core_.state();
     const bool is_due = state == lifecycle_state::starting || state == lifecycle_state::failed;
-    send(queue_, load_estimated{core_.load_estimate(), is_due ? now + core_.ready_in(now) : never});
+    send(queue_, load_estimated{backend_, core_.load_estimate(),
+                                is_due ? now + core_.ready_in(now) : never});
   }
 
   const model_index model_;
   const backend_id backend_;
-  const std::uint32_t life_;
   const config::settings& settings_;
   const config::model_options& config_;
   runtimes::runtime_driver& driver_;

@@ -12,7 +12,6 @@ namespace signalbox {
 struct model_backend_options {
   model_index model = 0;
   backend_id backend = 0;
-  std::uint32_t life = 0;                      // how often this model's backend was restarted
   const config::settings* settings = nullptr;  // outlives the actor, as do the next three
   runtimes::runtime_driver* driver = nullptr;
   metrics* recorder = nullptr;

@@ -88,7 +88,7 @@ class supervisor : public supervisor_actor::base {
     model_index model;
     scheduling::restart_policy policy{scheduling::restart_options{}};
     caf::actor_addr address;
-    std::uint32_t life = 0;
+    backend_id backend = 0;  // of its present life, of a backend
     bool alive = false;
   };
 
@@ -170,19 +170,17 @@ class supervisor : public supervisor_actor::base {
     watch(c, queue);
     send(queue, handles_.leases);
     const auto& backend = handles_.backends[c.model];
-    if (!backend) return;
-    send(queue, backend);
-    send(backend, queue_control_actor{queue});
+    if (backend) send(backend, queue_control_actor{queue});
   }
 
   void start_backend(child& c) {
     auto& backend = handles_.backends[c.model];
     const auto& queue = handles_.queues[c.model];
+    c.backend = ++last_backend_;
     backend = spawn_model_backend(
-        system(), {c.model, backend_of(c.model), c.life, options_.settings, options_.driver,
-                   options_.recorder, options_.board, queue, handles_.leases, handles_.crashes});
+        system(), {c.model, c.backend, options_.settings, options_.driver, options_.recorder,
+                   options_.board, queue, handles_.leases, handles_.crashes});
     watch(c, backend);
-    send(queue, backend);
   }
 
   template <class Handle>
@@ -205,10 +203,11 @@ class supervisor : public supervisor_actor::base {
     if (found == children_.end()) return;
     found->alive = false;
     if (found->kind == child_kind::model_backend) {
-      options_.board->backend_gone(backend_of(found->model));
+      options_.board->backend_gone(found->backend);
     }
     if (stopping_) return;
     if (found->kind == child_kind::model_backend) {
+      send(handles_.queues[found->model], backend_removed{found->backend});
       send(handles_.leases, holder_restarted{found->model});
       if (!of(child_kind::gpu_lease).alive) return restart_leases();  // it ends with the pool
     }
@@ -257,7 +256,6 @@ class supervisor : public supervisor_actor::base {
   }
 
   void restart(child& c) {
-    ++c.life;
     options_.recorder->actor_restarted();
     start(c);
     spdlog::warn("{} started anew", label(c));
@@ -274,9 +272,6 @@ class supervisor : public supervisor_actor::base {
                          [=](const child& c) { return c.kind == kind && c.model == model; });
   }
 
-  // The only one of its model.
-  static backend_id backend_of(model_index model) { return backend_id{model} + 1; }
-
   std::string label(const child& c) const {
     std::string text = text_of(c.kind);
     if (c.model != no_model) text += " " + options_.settings->models[c.model].name;
@@ -286,6 +281,7 @@ class supervisor : public supervisor_actor::base {
   supervisor_options options_;
   std::vector<child> children_;  // in the order in which they are started
   control_handles handles_;
+  backend_id last_backend_ = 0;
   std::map<shard_id, shard_inbox_ptr> inboxes_;
   subscribe_keys subscription_;
   bool leases_due_ = false;  // its delay is over, but backends still live

@@ -32,9 +32,9 @@ class scene {
  public:
   scene(std::uint32_t waiting, std::uint32_t principals)
       : principals_(principals),
-        queue_({.max_concurrent = 16, .max_waiting = waiting + 1}),
+        queue_({.expected_units = 16, .max_waiting = waiting + 1}),
         ids_(waiting) {
-    queue_.open(now_);
+    queue_.open(backend, 16, now_);
     for (int i = 0; i < 16; ++i) keep(queue_.submit(next_ticket(), now_));
     for (auto& id : ids_) id = submit();
   }
@@ -47,7 +47,7 @@ class scene {
                           .ended = 1,
                           .corrected = below(1000) - 500.0},
                          now_);
-    keep(queue_.give_back(ended.shard, 1, now_));
+    keep(queue_.give_back(ended.shard, backend, 1, now_));
     submit();
   }
 
@@ -87,6 +87,8 @@ class scene {
 
   const std::uint32_t principals_;
   std::minstd_rand random_{1};
+  static constexpr backend_id backend = 1;
+
   admission queue_;
   time_point now_{std::chrono::seconds(1)};
   std::uint64_t sequence_ = 0;

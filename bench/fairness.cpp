@@ -20,9 +20,9 @@ class simulated_model {
  public:
   simulated_model(const fairness_scenario& scenario, sharing policy)
       : policy_(policy),
-        queue_({.max_concurrent = fairness_units, .max_waiting = 1000000}),
+        queue_({.expected_units = fairness_units, .max_waiting = 1000000}),
         clients_{client{scenario.a}, client{scenario.b}} {
-    queue_.open(now_);
+    queue_.open(backend, fairness_units, now_);
   }
 
   fairness_result run() {
@@ -107,7 +107,7 @@ class simulated_model {
                           .ended = 1,
                           .corrected = cost - r.charge.cost},
                          now_);
-    begin(queue_.give_back(0, 1, now_));
+    begin(queue_.give_back(0, backend, 1, now_));
   }
 
   // Counts as the paper does: a prompt when it begins, each token when it is made.
@@ -142,6 +142,8 @@ class simulated_model {
 
   const sharing policy_;
   const token_weights weights_;
+  static constexpr backend_id backend = 1;
+
   admission queue_;
   std::array<client, 2> clients_;
   time_point now_ = start;

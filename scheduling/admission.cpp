@@ -22,8 +22,7 @@ constexpr duration recall_patience = std::chrono::milliseconds(50);
 }  // namespace
 
 struct admission::state {
-  explicit state(admission_limits l)
-      : limits(l), tickets(l.max_starvation), units(l.max_concurrent) {}
+  explicit state(admission_limits l) : limits(l), tickets(l.max_starvation) {}
 
   bool has_room() const;
   time_point deadline_of(const ticket& t) const;
@@ -37,7 +36,18 @@ struct admission::state {
     touch();
   }
   void touch() {
-    if (tickets.size() > 0 || units.in_use() > 0) last_active = now;
+    units.touch(now);
+    if (tickets.size() > 0) last_waiting = now;
+    if (tickets.size() > 0 || units.is_in_use()) last_active = now;
+  }
+  // What every event is: `change` the state, then settle what follows from it.
+  template <class Change>
+  admission_effects handle(time_point t, Change change) {
+    admission_effects out;
+    begin(t);
+    change(out);
+    settle(out);
+    return out;
   }
   void settle(admission_effects& out);
   void expire(admission_effects& out);
@@ -46,9 +56,9 @@ struct admission::state {
   admission_limits limits;
   waiting_tickets tickets;
   unit_accounts units;
-  bool is_open = false;
   double service_ns = 0;  // EWMA
   time_point now{};
+  time_point last_waiting{};
   time_point last_active{};
 };
 
@@ -57,29 +67,30 @@ struct admission::state {
 bool admission::state::has_room() const {
   std::uint64_t waiting = tickets.size(), places = limits.max_waiting;
   if (waiting < places) return true;
-  return is_open && (units.has_free() || waiting < places + units.returning());
+  return units.is_open() && (units.has_free() || waiting < places + units.returning());
 }
 
 // Patience is for waiting until others are served. Who comes while a unit is idle is served,
 // however impatient: at once by a free one, or when the credits of another shard are back.
 time_point admission::state::deadline_of(const ticket& t) const {
-  if (is_open && units.has_free()) return never;
-  if (is_open && tickets.size() < units.returning()) {
+  if (units.has_free()) return never;
+  if (units.is_open() && tickets.size() < units.returning()) {
     return std::max(t.deadline, now + recall_patience);
   }
   return t.deadline;
 }
 
 duration admission::state::wait_for(std::uint32_t position) const {
-  auto ns = service_ns * position / limits.max_concurrent;
+  const auto at_once = units.is_open() ? units.units() : std::uint64_t{limits.expected_units};
+  auto ns = service_ns * position / static_cast<double>(std::max<std::uint64_t>(1, at_once));
   constexpr double year_ns = 3.15e16;
   return duration(static_cast<std::int64_t>(std::min(ns, year_ns)));
 }
 
 void admission::state::settle(admission_effects& out) {
   expire(out);
-  while (is_open && units.has_free() && tickets.size() > 0) grant_next(out);
-  if (!is_open || tickets.size() > 0) {
+  while (units.has_free() && tickets.size() > 0) grant_next(out);
+  if (tickets.size() > 0) {
     units.recall(out);
   } else {
     units.stock(out);
@@ -96,12 +107,12 @@ void admission::state::expire(admission_effects& out) {
 
 void admission::state::grant_next(admission_effects& out) {
   const auto next = tickets.grant_next(now);
-  out.push_back(grant_permit{next.id, next.shard, next.charge.work, next.waited, next.charge});
-  units.grant(next.shard);
+  const auto backend = units.grant(next.shard, next.charge.work);
+  out.push_back(
+      grant_permit{next.id, next.shard, backend, next.charge.work, next.waited, next.charge});
 }
 
 admission::admission(admission_limits limits) {
-  limits.max_concurrent = std::max<std::uint32_t>(1, limits.max_concurrent);
   limits.max_starvation = std::max(limits.max_starvation, duration(1));
   state_ = std::make_unique<state>(limits);
 }
@@ -110,31 +121,28 @@ admission::~admission() = default;
 admission::admission(admission&&) noexcept = default;
 admission& admission::operator=(admission&&) noexcept = default;
 
-admission_effects admission::attach_shard(shard_id shard, std::uint32_t in_use, time_point now) {
-  auto& s = *state_;
-  admission_effects out;
-  s.begin(now);
-  s.units.attach(shard, in_use);
-  s.settle(out);
-  return out;
+admission_effects admission::attach_shard(shard_id shard, std::span<const backend_units> in_use,
+                                          time_point now) {
+  return state_->handle(now, [&](auto&) { state_->units.attach(shard, in_use); });
 }
 
-admission_effects admission::open(time_point now) {
-  auto& s = *state_;
-  admission_effects out;
-  s.begin(now);
-  s.is_open = true;
-  s.settle(out);
-  return out;
+admission_effects admission::open(backend_id backend, std::uint32_t units, time_point now) {
+  return state_->handle(now, [&](auto&) { state_->units.open(backend, units); });
 }
 
-admission_effects admission::close(time_point now) {
-  auto& s = *state_;
-  admission_effects out;
-  s.begin(now);
-  s.is_open = false;
-  s.settle(out);
-  return out;
+admission_effects admission::close(backend_id backend, time_point now) {
+  return state_->handle(now, [&](auto& out) { state_->units.close(backend, out); });
+}
+
+admission_effects admission::set_units(backend_id backend, std::uint32_t units, time_point now) {
+  return state_->handle(now, [&](auto&) { state_->units.set_units(backend, units); });
+}
+
+admission_effects admission::set_limits(const admission_limits& limits, time_point now) {
+  return state_->handle(now, [&](auto&) {
+    state_->limits = limits;
+    state_->tickets.set_max_starvation(std::max(limits.max_starvation, duration(1)));
+  });
 }
 
 admission_effects admission::submit(const ticket& t, time_point now) {
@@ -164,27 +172,26 @@ admission_effects admission::cancel(ticket_id id, time_point now) {
   return out;
 }
 
-admission_effects admission::give_back(shard_id shard, std::uint32_t units, time_point now) {
-  auto& s = *state_;
-  admission_effects out;
-  s.begin(now);
-  s.units.give_back(shard, units);
-  s.settle(out);
-  return out;
+admission_effects admission::give_back(shard_id shard, backend_id backend, std::uint32_t units,
+                                       time_point now) {
+  return state_->handle(now, [&](auto&) { state_->units.give_back(shard, backend, units); });
 }
 
-void admission::report(shard_id shard, std::uint32_t in_use, std::uint32_t ended, duration service,
-                       time_point now) {
+void admission::report(shard_id shard, const backend_report& report, time_point now) {
   auto& s = *state_;
   s.begin(now);
-  s.units.report(shard, in_use);
-  if (ended > 0) {
-    auto mean = static_cast<double>(std::max(service, duration::zero()).count()) / ended;
-    auto keep = s.service_ns > 0 ? std::pow(kept_by_ewma, ended) : 0.0;
-    s.service_ns = keep * s.service_ns + (1 - keep) * mean;
-    s.last_active = s.now;
-  }
+  s.units.report(shard, report, s.now);
+  if (report.ended > 0) s.last_active = s.now;
   s.touch();
+}
+
+void admission::count_settled(const settled_counts& settled) {
+  const auto ended = settled.total();
+  if (ended == 0) return;
+  auto& s = *state_;
+  auto mean = static_cast<double>(std::max(settled.service, duration::zero()).count()) / ended;
+  auto keep = s.service_ns > 0 ? std::pow(kept_by_ewma, ended) : 0.0;
+  s.service_ns = keep * s.service_ns + (1 - keep) * mean;
 }
 
 void admission::count_service(const principal_service& service, time_point now) {
@@ -192,23 +199,24 @@ void admission::count_service(const principal_service& service, time_point now) 
   state_->tickets.count_service(service);
 }
 
+admission_effects admission::preempt(work_class work, time_point now) {
+  return state_->handle(now, [&](auto& out) {
+    for (const auto shard : state_->units.shards()) out.push_back(preempt_permits{shard, work});
+  });
+}
+
 admission_effects admission::refuse_all(refusal why, duration retry_after, time_point now) {
   auto& s = *state_;
-  admission_effects out;
-  s.begin(now);
-  while (s.tickets.size() > 0) {
-    const auto next = s.tickets.take_next(s.now);
-    out.push_back(refuse_ticket{next.id, next.shard, why, retry_after});
-  }
-  s.settle(out);
-  return out;
+  return s.handle(now, [&](auto& out) {
+    while (s.tickets.size() > 0) {
+      const auto next = s.tickets.take_next(s.now);
+      out.push_back(refuse_ticket{next.id, next.shard, why, retry_after});
+    }
+  });
 }
 
 admission_effects admission::advance(time_point now) {
-  admission_effects out;
-  state_->begin(now);
-  state_->settle(out);
-  return out;
+  return state_->handle(now, [](auto&) {});
 }
 
 time_point admission::next_deadline() const {
@@ -233,16 +241,36 @@ std::uint32_t admission::held() const {
   return static_cast<std::uint32_t>(state_->units.held());
 }
 
-std::uint32_t admission::in_use() const {
+std::uint32_t admission::held(backend_id backend) const {
+  return state_->units.held(backend);
+}
+
+class_counts admission::in_use() const {
   return state_->units.in_use();
+}
+
+class_counts admission::in_use(backend_id backend) const {
+  return state_->units.in_use(backend);
+}
+
+std::uint64_t admission::units() const {
+  return state_->units.units();
 }
 
 time_point admission::oldest_wait_since() const {
   return state_->tickets.oldest_arrival();
 }
 
+time_point admission::oldest_wait_since(work_class work) const {
+  return state_->tickets.oldest_arrival(work);
+}
+
 time_point admission::last_active() const {
   return state_->last_active;
+}
+
+time_point admission::last_active(backend_id backend) const {
+  return std::max(state_->last_waiting, state_->units.last_active(backend));
 }
 
 duration admission::mean_service() const {
@@ -250,7 +278,11 @@ duration admission::mean_service() const {
 }
 
 bool admission::is_open() const {
-  return state_->is_open;
+  return state_->units.is_open();
+}
+
+bool admission::is_open(backend_id backend) const {
+  return state_->units.is_open(backend);
 }
 
 const admission_limits& admission::limits() const {

@@ -28,6 +28,19 @@ inline duration from_seconds(double value) {
 enum class work_class : std::uint8_t { realtime, batch, eval, training };
 inline constexpr std::size_t work_class_count = 4;
 
+constexpr std::size_t index_of(work_class value) {
+  return static_cast<std::size_t>(value);
+}
+
+// How many of each class.
+using class_counts = std::array<std::uint32_t, work_class_count>;
+
+constexpr std::uint32_t total(const class_counts& counts) {
+  std::uint32_t sum = 0;
+  for (const auto count : counts) sum += count;
+  return sum;
+}
+
 // Inside a class; the lower value goes first.
 enum class priority : std::uint8_t { high, normal, low };
 inline constexpr std::size_t priority_count = 3;

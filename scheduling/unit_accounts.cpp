@@ -1,89 +1,266 @@
 #include "scheduling/unit_accounts.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "scheduling/routing.hpp"
 
 namespace signalbox::scheduling {
 
-unit_accounts::account& unit_accounts::of(shard_id id) {
-  for (auto& a : accounts_) {
-    if (a.id == id) return a;
+namespace {
+
+// `counts` brought to the sum of `units`: what is over goes from the least urgent class first, and
+// what is missing (granted, and not reported yet) counts as the most urgent one.
+class_counts fitted(class_counts counts, std::uint32_t units) {
+  auto sum = total(counts);
+  for (auto count = counts.rbegin(); count != counts.rend() && sum > units; ++count) {
+    const auto over = std::min(*count, sum - units);
+    *count -= over;
+    sum -= over;
   }
-  accounts_.push_back({.id = id});
-  return accounts_.back();
+  counts.front() += units - sum;
+  return counts;
 }
 
-void unit_accounts::attach(shard_id shard, std::uint32_t in_use) {
-  auto& a = of(shard);
-  free_ += a.held;
-  held_ -= a.held;
-  a = {.id = shard, .held = in_use, .in_use = in_use, .attached = true};
-  free_ -= in_use;
-  held_ += in_use;
+void add(class_counts& sum, const class_counts& more) {
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += more[i];
 }
 
-void unit_accounts::grant(shard_id shard) {
-  auto& a = of(shard);
+}  // namespace
+
+// A shard that is not stocked uses all it has: it returns each unit as it ends.
+class_counts unit_accounts::account::in_use_now() const {
+  const bool is_as_reported = stocked && total(in_use) <= held;
+  return is_as_reported ? in_use : fitted(in_use, held);
+}
+
+unit_accounts::account& unit_accounts::pool::of(shard_id shard) {
+  for (auto& a : accounts) {
+    if (a.shard == shard) return a;
+  }
+  accounts.push_back({.shard = shard});
+  return accounts.back();
+}
+
+class_counts unit_accounts::pool::in_use() const {
+  class_counts sum{};
+  for (const auto& a : accounts) {
+    add(sum, a.in_use_now());
+  }
+  return sum;
+}
+
+template <class Pools>
+auto* unit_accounts::find(Pools& pools, backend_id backend) {
+  const auto found =
+      std::find_if(pools.begin(), pools.end(), [=](const pool& p) { return p.backend == backend; });
+  return found == pools.end() ? nullptr : &*found;
+}
+
+bool unit_accounts::pool::is_in_use() const {
+  return std::any_of(accounts.begin(), accounts.end(), [](const account& a) {
+    return a.held > 0 && (!a.stocked || total(a.in_use) > 0);
+  });
+}
+
+bool unit_accounts::is_in_use() const {
+  return std::any_of(pools_.begin(), pools_.end(), [](const pool& p) { return p.is_in_use(); });
+}
+
+unit_accounts::pool& unit_accounts::pool_of(backend_id backend) {
+  if (auto* known = find(pools_, backend)) return *known;
+  pools_.push_back({.backend = backend});
+  return pools_.back();
+}
+
+void unit_accounts::forget_if_over(backend_id backend) {
+  std::erase_if(pools_, [=](const pool& p) {
+    return p.backend == backend && !p.is_open && p.free == std::int64_t{p.units};
+  });
+}
+
+void unit_accounts::attach(shard_id shard, std::span<const backend_units> in_use) {
+  if (std::find(attached_.begin(), attached_.end(), shard) == attached_.end()) {
+    attached_.push_back(shard);
+  }
+  for (const auto& [backend, units] : in_use) pool_of(backend);
+  for (auto& p : pools_) {
+    auto& a = p.of(shard);
+    p.free += a.held;
+    a = {.shard = shard};
+    for (const auto& [backend, units] : in_use) {
+      if (backend == p.backend) a.held += units;
+    }
+    p.free -= a.held;
+  }
+  std::erase_if(pools_,
+                [](const pool& p) { return !p.is_open && p.free == std::int64_t{p.units}; });
+}
+
+void unit_accounts::open(backend_id backend, std::uint32_t units) {
+  auto& p = pool_of(backend);
+  if (!std::exchange(p.is_open, true)) ++open_pools_;
+  set_units(backend, units);
+}
+
+void unit_accounts::set_units(backend_id backend, std::uint32_t units) {
+  auto* p = find(pools_, backend);
+  if (p == nullptr) return;
+  units = std::max<std::uint32_t>(1, units);
+  p->free += std::int64_t{units} - p->units;
+  p->units = units;
+}
+
+void unit_accounts::close(backend_id backend, admission_effects& out) {
+  auto* p = find(pools_, backend);
+  if (p == nullptr) return;
+  if (std::exchange(p->is_open, false)) --open_pools_;
+  recall(*p, out);
+  forget_if_over(backend);
+}
+
+backend_id unit_accounts::grant(shard_id shard, work_class work) {
+  auto& p = *choose_backend(pools_, [](const pool& each) -> std::optional<backend_load> {
+    if (!each.has_free()) return std::nullopt;
+    return backend_load{each.units - static_cast<std::uint32_t>(each.free), each.units};
+  });
+  auto& a = p.of(shard);
   ++a.held;
-  ++a.in_use;
-  ++held_;
-  --free_;
+  ++a.in_use[index_of(work)];
+  --p.free;
+  return p.backend;
 }
 
-void unit_accounts::give_back(shard_id shard, std::uint32_t units) {
-  auto& a = of(shard);
+void unit_accounts::give_back(shard_id shard, backend_id backend, std::uint32_t units) {
+  auto* p = find(pools_, backend);
+  if (p == nullptr) return;
+  auto& a = p->of(shard);
   units = std::min(units, a.held);
   if (units == 0) return;
   a.held -= units;
-  a.in_use = std::min(a.in_use, a.held);
   a.recall_pending = false;
-  held_ -= units;
-  free_ += units;
+  p->free += units;
+  forget_if_over(backend);
 }
 
-void unit_accounts::report(shard_id shard, std::uint32_t in_use) {
-  of(shard).in_use = in_use;
+void unit_accounts::report(shard_id shard, const backend_report& report, time_point now) {
+  auto* p = find(pools_, report.backend);
+  if (p == nullptr) return;
+  p->of(shard).in_use = report.in_use;
+  if (report.ended > 0) p->last_active = now;
 }
 
-void unit_accounts::recall(admission_effects& out) {
-  for (auto& a : accounts_) {
+void unit_accounts::recall(pool& p, admission_effects& out) {
+  for (auto& a : p.accounts) {
     if (!a.stocked) continue;
     a.stocked = false;
     a.recall_pending = true;
-    out.push_back(recall_credits{a.id});
+    out.push_back(recall_credits{a.shard, p.backend});
   }
 }
 
-// Equal shares; what cannot be shared equally stays here and is granted by ticket. While requests
-// come about as fast as units return, stocking one unit would only cause the next recall: a quarter
-// of the units must be free.
+void unit_accounts::recall(admission_effects& out) {
+  for (auto& p : pools_) recall(p, out);
+}
+
+void unit_accounts::give_credits_to(shard_id shard, pool& p, std::int64_t count,
+                                    admission_effects& out) {
+  if (count == 0) return;
+  auto& a = p.of(shard);
+  if (!a.stocked) a.in_use = fitted(a.in_use, a.held);  // a recalled shard keeps only what it uses
+  a.stocked = true;
+  a.recall_pending = false;
+  a.held += static_cast<std::uint32_t>(count);
+  p.free -= count;
+  out.push_back(give_credits{shard, p.backend, static_cast<std::uint32_t>(count)});
+}
+
+// Equal shares of all backends together, so that many small ones reach every shard; a rest that
+// cannot be shared equally stays here and is granted by ticket. While requests come about as fast
+// as units return, stocking one unit would only cause the next recall: a quarter of the units must
+// be free.
 void unit_accounts::stock(admission_effects& out) {
-  auto enough = std::max<std::int64_t>(1, units_ / 4);
-  auto attached = std::count_if(accounts_.begin(), accounts_.end(),
-                                [](const account& a) { return a.attached; });
-  if (free_ < enough || free_ < attached || attached == 0) return;
-  auto share = static_cast<std::uint32_t>(free_ / attached);
-  for (auto& a : accounts_) {
-    if (!a.attached) continue;
-    if (!a.stocked) a.in_use = a.held;  // a recalled shard keeps only what it uses
-    a.stocked = true;
-    a.recall_pending = false;
-    a.held += share;
-    held_ += share;
-    free_ -= share;
-    out.push_back(give_credits{a.id, share});
+  struct stack {  // the free units of a pool
+    pool* from;
+    std::int64_t each, rest;  // of every shard, and what is left then
+  };
+  const auto shards = static_cast<std::int64_t>(attached_.size());
+  std::int64_t free = 0;
+  for (const auto& p : pools_) free += p.has_free() ? p.free : 0;
+  if (shards == 0 || free < shards || free < static_cast<std::int64_t>(units() / 4)) return;
+  std::vector<stack> stacks;
+  std::int64_t missing_each = free / shards;
+  for (auto& p : pools_) {
+    if (!p.has_free()) continue;
+    stacks.push_back({&p, p.free / shards, p.free % shards});
+    missing_each -= stacks.back().each;
+  }
+  auto next = stacks.begin();  // whose rest is dealt
+  for (const auto shard : attached_) {
+    auto missing = missing_each;
+    for (auto& s : stacks) give_credits_to(shard, *s.from, s.each, out);
+    for (; missing > 0; --missing) {
+      while (next->rest == 0) ++next;
+      --next->rest;
+      give_credits_to(shard, *next->from, 1, out);
+    }
   }
 }
 
-std::uint32_t unit_accounts::in_use() const {
-  std::uint32_t sum = 0;
-  for (const auto& a : accounts_) sum += a.stocked ? std::min(a.held, a.in_use) : a.held;
+void unit_accounts::touch(time_point now) {
+  for (auto& p : pools_) {
+    if (p.is_in_use()) p.last_active = now;
+  }
+}
+
+bool unit_accounts::is_open(backend_id backend) const {
+  const auto* p = find(pools_, backend);
+  return p != nullptr && p->is_open;
+}
+
+bool unit_accounts::has_free() const {
+  return std::any_of(pools_.begin(), pools_.end(), [](const pool& p) { return p.has_free(); });
+}
+
+std::uint64_t unit_accounts::units() const {
+  std::uint64_t sum = 0;
+  for (const auto& p : pools_) sum += p.is_open ? p.units : 0;
   return sum;
+}
+
+std::uint64_t unit_accounts::held() const {
+  std::uint64_t sum = 0;
+  for (const auto& p : pools_) sum += static_cast<std::uint64_t>(p.units - p.free);
+  return sum;
+}
+
+std::uint32_t unit_accounts::held(backend_id backend) const {
+  const auto* p = find(pools_, backend);
+  return p == nullptr ? 0 : static_cast<std::uint32_t>(p->units - p->free);
+}
+
+class_counts unit_accounts::in_use() const {
+  class_counts sum{};
+  for (const auto& p : pools_) add(sum, p.in_use());
+  return sum;
+}
+
+class_counts unit_accounts::in_use(backend_id backend) const {
+  const auto* p = find(pools_, backend);
+  return p == nullptr ? class_counts{} : p->in_use();
+}
+
+time_point unit_accounts::last_active(backend_id backend) const {
+  const auto* p = find(pools_, backend);
+  return p == nullptr ? time_point{} : p->last_active;
 }
 
 std::uint32_t unit_accounts::returning() const {
   std::uint32_t sum = 0;
-  for (const auto& a : accounts_) {
-    if (a.stocked || a.recall_pending) sum += a.held - std::min(a.held, a.in_use);
+  for (const auto& p : pools_) {
+    for (const auto& a : p.accounts) {
+      if (a.stocked || a.recall_pending) sum += a.held - std::min(a.held, total(a.in_use));
+    }
   }
   return sum;
 }

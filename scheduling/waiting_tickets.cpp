@@ -89,10 +89,18 @@ std::optional<std::uint32_t> waiting_tickets::position(ticket_id id, time_point 
 
 time_point waiting_tickets::oldest_arrival() const {
   auto oldest = never;
-  for (const auto& levels : lines_) {
-    for (const auto& line : levels) {
-      if (!line.empty()) oldest = std::min(oldest, line.front().arrival);
-    }
+  for (const auto& levels : lines_) oldest = std::min(oldest, oldest_of(levels));
+  return oldest;
+}
+
+time_point waiting_tickets::oldest_arrival(work_class work) const {
+  return oldest_of(lines_[index_of(work)]);
+}
+
+time_point waiting_tickets::oldest_of(const class_lines& levels) {
+  auto oldest = never;
+  for (const auto& line : levels) {
+    if (!line.empty()) oldest = std::min(oldest, line.front().arrival);
   }
   return oldest;
 }

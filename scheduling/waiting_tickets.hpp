@@ -33,6 +33,7 @@ class waiting_tickets {
  public:
   explicit waiting_tickets(duration max_starvation) : max_starvation_(max_starvation) {}
 
+  void set_max_starvation(duration value) { max_starvation_ = value; }
   void add(const ticket& t, time_point now);  // its id must be unknown
   bool contains(ticket_id id) const { return slots_.find(id) != slots_.none; }
   void remove(ticket_id id);  // its id must be known
@@ -46,13 +47,15 @@ class waiting_tickets {
   std::uint32_t size(work_class work) const { return sizes_[index_of(work)]; }
   std::optional<std::uint32_t> position(ticket_id id, time_point now) const;  // 1: next
   time_point oldest_arrival() const;                                          // `never` if none
+  time_point oldest_arrival(work_class work) const;
   time_point next_deadline() const { return deadlines_.next(); }
 
  private:
-  template <class Enum>
-  static std::size_t index_of(Enum value) {
-    return static_cast<std::size_t>(value);
-  }
+  using class_lines = std::array<ticket_line, priority_count>;
+
+  static time_point oldest_of(const class_lines& levels);
+  static std::size_t index_of(priority value) { return static_cast<std::size_t>(value); }
+  static std::size_t index_of(work_class value) { return signalbox::index_of(value); }
   ticket_line& line_of(const waiting_record& r) {
     return lines_[index_of(r.work)][index_of(r.level)];
   }
@@ -61,7 +64,7 @@ class waiting_tickets {
   void take_out(std::uint32_t slot);
 
   duration max_starvation_;
-  std::array<std::array<ticket_line, priority_count>, work_class_count> lines_;
+  std::array<class_lines, work_class_count> lines_;
   std::array<fair_share, work_class_count> shares_;
   std::array<std::uint32_t, work_class_count> sizes_{};
   std::uint32_t size_ = 0;

@@ -52,7 +52,7 @@ permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
                const scheduling::service_charge& charge, time_point now)
     : gate_(&gate),
       endpoint_(std::move(endpoint)),
-      account_{model, gate.models_[model].queue_life, now, charge} {}
+      account_{model, endpoint_->backend, gate.models_[model].queue_life, now, charge} {}
 
 permit::permit(permit&& other) noexcept
     : gate_(std::exchange(other.gate_, nullptr)),
@@ -84,14 +84,24 @@ void permit::settle(outcome how, time_point now) {
 
 admission_gate::admission_gate(shard_id shard, std::size_t models,
                                const scheduling::token_weights& weights, send_batch send,
-                               std::function<void()> schedule_flush, clock now)
+                               std::function<void()> schedule_flush, clock now,
+                               preempt_requests preempt)
     : shard_(shard),
       weights_(weights),
       send_(std::move(send)),
       schedule_flush_(std::move(schedule_flush)),
       now_(std::move(now)),
+      preempt_(std::move(preempt)),
       models_(models) {
   for (auto& side : models_) side.batch.shard = shard;
+}
+
+admission_gate::backend_side& admission_gate::model_side::of(backend_id id) {
+  for (auto& backend : backends) {
+    if (backend.id == id) return backend;
+  }
+  backends.push_back({.id = id});
+  return backends.back();
 }
 
 // Until the usage is known: the prompt as it seems, and an answer as long as others.
@@ -101,36 +111,69 @@ double admission_gate::estimate(const admission_request& request) const {
 
 std::optional<permit> admission_gate::take(const admission_request& request, time_point now) {
   auto& side = models_[request.model];
-  if (side.credits == 0 || !side.waiting.empty()) return std::nullopt;
-  --side.credits;
-  ++side.in_use;
+  if (!side.waiting.empty()) return std::nullopt;
+  auto* backend = scheduling::choose_backend(
+      side.backends, [](const backend_side& b) -> std::optional<scheduling::backend_load> {
+        if (b.credits == 0) return std::nullopt;
+        const auto in_use = total(b.in_use);
+        return scheduling::backend_load{in_use, in_use + b.credits};
+      });
+  if (backend == nullptr) return std::nullopt;
+  --backend->credits;
+  ++backend->in_use[index_of(request.work)];
+  backend->is_told = false;
   side.dirty = true;
   const scheduling::service_charge charge{request.principal, request.work, request.weight,
                                           estimate(request)};
   auto& service = service_of(side, charge);
   ++service.begun;
   service.charged += charge.cost;
-  return permit(*this, request.model, side.endpoint, charge, now);
+  return permit(*this, request.model, backend->endpoint, charge, now);
+}
+
+scheduling::ticket admission_gate::ticket_for(const admission_request& request,
+                                              time_point deadline) {
+  scheduling::ticket ticket;
+  ticket.id = (static_cast<ticket_id>(shard_) << 48) | next_ticket_++;
+  ticket.shard = shard_;
+  ticket.work = request.work;
+  ticket.level = request.level;
+  ticket.deadline = deadline;
+  ticket.principal = request.principal;
+  ticket.weight = request.weight;
+  ticket.estimate = estimate(request);
+  return ticket;
+}
+
+ticket_id admission_gate::submit(const scheduling::ticket& ticket, model_side& side,
+                                 ticket_holder& holder) {
+  side.waiting.emplace(ticket.id, waiter{&holder, ticket});
+  side.batch.tickets.push_back(ticket);
+  give_back_credits(side);
+  mark_urgent(side);
+  return ticket.id;
 }
 
 ticket_id admission_gate::wait(const admission_request& request, time_point deadline,
                                ticket_holder& holder) {
+  return submit(ticket_for(request, deadline), models_[request.model], holder);
+}
+
+ticket_id admission_gate::wait_again(permit given_up, const admission_request& request,
+                                     time_point deadline, ticket_holder& holder) {
+  assert(given_up.gate_ == this);
   auto& side = models_[request.model];
-  const ticket_id id = (static_cast<ticket_id>(shard_) << 48) | next_ticket_++;
-  const scheduling::ticket ticket{id,
-                                  shard_,
-                                  request.work,
-                                  request.level,
-                                  deadline,
-                                  request.principal,
-                                  request.weight,
-                                  estimate(request)};
-  side.waiting.emplace(id, waiter{&holder, ticket});
-  side.batch.tickets.push_back(ticket);
-  // Somebody waits: credits still here (they arrived meanwhile) are the queue's to give.
-  give_back(side, std::exchange(side.credits, 0));
-  mark_urgent(side);
-  return id;
+  const auto account = std::exchange(given_up.account_, {});
+  given_up.gate_ = nullptr;
+  auto ticket = ticket_for(request, deadline);
+  if (account.queue_life == side.queue_life) {
+    // The charge is taken back to the last token: the principal was served nothing.
+    auto& service = service_of(side, account.charge);
+    ++service.ended;
+    service.corrected -= account.charge.cost;
+  }
+  release(side, account, false);
+  return submit(ticket, side, holder);
 }
 
 void admission_gate::leave(model_index model, ticket_id ticket) {
@@ -152,7 +195,9 @@ void admission_gate::handle(const shard_event& event) {
 
 void admission_gate::on(const permit_granted& event) {
   auto& side = models_[event.model];
-  ++side.in_use;
+  auto& backend = side.of(event.endpoint->backend);
+  ++backend.in_use[index_of(event.charge.work)];
+  backend.is_told = false;
   side.dirty = true;
   permit granted(*this, event.model, event.endpoint, event.charge, now_());
   auto found = side.waiting.find(event.ticket);
@@ -173,20 +218,27 @@ void admission_gate::on(const signalbox::ticket_refused& event) {
 
 void admission_gate::on(const credits_given& event) {
   auto& side = models_[event.model];
-  side.endpoint = event.endpoint;
-  side.stocked = true;
+  auto& backend = side.of(event.endpoint->backend);
+  backend.endpoint = event.endpoint;
+  backend.stocked = true;
   if (side.waiting.empty()) {
-    side.credits += event.count;
+    backend.credits += event.count;
   } else {
-    give_back(side, event.count);
+    give_back(side, backend, event.count);
   }
 }
 
 void admission_gate::on(const credits_recalled& event) {
   auto& side = models_[event.model];
-  side.stocked = false;
-  side.endpoint = nullptr;
-  give_back(side, std::exchange(side.credits, 0));
+  auto& backend = side.of(event.backend);
+  backend.stocked = false;
+  backend.endpoint = nullptr;
+  give_back(side, backend, std::exchange(backend.credits, 0));
+  side.dirty = true;  // so that a backend which is gone is forgotten
+}
+
+void admission_gate::on(const class_preempted& event) {
+  if (preempt_) preempt_(event.model, event.work);
 }
 
 void admission_gate::on(const ticket_placed& event) {
@@ -199,11 +251,17 @@ void admission_gate::on(const queue_restarted&) {
   // The shard answers it, through reintroduce(): it knows the new queue.
 }
 
-std::uint32_t admission_gate::reintroduce(model_index model) {
+std::vector<scheduling::backend_units> admission_gate::reintroduce(model_index model) {
   auto& side = models_[model];
-  side.credits = 0;  // they were the old queue's
-  side.stocked = false;
-  side.endpoint = nullptr;
+  std::vector<scheduling::backend_units> in_use;
+  for (auto& backend : side.backends) {
+    backend.credits = 0;  // they were the old queue's, as what is counted below
+    backend.stocked = false;
+    backend.endpoint = nullptr;
+    backend.returned = backend.ended = 0;
+    backend.is_told = false;
+    if (const auto units = total(backend.in_use); units > 0) in_use.push_back({backend.id, units});
+  }
   ++side.queue_life;
   side.batch = shard_batch{};
   side.batch.shard = shard_;
@@ -211,7 +269,7 @@ std::uint32_t admission_gate::reintroduce(model_index model) {
   std::sort(side.batch.tickets.begin(), side.batch.tickets.end(),
             [](const auto& a, const auto& b) { return a.id < b.id; });
   if (!side.batch.tickets.empty()) mark_urgent(side);
-  return side.in_use;
+  return in_use;
 }
 
 // What this turn's batch says of the principal. It is mostly the last one again; send() merges.
@@ -228,9 +286,6 @@ scheduling::principal_service& admission_gate::service_of(
 
 void admission_gate::ended(const permit::account& account, outcome how, time_point now) {
   auto& side = models_[account.model];
-  assert(side.in_use > 0);
-  --side.in_use;
-  side.dirty = true;
   // A queue that was restarted meanwhile has charged nothing.
   if (account.queue_life == side.queue_life) {
     auto& service = service_of(side, account.charge);
@@ -257,18 +312,37 @@ void admission_gate::ended(const permit::account& account, outcome how, time_poi
       break;
   }
   counts.service += now - account.granted_at;
-  // While a request of this shard waits, a unit that ends is the queue's to give to whom is next.
-  if (side.stocked && side.waiting.empty()) {
-    ++side.credits;
+  ++side.of(account.backend).ended;
+  // While a request of this shard waits, the queue decides who gets the unit.
+  release(side, account, side.waiting.empty());
+}
+
+// The unit of a permit that is over; `keep`: as a credit, if the shard may have it.
+void admission_gate::release(model_side& side, const permit::account& account, bool keep) {
+  auto& backend = side.of(account.backend);
+  auto& in_use = backend.in_use[index_of(account.charge.work)];
+  assert(in_use > 0);
+  --in_use;
+  backend.is_told = false;
+  side.dirty = true;
+  if (keep && backend.stocked) {
+    ++backend.credits;
   } else {
-    give_back(side, 1);
+    give_back(side, backend, 1);
   }
 }
 
-void admission_gate::give_back(model_side& side, std::uint32_t units) {
+void admission_gate::give_back(model_side& side, backend_side& backend, std::uint32_t units) {
   if (units == 0) return;
-  side.batch.units_returned += units;
+  backend.returned += units;
   mark_urgent(side);
+}
+
+// Somebody waits: the queue decides about credits that are still here.
+void admission_gate::give_back_credits(model_side& side) {
+  for (auto& backend : side.backends) {
+    give_back(side, backend, std::exchange(backend.credits, 0));
+  }
 }
 
 void admission_gate::mark_urgent(model_side& side) {
@@ -293,11 +367,23 @@ void admission_gate::flush_reports() {
 void admission_gate::send(model_index model) {
   auto& side = models_[model];
   side.urgent = side.dirty = false;
+  for (auto& backend : side.backends) {
+    if (backend.is_told && backend.returned == 0 && backend.ended == 0) continue;
+    side.batch.backends.push_back({backend.id, std::exchange(backend.returned, 0),
+                                   std::exchange(backend.ended, 0), backend.in_use});
+    backend.is_told = true;
+  }
+  std::erase_if(side.backends, [](const backend_side& b) { return b.is_of_no_use(); });
+  merge(side.batch.served);
   shard_batch next;
   next.shard = shard_;
-  side.batch.in_use = side.in_use;
-  merge(side.batch.served);
   send_(model, std::exchange(side.batch, std::move(next)));
+}
+
+std::uint32_t admission_gate::in_use(model_index model) const {
+  std::uint32_t sum = 0;
+  for (const auto& backend : models_[model].backends) sum += total(backend.in_use);
+  return sum;
 }
 
 std::size_t admission_gate::waiting() const {

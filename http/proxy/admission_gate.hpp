@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "actors/messages.hpp"
+#include "scheduling/routing.hpp"
 
 namespace signalbox::http {
 
@@ -56,6 +57,7 @@ class permit {
   // What is known of it, to be settled.
   struct account {
     model_index model = 0;
+    backend_id backend = 0;
     std::uint32_t queue_life = 0;  // of the queue that charged it
     time_point granted_at{};
     scheduling::service_charge charge;
@@ -82,25 +84,33 @@ class admission_gate {
  public:
   using send_batch = std::function<void(model_index, shard_batch)>;
   using clock = std::function<time_point()>;
+  // Asks the requests of this class that hold a permit to wait_again().
+  using preempt_requests = std::function<void(model_index, work_class)>;
   // `schedule_flush` is called when something urgent waits to be sent, once until flush(); it
   // should call flush() at the end of this turn of the loop.
   admission_gate(shard_id shard, std::size_t models, const scheduling::token_weights& weights,
-                 send_batch send, std::function<void()> schedule_flush, clock now);
+                 send_batch send, std::function<void()> schedule_flush, clock now,
+                 preempt_requests preempt = {});
 
   // A permit by credit, when there is one and nobody of this shard waits; else none.
   std::optional<permit> take(const admission_request& request, time_point now);
   // Waits in the queue. `holder` must outlive the ticket or leave().
   ticket_id wait(const admission_request& request, time_point deadline, ticket_holder& holder);
+  // Gives up the permit of a request that was cancelled at its backend to make room, and waits for
+  // another one, where its ticket stood before. It counts as no attempt.
+  ticket_id wait_again(permit given_up, const admission_request& request, time_point deadline,
+                       ticket_holder& holder);
   void leave(model_index model, ticket_id ticket);
   void ask_place(model_index model, ticket_id ticket);
 
   void handle(const shard_event& event);
   void flush();          // everything urgent
   void flush_reports();  // and what is not: counts; call it a few times a second
-  std::uint32_t in_use(model_index model) const { return models_[model].in_use; }
+  std::uint32_t in_use(model_index model) const;
   std::size_t waiting() const;
-  // The shard's introduction of itself to a queue that knows nothing of it (again).
-  std::uint32_t reintroduce(model_index model);
+  // The shard's introduction of itself to a queue that knows nothing of it (again): the units that
+  // it has in use.
+  std::vector<scheduling::backend_units> reintroduce(model_index model);
 
  private:
   friend class permit;
@@ -109,24 +119,41 @@ class admission_gate {
     ticket_holder* holder;
     scheduling::ticket ticket;
   };
-  struct model_side {
+  // What this shard has of one backend.
+  struct backend_side {
+    backend_id id = 0;
     std::uint32_t credits = 0;
-    std::uint32_t in_use = 0;
-    bool stocked = false;   // keep units that end
-    endpoint_ptr endpoint;  // of the credits
+    class_counts in_use{};
+    bool stocked = false;                   // units that end are kept as credits
+    bool is_told = true;                    // in_use is what the last batch said
+    endpoint_ptr endpoint{};                // of the credits
+    std::uint32_t returned = 0, ended = 0;  // since the last batch
+
+    bool is_of_no_use() const {
+      return credits == 0 && !stocked && is_told && returned == 0 && total(in_use) == 0;
+    }
+  };
+  struct model_side {
+    std::vector<backend_side> backends;
     std::unordered_map<ticket_id, waiter> waiting;
     shard_batch batch;
     std::uint32_t queue_life = 0;  // counts the queue's restarts
     double mean_completion = 0;    // tokens of an answer; EWMA
     bool urgent = false;           // batch has something that somebody waits for
-    bool dirty = false;            // batch or in_use changed
+    bool dirty = false;            // something changed since the last batch
+
+    backend_side& of(backend_id id);
   };
 
   double estimate(const admission_request& request) const;
   scheduling::principal_service& service_of(model_side& side,
                                             const scheduling::service_charge& charge);
+  scheduling::ticket ticket_for(const admission_request& request, time_point deadline);
+  ticket_id submit(const scheduling::ticket& ticket, model_side& side, ticket_holder& holder);
   void ended(const permit::account& account, outcome how, time_point now);
-  void give_back(model_side& side, std::uint32_t units);
+  void release(model_side& side, const permit::account& account, bool keep);
+  void give_back(model_side& side, backend_side& backend, std::uint32_t units);
+  void give_back_credits(model_side& side);
   void mark_urgent(model_side& side);
   void send(model_index model);
   void on(const permit_granted& event);
@@ -134,6 +161,7 @@ class admission_gate {
   void on(const credits_given& event);
   void on(const credits_recalled& event);
   void on(const ticket_placed& event);
+  void on(const class_preempted& event);
   void on(const queue_restarted& event);
 
   shard_id shard_;
@@ -141,6 +169,7 @@ class admission_gate {
   send_batch send_;
   std::function<void()> schedule_flush_;
   clock now_;
+  preempt_requests preempt_;
   std::vector<model_side> models_;
   std::uint64_t next_ticket_ = 1;
   bool flush_scheduled_ = false;

@@ -175,7 +175,7 @@ bool exchange::may_park() const {
 }
 
 void exchange::send_upstream(bool fresh, time_point now) {
-  if (home_.pool().is_suspect(request_.model, permit_.endpoint(), now) && may_park()) {
+  if (home_.pool().is_suspect(permit_.endpoint(), now) && may_park()) {
     return park(outcome::cancelled);
   }
   if (upstream_head_.empty()) build_upstream_head();
@@ -185,7 +185,7 @@ void exchange::send_upstream(bool fresh, time_point now) {
   const auto body = apply_edits(request_.client->body(), edits_);
   gathered_pieces pieces{upstream_head_};
   std::copy(body.begin(), body.end(), pieces.begin() + 1);
-  upstream_ = home_.pool().take(request_.model, permit_.endpoint(), fresh);
+  upstream_ = home_.pool().take(permit_.endpoint(), fresh);
   upstream_->send(pieces, *this);
 }
 
@@ -265,7 +265,7 @@ void exchange::upstream_ended(upstream_end how) {
   if (how == upstream_end::closed_unused && reused && now() < sent_at_ + stale_close) {
     return send_upstream(true, now());
   }
-  home_.pool().suspect(request_.model, permit_.endpoint(), now());
+  home_.pool().suspect(permit_.endpoint(), now());
   if (how == upstream_end::connect_failed && may_park()) return park(outcome::failed);
   fail(error_code::upstream_failed,
        how == upstream_end::not_http ? "The runtime's answer was not HTTP."
@@ -280,8 +280,7 @@ void exchange::complete() {
     events_.finish(unsent_);
   } else if (head_.status == 200) {
     events_.set_usage(read_usage(body_));
-    if (request_.route != metric_route::embeddings)
-      whole_tokens_ = body_.size() / json_bytes_of_token;
+    if (request_.estimate_from_length) whole_tokens_ = body_.size() / json_bytes_of_token;
   }
   phase_ = phase::ending;
   ask_turn_end();

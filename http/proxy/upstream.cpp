@@ -58,9 +58,8 @@ void upstream_head::add_to_value(std::string_view part) {
   fields_.back().end = static_cast<std::uint32_t>(text_.size());
 }
 
-upstream_connection::upstream_connection(upstream_pool& pool, model_index model,
-                                         endpoint_ptr endpoint)
-    : pool_(pool), model_(model), endpoint_(std::move(endpoint)), socket_(pool.io_) {}
+upstream_connection::upstream_connection(upstream_pool& pool, endpoint_ptr endpoint)
+    : pool_(pool), endpoint_(std::move(endpoint)), socket_(pool.io_) {}
 
 void upstream_connection::send(const gathered_pieces& pieces, upstream_sink& sink) {
   sink_ = &sink;
@@ -233,22 +232,24 @@ const http_parser_settings& upstream_connection::callbacks() {
   return settings;
 }
 
-upstream_pool::upstream_pool(asio::io_context& io, std::size_t models) : io_(io), slots_(models) {}
+upstream_pool::upstream_pool(asio::io_context& io) : io_(io) {}
 
 upstream_pool::~upstream_pool() {
   close_all();
 }
 
-upstream_connection_ptr upstream_pool::take(model_index model, const endpoint_ptr& endpoint,
-                                            bool fresh) {
-  auto& slot = slots_[model];
+upstream_connection_ptr upstream_pool::take(const endpoint_ptr& endpoint, bool fresh) {
+  auto& slot = slots_[endpoint->backend];
   if (endpoint->incarnation > slot.incarnation) {
     auto old = std::exchange(slot.idle, {});
-    for (auto& connection : old) connection->abandon();
+    for (auto& connection : old) {
+      connection->pooled_ = false;
+      connection->abandon();
+    }
     slot.incarnation = endpoint->incarnation;
   }
   if (fresh || slot.idle.empty() || endpoint->incarnation < slot.incarnation) {
-    return std::make_shared<upstream_connection>(*this, model, endpoint);
+    return std::make_shared<upstream_connection>(*this, endpoint);
   }
   auto connection = std::move(slot.idle.back());
   slot.idle.pop_back();
@@ -256,35 +257,42 @@ upstream_connection_ptr upstream_pool::take(model_index model, const endpoint_pt
   return connection;
 }
 
-void upstream_pool::suspect(model_index model, const endpoint_ptr& endpoint, time_point now) {
-  auto& slot = slots_[model];
+void upstream_pool::suspect(const endpoint_ptr& endpoint, time_point now) {
+  auto& slot = slots_[endpoint->backend];
   slot.suspect = endpoint->incarnation;
   slot.suspect_until = now + suspicion;
 }
 
-bool upstream_pool::is_suspect(model_index model, const endpoint_ptr& endpoint,
-                               time_point now) const {
-  const auto& slot = slots_[model];
-  return slot.suspect == endpoint->incarnation && now < slot.suspect_until;
+bool upstream_pool::is_suspect(const endpoint_ptr& endpoint, time_point now) const {
+  const auto slot = slots_.find(endpoint->backend);
+  return slot != slots_.end() && slot->second.suspect == endpoint->incarnation &&
+         now < slot->second.suspect_until;
 }
 
 void upstream_pool::put_back(upstream_connection_ptr connection) {
-  auto& slot = slots_[connection->model_];
+  auto& slot = slots_[connection->endpoint_->backend];
   const bool current = connection->endpoint_->incarnation == slot.incarnation;
   if (!current || slot.idle.size() >= max_idle) return connection->abandon();
   connection->pooled_ = true;
   slot.idle.push_back(std::move(connection));
 }
 
+// A backend that is gone closes its connections: with the last one its entry goes, too.
 void upstream_pool::forget(const upstream_connection& connection) {
-  auto& idle = slots_[connection.model_].idle;
+  const auto slot = slots_.find(connection.endpoint_->backend);
+  if (slot == slots_.end()) return;
+  auto& idle = slot->second.idle;
   std::erase_if(idle, [&](const auto& other) { return other.get() == &connection; });
+  if (idle.empty()) slots_.erase(slot);
 }
 
 void upstream_pool::close_all() {
-  for (auto& slot : slots_) {
-    const auto idle = std::exchange(slot.idle, {});
-    for (auto& connection : idle) connection->abandon();
+  const auto all = std::exchange(slots_, {});
+  for (const auto& [backend, slot] : all) {
+    for (const auto& connection : slot.idle) {
+      connection->pooled_ = false;
+      connection->abandon();
+    }
   }
 }
 

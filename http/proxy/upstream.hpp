@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "actors/messages.hpp"
@@ -71,7 +72,7 @@ using gathered_pieces = std::array<std::string_view, 6>;
 
 class upstream_connection : public std::enable_shared_from_this<upstream_connection> {
  public:
-  upstream_connection(upstream_pool& pool, model_index model, endpoint_ptr endpoint);
+  upstream_connection(upstream_pool& pool, endpoint_ptr endpoint);
 
   // What `pieces` refer to, and `sink`, must outlive the exchange (until upstream_ended or
   // abandon()).
@@ -101,7 +102,6 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   int headers_complete();
 
   upstream_pool& pool_;
-  model_index model_;
   endpoint_ptr endpoint_;
   polled_socket socket_;
   http_parser parser_{};
@@ -118,22 +118,22 @@ using upstream_connection_ptr = std::shared_ptr<upstream_connection>;
 // Idle connections of one shard, the most recently used first. Not thread-safe.
 class upstream_pool {
  public:
-  upstream_pool(boost::asio::io_context& io, std::size_t models);
+  explicit upstream_pool(boost::asio::io_context& io);
   ~upstream_pool();
 
   // An idle connection to this run of the backend, or a new one. `fresh`: never an idle one.
-  upstream_connection_ptr take(model_index model, const endpoint_ptr& endpoint, bool fresh);
+  upstream_connection_ptr take(const endpoint_ptr& endpoint, bool fresh);
   // A connection to this run of the backend failed: it may be dying, its listener still open for
   // some milliseconds. For a moment nothing more should be sent there.
-  void suspect(model_index model, const endpoint_ptr& endpoint, time_point now);
-  bool is_suspect(model_index model, const endpoint_ptr& endpoint, time_point now) const;
+  void suspect(const endpoint_ptr& endpoint, time_point now);
+  bool is_suspect(const endpoint_ptr& endpoint, time_point now) const;
   void close_all();
 
  private:
   friend class upstream_connection;
-  static constexpr std::size_t max_idle = 1024;  // for each model
+  static constexpr std::size_t max_idle = 1024;  // for each backend
 
-  struct idle_of_model {
+  struct idle_of_backend {
     std::uint64_t incarnation = 0;
     std::uint64_t suspect = 0;  // an incarnation, until:
     time_point suspect_until{};
@@ -143,7 +143,7 @@ class upstream_pool {
   void forget(const upstream_connection& connection);
 
   boost::asio::io_context& io_;
-  std::vector<idle_of_model> slots_;
+  std::unordered_map<backend_id, idle_of_backend> slots_;
 };
 
 }  // namespace signalbox::http

@@ -63,7 +63,7 @@ shard::shard(shard_id id, gateway_state& gateway)
       gateway_(gateway),
       timer_(io_),
       inbox_(std::make_shared<inbox_port>(*this)),
-      pool_(io_, gateway.settings().models.size()),
+      pool_(io_),
       gate_(
           id, gateway.settings().models.size(),
           {gateway.settings().scheduling.prompt_token_weight,
@@ -302,9 +302,9 @@ void shard::send(model_index model, shard_batch batch) {
 void shard::receive(const std::vector<shard_event>& events) {
   for (const auto& event : events) {
     if (const auto* restarted = std::get_if<queue_restarted>(&event)) {
-      const auto in_use = gate_.reintroduce(restarted->model);
+      auto in_use = gate_.reintroduce(restarted->model);
       caf::anon_send(gateway_.control().handles()->queues[restarted->model],
-                     shard_attached{id_, inbox_, in_use});
+                     shard_attached{id_, inbox_, std::move(in_use)});
     } else {
       gate_.handle(event);
     }

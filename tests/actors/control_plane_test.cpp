@@ -85,7 +85,7 @@ class simple_shard : public shard_inbox {
   std::vector<ticket_id> granted;  // in order
   std::vector<ticket_refused> refused;
   std::size_t queue_restarts = 0;
-  std::map<model_index, std::set<std::uint64_t>> runs;  // incarnations seen
+  std::map<model_index, std::set<std::pair<backend_id, std::uint64_t>>> runs;  // seen
 
  private:
   void send_tickets(control_plane& plane, model_index model, const std::vector<ticket_id>& ids) {
@@ -99,9 +99,9 @@ class simple_shard : public shard_inbox {
     caf::anon_send(plane.handles()->queues[model], batch);
   }
 
-  void give_back(control_plane& plane, model_index model, std::uint32_t units) {
+  void give_back(control_plane& plane, model_index model, backend_id backend, std::uint32_t units) {
     shard_batch batch;
-    batch.units_returned = units;
+    batch.backends = {{.backend = backend, .units_returned = units, .ended = units}};
     batch.settled.completed = units;
     caf::anon_send(plane.handles()->queues[model], batch);
   }
@@ -109,23 +109,27 @@ class simple_shard : public shard_inbox {
   void handle(control_plane& plane, const permit_granted& e) {
     BOOST_TEST(waiting.erase(e.ticket) == 1u);  // exactly once
     granted.push_back(e.ticket);
-    runs[e.model].insert(e.endpoint->incarnation);
-    give_back(plane, e.model, 1);
+    runs[e.model].emplace(e.endpoint->backend, e.endpoint->incarnation);
+    give_back(plane, e.model, e.endpoint->backend, 1);
   }
   void handle(control_plane&, const ticket_refused& e) {
     waiting.erase(e.ticket);
     refused.push_back(e);
   }
-  void handle(control_plane&, const credits_given& e) { credits_[e.model] += e.count; }
+  void handle(control_plane&, const credits_given& e) {
+    credits_[{e.model, e.endpoint->backend}] += e.count;
+  }
   void handle(control_plane& plane, const credits_recalled& e) {
-    if (const auto units = std::exchange(credits_[e.model], 0)) give_back(plane, e.model, units);
+    const auto units = std::exchange(credits_[{e.model, e.backend}], 0);
+    if (units > 0) give_back(plane, e.model, e.backend, units);
   }
   void handle(control_plane&, const ticket_placed&) {}
+  void handle(control_plane&, const class_preempted&) {}
   void handle(control_plane& plane, const queue_restarted& e) {
     ++queue_restarts;
-    credits_[e.model] = 0;
+    std::erase_if(credits_, [&e](const auto& c) { return c.first.first == e.model; });
     const auto self = std::shared_ptr<shard_inbox>(std::shared_ptr<void>(), this);
-    caf::anon_send(plane.handles()->queues[e.model], shard_attached{0, self, 0});
+    caf::anon_send(plane.handles()->queues[e.model], shard_attached{0, self, {}});
     std::vector<ticket_id> ids;
     for (const auto& [id, model] : waiting) {
       if (model == e.model) ids.push_back(id);
@@ -136,7 +140,7 @@ class simple_shard : public shard_inbox {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<shard_event> events_;
-  std::map<model_index, std::uint32_t> credits_;
+  std::map<std::pair<model_index, backend_id>, std::uint32_t> credits_;
 };
 
 config::settings make_settings() {

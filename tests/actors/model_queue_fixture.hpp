@@ -10,9 +10,9 @@ namespace signalbox::test {
 
 struct queue_fixture {
   queue_fixture() {
-    caf::anon_send(queue, backend);
+    caf::anon_send(queue, backend_added{1, backend});
     caf::anon_send(queue, leases);
-    caf::anon_send(queue, shard_attached{0, inbox, 0});
+    caf::anon_send(queue, shard_attached{0, inbox, {}});
     system.run();
     demands.clear();
   }
@@ -40,21 +40,21 @@ struct queue_fixture {
 
   void give_back(std::uint32_t units, std::uint32_t in_use) {
     shard_batch batch;
-    batch.units_returned = units;
-    batch.in_use = in_use;
+    batch.backends = {{.backend = 1, .units_returned = units, .ended = units, .in_use = {in_use}}};
     batch.settled.completed = units;
     send(batch);
   }
 
   void open(std::uint64_t run = 1) {
     auto endpoint = std::make_shared<backend_endpoint>();
+    endpoint->backend = 1;
     endpoint->incarnation = run;
-    caf::anon_send(queue, open_queue{endpoint});
+    caf::anon_send(queue, open_queue{endpoint, settings.models[0].max_concurrent});
     system.run();
   }
 
   void close(std::uint64_t closing, bool only_if_idle = false) {
-    caf::anon_send(queue, close_queue{closing, only_if_idle});
+    caf::anon_send(queue, close_queue{1, closing, only_if_idle});
     system.run();
   }
 
@@ -62,7 +62,7 @@ struct queue_fixture {
   void restart_queue(std::size_t shards) {
     caf::anon_send_exit(queue, caf::exit_reason::kill);
     queue = spawn_model_queue(*system, {0, &settings, &recorder, &board, shards});
-    caf::anon_send(queue, backend);
+    caf::anon_send(queue, backend_added{1, backend});
     system.run();
   }
 

@@ -23,7 +23,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_left_of_a_load_counts_down, queue_fixture) {
     return only<ticket_placed>(inbox->take()).at(0).eta_s;
   };
   submit({1});
-  caf::anon_send(queue, load_estimated{90s, system.now() + 90s});
+  caf::anon_send(queue, load_estimated{1, 90s, system.now() + 90s});
   system.run();
   system.advance(1s);
   BOOST_TEST(eta_of(1) == 89.0);
@@ -37,7 +37,7 @@ BOOST_FIXTURE_TEST_CASE(what_is_left_of_a_load_counts_down, queue_fixture) {
   submit({3}, 0s);
   BOOST_TEST(only<ticket_refused>(inbox->take()).at(0).retry_after_s == 1.0);
 
-  caf::anon_send(queue, load_estimated{95s});  // that came to nothing; the next has yet to begin
+  caf::anon_send(queue, load_estimated{1, 95s});  // that came to nothing; the next has yet to begin
   submit({4}, 0s);
   BOOST_TEST(only<ticket_refused>(inbox->take()).at(0).retry_after_s == 96.0);
 }
@@ -49,7 +49,7 @@ BOOST_FIXTURE_TEST_CASE(a_full_queue_counts_the_load_in_and_a_refusal_in_force_d
   BOOST_REQUIRE_EQUAL(refused.size(), 1u);
   BOOST_TEST((refused[0].why == refusal::queue_full));
   BOOST_TEST(refused[0].retry_after_s == 8.0);  // expected_load_s and a second
-  caf::anon_send(queue, refuse_waiting{refusal::model_failed, 4.0, "it does not start"});
+  caf::anon_send(queue, refuse_waiting{1, refusal::model_failed, 4.0, "it does not start"});
   system.run();
   refused = only<ticket_refused>(inbox->take());
   BOOST_REQUIRE_EQUAL(refused.size(), 4u);

@@ -128,9 +128,9 @@ BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_not_drained_before_it_knows_what
   close(7);
   close(8, true);
   BOOST_TEST(heard("not_idle 8") == 1u);
-  caf::anon_send(queue, shard_attached{0, inbox, 1});
+  caf::anon_send(queue, shard_attached{0, inbox, {{1, 1}}});
   system.run();
-  caf::anon_send(queue, shard_attached{1, std::make_shared<recording_inbox>(), 0});
+  caf::anon_send(queue, shard_attached{1, std::make_shared<recording_inbox>(), {}});
   system.run();
   BOOST_TEST(heard("drained 7") == 0u);
   give_back(1, 0);
@@ -141,7 +141,7 @@ BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_with_nothing_in_flight_drains, fixt
   restart_queue(1);
   close(7);
   BOOST_TEST(heard("drained 7") == 0u);
-  caf::anon_send(queue, shard_attached{0, inbox, 0});
+  caf::anon_send(queue, shard_attached{0, inbox, {}});
   system.run();
   BOOST_TEST(heard("drained 7") == 1u);
 }
@@ -160,7 +160,7 @@ BOOST_FIXTURE_TEST_CASE(tickets_that_come_after_the_close_bring_the_backend_back
 
 BOOST_FIXTURE_TEST_CASE(a_refusal_in_force_meets_new_tickets_with_what_is_left_of_it, fixture) {
   submit({1});
-  caf::anon_send(queue, refuse_waiting{refusal::model_failed, 4.0, "it does not start"});
+  caf::anon_send(queue, refuse_waiting{1, refusal::model_failed, 4.0, "it does not start"});
   system.run();
   auto refused = only<ticket_refused>(inbox->take());
   BOOST_REQUIRE_EQUAL(refused.size(), 1u);
@@ -196,7 +196,7 @@ BOOST_FIXTURE_TEST_CASE(a_deadline_is_kept_without_any_message, fixture) {
 BOOST_FIXTURE_TEST_CASE(only_a_ticket_that_waited_too_long_counts_as_timed_out, fixture) {
   submit({1, 2, 3, 4}, 5s);
   open();
-  caf::anon_send(queue, refuse_waiting{refusal::model_failed, 4.0, "it does not start"});
+  caf::anon_send(queue, refuse_waiting{1, refusal::model_failed, 4.0, "it does not start"});
   system.advance(6s);
   BOOST_TEST(only<ticket_refused>(inbox->take()).size() == 2u);
   BOOST_TEST(stats().total_timeout == 0u);
@@ -219,7 +219,7 @@ BOOST_FIXTURE_TEST_CASE(another_backend_means_that_the_old_runtime_is_gone, fixt
   inbox->take();
   journal other_log;
   const auto other = fake_backend(*system, other_log);
-  caf::anon_send(queue, other);
+  caf::anon_send(queue, backend_added{1, other});
   system.run();
   BOOST_TEST(only<credits_recalled>(inbox->take()).size() == 1u);
   submit({1});
@@ -261,7 +261,7 @@ BOOST_FIXTURE_TEST_CASE(a_backend_started_anew_is_told_that_nobody_waits, fixtur
   BOOST_TEST(log.back() == "activity");
   journal other_log;
   const auto other = fake_backend(*system, other_log);
-  caf::anon_send(queue, other);
+  caf::anon_send(queue, backend_added{1, other});
   system.run();
   BOOST_TEST(other_log == (journal{"activity"}), boost::test_tools::per_element());
 }
@@ -272,7 +272,7 @@ BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_says_nothing_before_it_knows_who_wa
   BOOST_TEST(log.empty());
   shard_batch batch;
   batch.tickets = {scheduling::ticket{.id = 1}};
-  caf::anon_send(queue, shard_attached{0, inbox, 0});
+  caf::anon_send(queue, shard_attached{0, inbox, {}});
   caf::anon_send(queue, batch);
   system.run();
   system.advance(1s);
@@ -291,7 +291,7 @@ BOOST_FIXTURE_TEST_CASE(a_shard_that_has_yet_to_attach_is_not_listened_to, fixtu
   send(batch);
   BOOST_TEST(heard("ensure_ready") == 0u);
   auto late = std::make_shared<recording_inbox>();
-  caf::anon_send(queue, shard_attached{7, late, 0});
+  caf::anon_send(queue, shard_attached{7, late, {}});
   send(batch);
   open();
   BOOST_TEST(only<permit_granted>(late->take()).size() == 1u);
@@ -308,12 +308,13 @@ BOOST_FIXTURE_TEST_CASE(who_was_served_least_goes_first_and_the_permit_says_what
   open();
   BOOST_TEST(only<permit_granted>(inbox->take()).size() == 2u);
   shard_batch later;
-  later.in_use = 2;
+  later.backends = {{.backend = 1, .in_use = {2}}};
   later.tickets = {ticket(4, 8)};
   send(later);
   BOOST_TEST(only<permit_granted>(inbox->take()).empty());
   shard_batch ended;  // it took more than was thought, so the one that came later goes first
-  ended.units_returned = ended.in_use = ended.settled.completed = 1;
+  ended.backends = {{.backend = 1, .units_returned = 1, .ended = 1, .in_use = {1}}};
+  ended.settled.completed = 1;
   ended.served = {{.principal = 7, .weight = 2, .ended = 1, .corrected = 50}};
   send(ended);
   const auto granted = only<permit_granted>(inbox->take());
@@ -328,8 +329,7 @@ BOOST_FIXTURE_TEST_CASE(stats_add_up, fixture) {
   submit({1, 2, 3});
   open();
   shard_batch batch;
-  batch.units_returned = 1;
-  batch.in_use = 2;
+  batch.backends = {{.backend = 1, .units_returned = 1, .ended = 1, .in_use = {2}}};
   batch.settled.failed = 1;
   send(batch);
   const auto s = stats();

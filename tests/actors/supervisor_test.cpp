@@ -25,7 +25,7 @@ struct fixture {
     options.on_fatal = [this] { ++fatal; };
     supervisor = spawn_supervisor(*system, options);
     system.run();
-    caf::anon_send(supervisor, shard_attached{0, inbox, 0});
+    caf::anon_send(supervisor, shard_attached{0, inbox, {}});
     system.run();
   }
 
@@ -59,7 +59,7 @@ struct fixture {
 
   void give_back(model_index model, std::uint32_t units) {
     shard_batch batch;
-    batch.units_returned = units;
+    batch.backends = {{.backend = backends[model], .units_returned = units, .ended = units}};
     caf::anon_send(handles->queues[model], batch);
     system.run();
   }
@@ -71,7 +71,9 @@ struct fixture {
     tell_ready(*driver.runs.back());
     system.run();
     BOOST_REQUIRE((state(model) == lifecycle_state::ready));
-    BOOST_REQUIRE_EQUAL(only<permit_granted>(inbox->take()).size(), 1u);
+    const auto permits = only<permit_granted>(inbox->take());
+    BOOST_REQUIRE_EQUAL(permits.size(), 1u);
+    backends[model] = permits[0].endpoint->backend;
   }
 
   lifecycle_state state(model_index model) const {
@@ -84,6 +86,7 @@ struct fixture {
   metrics recorder{settings, 1};
   scripted_driver driver;
   persistence::database db{"host=/nonexistent"};
+  std::map<model_index, backend_id> backends;  // of the last permit
   std::shared_ptr<recording_inbox> inbox = std::make_shared<recording_inbox>();
   control_handles_ptr handles;
   int fatal = 0;
@@ -101,7 +104,7 @@ BOOST_FIXTURE_TEST_CASE(a_dead_queue_is_replaced_and_its_runtime_lives_on, fixtu
   BOOST_REQUIRE_EQUAL(only<queue_restarted>(inbox->take()).size(), 1u);
   BOOST_TEST(!driver.runs[0]->destroyed);
   // What a shard does then: introduce itself with what it has in flight, and send its tickets.
-  caf::anon_send(handles->queues[0], shard_attached{0, inbox, 1});
+  caf::anon_send(handles->queues[0], shard_attached{0, inbox, {{backends[0], 1}}});
   submit(0, 7);
   give_back(0, 1);  // the credit that it got in between
   const auto permits = only<permit_granted>(inbox->take());
@@ -119,15 +122,15 @@ BOOST_FIXTURE_TEST_CASE(a_dead_backend_frees_its_lease_and_is_loaded_again, fixt
   BOOST_TEST(board.snapshot()->backends.contains(2));  // blue's
   submit(0, 7);
   system.advance(2s);
-  BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);  // under a new lease
-  BOOST_TEST(board.snapshot()->backends.at(1).token == 2u);
+  BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);               // under a new lease
+  BOOST_TEST(board.snapshot()->backends.at(3).token == 2u);  // a new one: ids are not reused
   BOOST_TEST(only<permit_granted>(inbox->take()).empty());
   tell_ready(*driver.runs[1]);
   system.run();
   give_back(0, 2);  // the request that died with the runtime, and the credit
   const auto permits = only<permit_granted>(inbox->take());
   BOOST_REQUIRE_EQUAL(permits.size(), 1u);
-  BOOST_TEST(permits[0].endpoint->incarnation == ((std::uint64_t{1} << 32) | 1));
+  BOOST_TEST(permits[0].endpoint->backend == 3u);
 }
 
 BOOST_FIXTURE_TEST_CASE(the_backends_end_with_the_lease_pool_and_start_anew, fixture) {

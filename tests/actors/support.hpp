@@ -172,6 +172,7 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
 inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
   return system.spawn([&log](queue_control_actor::pointer self) {
     return queue_control_actor::behavior_type{
+        [](const backend_added&) {},
         [&log](const open_queue& m) {
           log.push_back(fmt::format("open {} at {}:{} {} run {}", m.endpoint->host,
                                     m.endpoint->address, m.endpoint->port,
@@ -189,6 +190,7 @@ inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
                                             : fmt::format("load of {:g} s, {:g} s left",
                                                           m.expected_load / 1.0s, rest / 1.0s));
         },
+        [](const preempt_class&) {},
     };
   });
 }

@@ -273,8 +273,8 @@ BOOST_AUTO_TEST_CASE(models_fit_the_gpus) {
       {"models: [{name: a, command: [r, '{port}'], gpu: {memory: 1}}]",
        "f:1: models[0].gpu.memory: found a size, but gpus declares no GPU"},
       in_a_process_model("residency: exclusive",
-                         "f:3: models[0].residency: found exclusive without gpu.memory, which "
-                         "makes it take the GPU"),
+                         "f:3: models[0].residency: found exclusive without gpu.memory, which it "
+                         "needs to take the GPU"),
       two("gpu: {memory: 6GiB}, residency: pinned", "gpu: {memory: 6GiB}, residency: pinned",
           "f:2: models: found pinned models of 12GiB together, which do not all fit the GPUs at "
           "once"),

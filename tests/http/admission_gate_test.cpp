@@ -8,8 +8,7 @@
 #include <memory>
 #include <random>
 
-#include "actors/apply_batch.hpp"
-#include "scheduling/admission.hpp"
+#include "scheduling/model_queue.hpp"
 
 using namespace signalbox;
 using namespace signalbox::http;
@@ -29,16 +28,26 @@ struct holder final : ticket_holder {
 // One queue core and several gates, with the messages between them in flight until delivered.
 class rig {
  public:
-  rig(std::uint32_t shards, scheduling::admission_limits limits) : core(limits) {
+  rig(std::uint32_t shards, std::uint32_t units, std::uint32_t max_waiting, int backends = 1)
+      : core({.limits = {.max_waiting = max_waiting}, .shards = shards}) {
     for (shard_id s = 0; s < shards; ++s) {
       gates.push_back(std::make_unique<admission_gate>(
           s, 1, scheduling::token_weights{},
           [this](model_index, shard_batch b) { to_queue.push_back(std::move(b)); }, [] {},
-          [this] { return now; }));
+          [this] { return now; },
+          [this](model_index, work_class work) { preempted.push_back(work); }));
       to_shard.emplace_back();
-      carry_out(core.attach_shard(s, 0, now));
+      carry_out(core.attach_shard(s, {}, now));
     }
-    carry_out(core.open(now));
+    for (int i = 1; i <= backends; ++i) {
+      const auto backend = static_cast<backend_id>(i);
+      auto endpoint = std::make_shared<backend_endpoint>();
+      endpoint->backend = backend;
+      endpoint->incarnation = 1;
+      endpoints[backend] = endpoint;
+      carry_out(core.add_backend(backend, now));
+      carry_out(core.open(backend, units, 1, now));
+    }
   }
 
   void flush() {
@@ -47,7 +56,7 @@ class rig {
 
   void deliver_to_queue() {
     for (auto& batch : std::exchange(to_queue, {})) {
-      apply_batch(batch, core, now, [this](const auto& effects) { carry_out(effects); });
+      carry_out(core.take(batch, now));
     }
   }
 
@@ -63,27 +72,34 @@ class rig {
     }
   }
 
-  void carry_out(const scheduling::admission_effects& effects) {
+  void carry_out(const scheduling::queue_effects& effects) {
     for (const auto& effect : effects) {
       std::visit([this](const auto& e) { apply(e); }, effect);
     }
   }
   void apply(const scheduling::grant_permit& e) {
-    to_shard[e.shard].push_back(permit_granted{0, e.id, endpoint, e.charge});
+    to_shard[e.shard].push_back(permit_granted{0, e.id, endpoints[e.backend], e.charge});
   }
   void apply(const scheduling::refuse_ticket& e) {
     to_shard[e.shard].push_back(signalbox::ticket_refused{0, e.id, e.why, 1, ""});
   }
   void apply(const scheduling::give_credits& e) {
-    to_shard[e.shard].push_back(credits_given{0, e.count, endpoint});
+    to_shard[e.shard].push_back(credits_given{0, e.count, endpoints[e.backend]});
   }
   void apply(const scheduling::recall_credits& e) {
-    to_shard[e.shard].push_back(credits_recalled{0});
+    to_shard[e.shard].push_back(credits_recalled{0, e.backend});
   }
 
+  void apply(const scheduling::preempt_permits& e) {
+    to_shard[e.shard].push_back(class_preempted{0, e.work});
+  }
+  template <class Other>
+  void apply(const Other&) {}  // for backends and the lease pool
+
   time_point now{std::chrono::seconds(1)};
-  endpoint_ptr endpoint = std::make_shared<backend_endpoint>();
-  scheduling::admission core;
+  std::map<backend_id, endpoint_ptr> endpoints;
+  scheduling::model_queue core;
+  std::vector<work_class> preempted;
   std::vector<std::unique_ptr<admission_gate>> gates;
   std::vector<shard_batch> to_queue;
   std::vector<std::vector<shard_event>> to_shard;
@@ -94,7 +110,7 @@ class rig {
 BOOST_AUTO_TEST_SUITE(gate)
 
 BOOST_AUTO_TEST_CASE(credits_serve_without_the_queue_until_they_are_used_up) {
-  rig r(1, {2, 10});
+  rig r(1, 2, 10);
   r.deliver_to(0);
   auto a = r.gates[0]->take({}, r.now), b = r.gates[0]->take({}, r.now);
   BOOST_TEST(a.has_value());
@@ -105,7 +121,7 @@ BOOST_AUTO_TEST_CASE(credits_serve_without_the_queue_until_they_are_used_up) {
 }
 
 BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
-  rig r(1, {1, 10});
+  rig r(1, 1, 10);
   r.deliver_to(0);
   {
     auto a = r.gates[0]->take({}, r.now);
@@ -120,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
 }
 
 BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
-  rig r(1, {1, 10});
+  rig r(1, 1, 10);
   r.deliver_to(0);
   auto running = r.gates[0]->take({}, r.now);
   holder waiting;
@@ -133,7 +149,7 @@ BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
 }
 
 BOOST_AUTO_TEST_CASE(a_grant_for_a_ticket_that_left_goes_back) {
-  rig r(1, {1, 10});
+  rig r(1, 1, 10);
   r.deliver_to(0);
   auto running = r.gates[0]->take({}, r.now);
   holder waiting;
@@ -151,7 +167,7 @@ BOOST_AUTO_TEST_CASE(a_grant_for_a_ticket_that_left_goes_back) {
 }
 
 BOOST_AUTO_TEST_CASE(what_a_principal_was_served_is_told_once_a_turn) {
-  rig r(1, {10, 10});
+  rig r(1, 10, 10);
   r.deliver_to(0);
   const admission_request one{.principal = 1, .weight = 2, .prompt_tokens = 100};
   const admission_request two{.principal = 2, .prompt_tokens = 50};
@@ -184,7 +200,7 @@ BOOST_AUTO_TEST_CASE(what_a_principal_was_served_is_told_once_a_turn) {
 }
 
 BOOST_AUTO_TEST_CASE(a_queue_that_was_restarted_hears_nothing_of_earlier_charges) {
-  rig r(1, {10, 10});
+  rig r(1, 10, 10);
   r.deliver_to(0);
   auto running = *r.gates[0]->take({.principal = 1, .prompt_tokens = 1000}, r.now);
   r.flush();
@@ -198,7 +214,7 @@ BOOST_AUTO_TEST_CASE(a_queue_that_was_restarted_hears_nothing_of_earlier_charges
 }
 
 BOOST_AUTO_TEST_CASE(a_grant_for_who_left_is_not_counted_as_served) {
-  rig r(1, {1, 10});
+  rig r(1, 1, 10);
   r.deliver_to(0);
   auto running = r.gates[0]->take({}, r.now);
   holder waiting;
@@ -219,7 +235,7 @@ BOOST_AUTO_TEST_CASE(a_grant_for_who_left_is_not_counted_as_served) {
 }
 
 BOOST_AUTO_TEST_CASE(a_ticket_that_came_and_left_in_one_turn_never_waited) {
-  rig r(1, {1, 10});
+  rig r(1, 1, 10);
   r.deliver_to(0);
   auto running = r.gates[0]->take({}, r.now);
   holder waiting;
@@ -227,7 +243,60 @@ BOOST_AUTO_TEST_CASE(a_ticket_that_came_and_left_in_one_turn_never_waited) {
   r.flush();
   BOOST_TEST(r.to_queue.size() == 1u);
   r.deliver_to_queue();
-  BOOST_TEST(r.core.waiting() == 0u);
+  BOOST_TEST(r.core.permits().waiting() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(credits_are_spent_at_the_least_loaded_backend) {
+  rig r(1, 2, 10, 2);
+  r.deliver_to(0);
+  auto a = *r.gates[0]->take({}, r.now), b = *r.gates[0]->take({}, r.now);
+  BOOST_TEST(a.endpoint()->backend != b.endpoint()->backend);
+  a.settle(outcome::completed);
+  auto c = *r.gates[0]->take({}, r.now);
+  BOOST_TEST(c.endpoint()->backend != b.endpoint()->backend);
+  BOOST_TEST(r.gates[0]->in_use(0) == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_unit_returns_to_the_backend_that_it_came_from) {
+  rig r(1, 1, 10, 2);
+  r.deliver_to(0);
+  auto a = *r.gates[0]->take({}, r.now), b = *r.gates[0]->take({}, r.now);
+  r.carry_out(r.core.close(a.endpoint()->backend, 1, false, r.now));
+  r.deliver_to(0);
+  const auto closed = a.endpoint()->backend, open = b.endpoint()->backend;
+  a.settle(outcome::completed);
+  b.settle(outcome::completed);
+  r.settle_everything();
+  BOOST_TEST(r.core.permits().held(closed) == 0u);
+  BOOST_TEST(r.gates[0]->take({}, r.now)->endpoint()->backend == open);
+}
+
+BOOST_AUTO_TEST_CASE(a_preempted_request_waits_again_and_was_served_nothing) {
+  rig r(1, 1, 10);
+  r.deliver_to(0);
+  const admission_request batch{.work = work_class::batch, .principal = 3, .prompt_tokens = 100};
+  auto running = *r.gates[0]->take(batch, r.now);
+  r.flush();
+  r.deliver_to_queue();
+  r.carry_out(r.core.preempt(work_class::batch, r.now));
+  r.deliver_to(0);
+  BOOST_REQUIRE(r.preempted.size() == 1u);
+  BOOST_TEST((r.preempted[0] == work_class::batch));
+  holder first, again;
+  r.gates[0]->wait({}, never, first);
+  r.gates[0]->wait_again(std::move(running), batch, never, again);
+  r.flush();
+  BOOST_REQUIRE(r.to_queue.size() == 1u);
+  BOOST_TEST(r.to_queue[0].settled.total() == 0u);  // it did not end
+  BOOST_REQUIRE(r.to_queue[0].served.size() == 1u);
+  BOOST_TEST(r.to_queue[0].served[0].corrected == -100);
+  BOOST_TEST(r.to_queue[0].served[0].ended == 1u);
+  r.settle_everything();
+  BOOST_TEST(static_cast<bool>(first.held));
+  BOOST_TEST(!again.held);
+  first.held.settle(outcome::completed);
+  r.settle_everything();
+  BOOST_TEST(static_cast<bool>(again.held));
 }
 
 BOOST_AUTO_TEST_CASE(random_traffic_conserves_units_and_ends_every_ticket_once) {
@@ -235,7 +304,7 @@ BOOST_AUTO_TEST_CASE(random_traffic_conserves_units_and_ends_every_ticket_once) 
     BOOST_TEST_CONTEXT("seed " << seed) {
       std::mt19937 random(seed);
       const std::uint32_t limit = 1 + random() % 5, shards = 1 + random() % 3;
-      rig r(shards, {limit, 20});
+      rig r(shards, limit, 20);
       std::vector<std::unique_ptr<holder>> holders;
       std::map<int, permit> running;
       int next = 0;
@@ -283,10 +352,10 @@ BOOST_AUTO_TEST_CASE(random_traffic_conserves_units_and_ends_every_ticket_once) 
         for (auto& h : holders) h->held.settle(outcome::completed);
       }
       for (auto& h : holders) BOOST_TEST(h->ends == 1);
-      r.carry_out(r.core.close(r.now));
+      r.carry_out(r.core.close(1, 1, false, r.now));
       r.settle_everything();
-      BOOST_TEST(r.core.held() == 0u);
-      BOOST_TEST(r.core.held() == 0u);
+      BOOST_TEST(r.core.permits().held() == 0u);
+      BOOST_TEST(r.core.permits().held() == 0u);
     }
   }
 }

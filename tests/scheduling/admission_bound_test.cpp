@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "scheduling/admission.hpp"
 #include "tests/scheduling/effects.hpp"
+#include "tests/scheduling/single_backend.hpp"
 
 using namespace signalbox;
 using namespace signalbox::scheduling;
@@ -188,7 +188,7 @@ class random_world {
   std::mt19937_64 random_;
   std::uint32_t units_;
   guess guess_;
-  admission queue_;
+  single_backend queue_;
   time_point now_{1h};
   std::vector<client> clients_;
   std::vector<pair_range> waiting_since_;

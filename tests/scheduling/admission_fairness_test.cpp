@@ -5,9 +5,9 @@
 #include <limits>
 #include <vector>
 
-#include "scheduling/admission.hpp"
 #include "scheduling/fair_share.hpp"
 #include "tests/scheduling/effects.hpp"
+#include "tests/scheduling/single_backend.hpp"
 
 using namespace signalbox;
 using namespace signalbox::scheduling;
@@ -25,21 +25,21 @@ ticket of(ticket_id id, std::uint32_t principal, double estimate = 100, double w
   return {.id = id, .level = level, .principal = principal, .weight = weight, .estimate = estimate};
 }
 
-admission full_queue(duration max_starvation = 1h) {
-  admission q({.max_concurrent = 1, .max_waiting = 1000000, .max_starvation = max_starvation});
+single_backend full_queue(duration max_starvation = 1h) {
+  single_backend q({.max_concurrent = 1, .max_waiting = 1000000, .max_starvation = max_starvation});
   q.open(t0);
   q.submit({.id = 1000000}, t0);
   return q;
 }
 
-grant_permit next(admission& q, time_point now = t0) {
+grant_permit next(single_backend& q, time_point now = t0) {
   const auto grants = all<grant_permit>(q.give_back(0, 1, now));
   BOOST_REQUIRE_EQUAL(grants.size(), 1u);
   return grants[0];
 }
 
 // The principals of the next `n` grants.
-std::vector<std::uint32_t> order(admission& q, int n, time_point now = t0) {
+std::vector<std::uint32_t> order(single_backend& q, int n, time_point now = t0) {
   std::vector<std::uint32_t> principals;
   while (n-- > 0) principals.push_back(next(q, now).charge.principal);
   return principals;

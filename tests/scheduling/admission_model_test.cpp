@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "scheduling/admission.hpp"
 #include "tests/scheduling/effects.hpp"
+#include "tests/scheduling/single_backend.hpp"
 
 using namespace signalbox;
 using namespace signalbox::scheduling;
@@ -52,7 +52,7 @@ struct plain_queue {
 
 BOOST_AUTO_TEST_CASE(order_and_position_agree) {
   std::mt19937_64 random(3);
-  admission q({.max_concurrent = 1, .max_waiting = 3000, .max_starvation = 700ms});
+  single_backend q({.max_concurrent = 1, .max_waiting = 3000, .max_starvation = 700ms});
   plain_queue plain{700ms, {}};
   time_point now{1h};
   q.open(now);
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_million_cancelled_tickets_leave_no_memory) {
 #if defined(__SANITIZE_ADDRESS__)
   BOOST_TEST_MESSAGE("mallinfo2 says nothing under AddressSanitizer");
 #else
-  admission q({.max_concurrent = 1, .max_waiting = 100});
+  single_backend q({.max_concurrent = 1, .max_waiting = 100});
   time_point now{1h};
   q.open(now);
   q.submit({.id = 1}, now);

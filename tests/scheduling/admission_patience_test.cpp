@@ -1,8 +1,8 @@
 // Who would not wait: X-Max-Wait-Seconds: 0.
 #include <boost/test/unit_test.hpp>
 
-#include "scheduling/admission.hpp"
 #include "tests/scheduling/effects.hpp"
+#include "tests/scheduling/single_backend.hpp"
 
 using namespace signalbox;
 using namespace signalbox::scheduling;
@@ -18,7 +18,8 @@ constexpr time_point t0{1h};
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(who_waits_for_nothing_is_granted_what_is_free) {
-  admission few({.max_concurrent = 1, .max_waiting = 10});  // fewer units than shards: no credits
+  single_backend few(
+      {.max_concurrent = 1, .max_waiting = 10});  // fewer units than shards: no credits
   few.attach_shard(0, 0, t0);
   few.attach_shard(1, 0, t0);
   few.open(t0);
@@ -28,14 +29,14 @@ BOOST_AUTO_TEST_CASE(who_waits_for_nothing_is_granted_what_is_free) {
   BOOST_REQUIRE_EQUAL(refused.size(), 1u);
   BOOST_CHECK(refused[0].why == refusal::deadline_passed);
 
-  admission q({.max_concurrent = 10, .max_waiting = 10});
+  single_backend q({.max_concurrent = 10, .max_waiting = 10});
   q.open(t0);
   for (ticket_id id = 1; id <= 8; ++id) q.submit({.id = id}, t0);  // free units, too few to stock
   BOOST_CHECK((are<grant_permit>(q.submit({.id = 9, .deadline = t0}, t0))));
 }
 
 BOOST_AUTO_TEST_CASE(who_waits_for_nothing_waits_for_idle_credits) {
-  admission q({.max_concurrent = 4, .max_waiting = 10});
+  single_backend q({.max_concurrent = 4, .max_waiting = 10});
   q.attach_shard(0, 0, t0);
   q.attach_shard(1, 0, t0);
   q.open(t0);
@@ -49,7 +50,7 @@ BOOST_AUTO_TEST_CASE(who_waits_for_nothing_waits_for_idle_credits) {
 }
 
 BOOST_AUTO_TEST_CASE(idle_credits_that_do_not_come_back_are_not_waited_for_long) {
-  admission q({.max_concurrent = 2, .max_waiting = 10});
+  single_backend q({.max_concurrent = 2, .max_waiting = 10});
   q.attach_shard(0, 0, t0);
   q.attach_shard(1, 0, t0);
   q.open(t0);
@@ -59,7 +60,7 @@ BOOST_AUTO_TEST_CASE(idle_credits_that_do_not_come_back_are_not_waited_for_long)
 }
 
 BOOST_AUTO_TEST_CASE(a_closed_queue_refuses_who_waits_for_nothing) {
-  admission q({.max_concurrent = 4, .max_waiting = 10});
+  single_backend q({.max_concurrent = 4, .max_waiting = 10});
   BOOST_CHECK((are<refuse_ticket>(q.submit({.id = 1, .deadline = t0}, t0))));
 }
 

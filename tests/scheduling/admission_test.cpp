@@ -1,4 +1,4 @@
-#include "scheduling/admission.hpp"
+#include "tests/scheduling/single_backend.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -16,8 +16,8 @@ namespace {
 constexpr time_point t0{1h};
 
 // Open, without shards that could be stocked: every unit is granted by ticket.
-admission open_queue_of(std::uint32_t units, std::uint32_t waiting = 100) {
-  admission q({.max_concurrent = units, .max_waiting = waiting, .max_starvation = 10s});
+single_backend open_queue_of(std::uint32_t units, std::uint32_t waiting = 100) {
+  single_backend q({.max_concurrent = units, .max_waiting = waiting, .max_starvation = 10s});
   q.open(t0);
   return q;
 }
@@ -27,7 +27,7 @@ ticket of(ticket_id id, priority level = priority::normal, work_class work = wor
 }
 
 // The next ticket that is granted when one unit comes back.
-ticket_id next(admission& q, time_point now = t0) {
+ticket_id next(single_backend& q, time_point now = t0) {
   auto grants = all<grant_permit>(q.give_back(0, 1, now));
   BOOST_REQUIRE_EQUAL(grants.size(), 1u);
   return grants[0].id;
@@ -112,13 +112,13 @@ BOOST_AUTO_TEST_CASE(retry_after_is_between_one_second_and_ten_minutes) {
 }
 
 BOOST_AUTO_TEST_CASE(full_while_closed_is_refused_too) {
-  admission q({.max_concurrent = 4, .max_waiting = 1});
+  single_backend q({.max_concurrent = 4, .max_waiting = 1});
   BOOST_CHECK(q.submit(of(1), t0).empty());
   BOOST_CHECK_EQUAL(count<refuse_ticket>(q.submit(of(2), t0)), 1u);
 }
 
 BOOST_AUTO_TEST_CASE(idle_credits_elsewhere_are_room) {
-  admission q({.max_concurrent = 4, .max_waiting = 0});
+  single_backend q({.max_concurrent = 4, .max_waiting = 0});
   q.attach_shard(0, 0, t0);
   q.attach_shard(1, 0, t0);
   q.open(t0);
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(a_closed_queue_grants_nothing_and_keeps_its_tickets) {
 }
 
 BOOST_AUTO_TEST_CASE(an_uncontended_queue_stocks_in_equal_shares) {
-  admission q({.max_concurrent = 7, .max_waiting = 10});
+  single_backend q({.max_concurrent = 7, .max_waiting = 10});
   BOOST_CHECK(q.attach_shard(0, 0, t0).empty());
   q.attach_shard(1, 0, t0);
   auto given = all<give_credits>(q.open(t0));
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(an_uncontended_queue_stocks_in_equal_shares) {
 }
 
 BOOST_AUTO_TEST_CASE(who_waits_recalls_all_credits_once) {
-  admission q({.max_concurrent = 8, .max_waiting = 10});
+  single_backend q({.max_concurrent = 8, .max_waiting = 10});
   q.attach_shard(0, 0, t0);
   q.attach_shard(1, 0, t0);
   q.open(t0);
@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(who_waits_recalls_all_credits_once) {
 }
 
 BOOST_AUTO_TEST_CASE(always_waiting_clients_cause_one_recall_and_no_stocking) {
-  admission q({.max_concurrent = 16, .max_waiting = 1000});
+  single_backend q({.max_concurrent = 16, .max_waiting = 1000});
   q.attach_shard(0, 0, t0);
   q.open(t0);
   ticket_id id = 0;
@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(always_waiting_clients_cause_one_recall_and_no_stocking) {
 }
 
 BOOST_AUTO_TEST_CASE(one_client_too_many_does_not_flap) {
-  admission q({.max_concurrent = 16, .max_waiting = 1000});
+  single_backend q({.max_concurrent = 16, .max_waiting = 1000});
   q.attach_shard(0, 0, t0);
   q.open(t0);
   q.submit(of(1), t0);  // the 17th client
@@ -253,7 +253,7 @@ BOOST_AUTO_TEST_CASE(one_client_too_many_does_not_flap) {
 }
 
 BOOST_AUTO_TEST_CASE(fewer_units_than_shards_are_granted_by_ticket) {
-  admission q({.max_concurrent = 1, .max_waiting = 10});
+  single_backend q({.max_concurrent = 1, .max_waiting = 10});
   q.attach_shard(0, 0, t0);
   q.attach_shard(1, 0, t0);
   BOOST_CHECK(q.open(t0).empty());
@@ -265,7 +265,7 @@ BOOST_AUTO_TEST_CASE(fewer_units_than_shards_are_granted_by_ticket) {
 }
 
 BOOST_AUTO_TEST_CASE(a_shard_without_credits_does_not_starve) {
-  admission q({.max_concurrent = 2, .max_waiting = 10});
+  single_backend q({.max_concurrent = 2, .max_waiting = 10});
   q.attach_shard(0, 0, t0);
   BOOST_CHECK_EQUAL(all<give_credits>(q.open(t0))[0].count, 2u);
   q.attach_shard(1, 0, t0);
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_shard_without_credits_does_not_starve) {
 }
 
 BOOST_AUTO_TEST_CASE(closing_recalls_credits) {
-  admission q({.max_concurrent = 4, .max_waiting = 10});
+  single_backend q({.max_concurrent = 4, .max_waiting = 10});
   q.attach_shard(0, 0, t0);
   q.open(t0);
   BOOST_CHECK((are<recall_credits>(q.close(t0))));
@@ -285,7 +285,7 @@ BOOST_AUTO_TEST_CASE(closing_recalls_credits) {
 }
 
 BOOST_AUTO_TEST_CASE(units_of_an_earlier_life_count_even_beyond_the_limit) {
-  admission q({.max_concurrent = 2, .max_waiting = 10});
+  single_backend q({.max_concurrent = 2, .max_waiting = 10});
   q.attach_shard(0, 3, t0);
   q.open(t0);
   BOOST_CHECK_EQUAL(q.held(), 3u);
@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(more_than_a_shard_holds_does_not_come_back) {
 }
 
 BOOST_AUTO_TEST_CASE(refuse_all_refuses_everybody_in_order) {
-  admission q({.max_concurrent = 1, .max_waiting = 10});
+  single_backend q({.max_concurrent = 1, .max_waiting = 10});
   q.submit(of(1, priority::low), t0);
   q.submit(of(2, priority::high, work_class::batch), t0);
   q.submit(of(3, priority::high), t0);
@@ -331,7 +331,7 @@ BOOST_AUTO_TEST_CASE(place_estimates_from_the_measured_rate) {
 }
 
 BOOST_AUTO_TEST_CASE(activity_is_remembered) {
-  admission q({.max_concurrent = 2, .max_waiting = 10});
+  single_backend q({.max_concurrent = 2, .max_waiting = 10});
   q.attach_shard(0, 0, t0);
   q.open(t0);
   BOOST_CHECK(q.last_active() < t0);

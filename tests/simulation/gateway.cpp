@@ -10,7 +10,7 @@ gateway::gateway(world& w, setup s) : w_(w), setup_(std::move(s)), arbiter_(setu
   models_.reserve(setup_.models.size());
   for (const auto& m : setup_.models) {
     models_.push_back({.setup = m,
-                       .queue = core::admission(m.limits),
+                       .queue = core::single_backend(m.limits),
                        .life = core::model_lifecycle(m.life),
                        .counters = std::vector<counter>(setup_.shards)});
   }

@@ -17,6 +17,7 @@
 #include "scheduling/admission.hpp"
 #include "scheduling/lease_arbiter.hpp"
 #include "scheduling/model_lifecycle.hpp"
+#include "tests/scheduling/single_backend.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace signalbox::simulation {
@@ -32,7 +33,7 @@ template <class... F>
 overloaded(F...) -> overloaded<F...>;
 
 struct model_setup {
-  core::admission_limits limits;
+  core::single_backend_limits limits;
   core::lifecycle_options life;
   core::lease_request lease;
   double load_fails = 0, load_hangs = 0, crashes = 0;  // probabilities, each for one run
@@ -74,7 +75,12 @@ class gateway {
     core::service_charge charge;
     double cost;  // weighted tokens, if it ends well
   };
-  static bool is_empty(const shard_batch& b) {
+  // What a shard says of its one backend.
+  struct batch_of_one : shard_batch {
+    std::uint32_t units_returned = 0;
+    std::uint32_t in_use = 0;
+  };
+  static bool is_empty(const batch_of_one& b) {
     return b.units_returned == 0 && b.settled.total() == 0 && b.cancelled.empty() &&
            b.tickets.empty();
   }
@@ -82,7 +88,7 @@ class gateway {
   struct counter {
     std::uint32_t credits = 0;
     bool stocked = false;
-    shard_batch next;
+    batch_of_one next;
     bool flush_due = false;
     std::uint32_t units_to_queue = 0, units_to_shard = 0;  // inside messages
     std::set<ticket_id> waiting;
@@ -109,7 +115,7 @@ class gateway {
   };
   struct served_model {
     model_setup setup;
-    core::admission queue;
+    core::single_backend queue;
     core::model_lifecycle life;
     std::vector<counter> counters;
     std::map<ticket_id, waiting_ticket> waiting{};
@@ -142,7 +148,8 @@ class gateway {
   void permit_arrives(std::size_t s, std::size_t m, const core::grant_permit& g,
                       std::uint64_t incarnation);
   // gateway_queue.cpp
-  void batch_arrives(std::size_t m, const shard_batch& b);
+  void batch_arrives(std::size_t m, const batch_of_one& b);
+  void take(std::size_t m, const batch_of_one& b);
   void carry_out(std::size_t m, const core::admission_effects& effects);
   void after_queue_event(std::size_t m);
   void close_queue(std::size_t m, bool only_if_idle);

@@ -4,13 +4,25 @@
 #include <algorithm>
 #include <utility>
 
-#include "actors/apply_batch.hpp"
-
 namespace signalbox::simulation {
 
 using namespace std::chrono_literals;
 
-void gateway::batch_arrives(std::size_t m, const shard_batch& b) {
+// In the order that shard_batch asks for.
+void gateway::take(std::size_t m, const batch_of_one& b) {
+  auto& q = models_[m].queue;
+  const auto now = w_.now();
+  for (const auto id : b.cancelled) carry_out(m, q.cancel(id, now));
+  for (const auto& served : b.served) q.count_service(served, now);
+  if (b.units_returned > 0) carry_out(m, q.give_back(b.shard, b.units_returned, now));
+  q.report(b.shard, b.in_use, b.settled.total(), b.settled.service, now);
+  for (const auto& t : b.tickets) {
+    const bool left = std::find(b.cancelled.begin(), b.cancelled.end(), t.id) != b.cancelled.end();
+    if (!left) carry_out(m, q.submit(t, now));
+  }
+}
+
+void gateway::batch_arrives(std::size_t m, const batch_of_one& b) {
   auto& q = models_[m].queue;
   auto& waiting = models_[m].waiting;
   if (waiting.empty() && !b.tickets.empty()) models_[m].hungry_since = w_.now();
@@ -21,7 +33,7 @@ void gateway::batch_arrives(std::size_t m, const shard_batch& b) {
   for (auto id : b.cancelled) {
     if (waiting.contains(id)) end_ticket(m, id, false);
   }
-  apply_batch(b, q, w_.now(), [this, m](const auto& effects) { carry_out(m, effects); });
+  take(m, b);
   for (const auto& t : b.tickets) {
     if (q.place(t.id, w_.now())) {
       w_.require(q.submit(t, w_.now()).empty(), "a ticket that waits is known", m);
@@ -92,7 +104,8 @@ void gateway::carry_out(std::size_t m, const core::admission_effects& effects) {
                        c.next.units_returned += std::exchange(c.credits, 0);
                        flush_later(r.shard, m);
                      });
-                   }},
+                   },
+                   [](const core::preempt_permits&) {}},
         effect);
   }
 }

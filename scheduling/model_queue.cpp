@@ -1,0 +1,337 @@
+#include "scheduling/model_queue.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace signalbox::scheduling {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr duration ensure_gap = 1s;  // the backend may have stopped or failed meanwhile
+// How long a client's interest counts that would not wait for a closed queue, and was refused.
+constexpr duration interest = 1s;
+constexpr duration activity_gap = 500ms;
+constexpr duration demand_gap = 250ms;      // when only figures changed
+constexpr duration demand_turn_gap = 20ms;  // when it became busy or idle: somebody may wait for it
+constexpr double arrival_memory_s = 60;     // how far back the arrival rate looks
+
+}  // namespace
+
+model_queue::model_queue(const model_queue_options& options)
+    : options_(options), admission_(options.limits) {}
+
+model_queue::backend* model_queue::find(backend_id id) {
+  const auto found = std::find_if(backends_.begin(), backends_.end(),
+                                  [=](const backend& b) { return b.id == id; });
+  return found == backends_.end() ? nullptr : &*found;
+}
+
+queue_effects model_queue::attach_shard(shard_id shard, std::span<const backend_units> in_use,
+                                        time_point now) {
+  if (std::find(attached_.begin(), attached_.end(), shard) == attached_.end()) {
+    attached_.push_back(shard);
+  }
+  // The tickets that it still has follow: until then "nobody waits" would be said too early.
+  for (auto& b : backends_) b.next_activity = now + activity_gap;
+  take_effects(admission_.attach_shard(shard, in_use, now), now);
+  return finish(now);
+}
+
+queue_effects model_queue::take(const shard_batch& batch, time_point now) {
+  if (std::find(attached_.begin(), attached_.end(), batch.shard) == attached_.end()) return {};
+  for (const auto id : batch.cancelled) take_effects(admission_.cancel(id, now), now);
+  for (const auto& served : batch.served) admission_.count_service(served, now);
+  for (const auto& b : batch.backends) {
+    if (b.units_returned == 0) continue;
+    take_effects(admission_.give_back(batch.shard, b.backend, b.units_returned, now), now);
+  }
+  for (const auto& b : batch.backends) admission_.report(batch.shard, b, now);
+  admission_.count_settled(batch.settled);
+  submit(batch, now);
+  settled_.completed += batch.settled.completed;
+  settled_.failed += batch.settled.failed;
+  settled_.cancelled += batch.settled.cancelled;
+  settled_.timed_out += batch.settled.timed_out;
+  count_arrivals(batch.settled.total(), now);
+  answer_place_queries(batch, now);
+  return finish(now);
+}
+
+void model_queue::submit(const shard_batch& batch, time_point now) {
+  if (batch.tickets.empty()) return;
+  auto left = batch.cancelled;
+  std::sort(left.begin(), left.end());
+  const auto* why = refusal_now(now);
+  for (const auto& t : batch.tickets) {
+    if (std::binary_search(left.begin(), left.end(), t.id)) continue;
+    if (why != nullptr) {
+      const auto rest = why->until == never ? duration::zero() : why->until - now;
+      out_.push_back(refuse_ticket{t.id, t.shard, why->why, rest});
+      continue;
+    }
+    if (!admission_.is_open() && t.deadline <= now) interest_until_ = now + interest;
+    take_effects(admission_.submit(t, now), now);
+  }
+}
+
+void model_queue::answer_place_queries(const shard_batch& batch, time_point now) {
+  for (const auto id : batch.place_queries) {
+    const auto place = admission_.place(id, now);
+    if (!place) continue;
+    out_.push_back(
+        tell_place{batch.shard, id, place->position, place->estimate + rest_of_load(now)});
+  }
+}
+
+// Requests by credit are seen only as they end, which gives the same rate.
+void model_queue::count_arrivals(std::uint32_t ended, time_point now) {
+  const double elapsed_s = to_seconds(now - arrivals_counted_at_);
+  arrivals_per_s_ =
+      arrivals_per_s_ * std::exp(-elapsed_s / arrival_memory_s) + ended / arrival_memory_s;
+  arrivals_counted_at_ = now;
+}
+
+// Why everybody is refused now: all backends refuse. Null: nobody is.
+const model_queue::refusal_in_force* model_queue::refusal_now(time_point now) {
+  if (stopped_) return &*stopped_;
+  const refusal_in_force* soonest = nullptr;
+  for (auto& b : backends_) {
+    if (b.refusing && now >= b.refusing->until) b.refusing.reset();
+    if (!b.refusing) return nullptr;
+    if (soonest == nullptr || b.refusing->until < soonest->until) soonest = &*b.refusing;
+  }
+  return soonest;
+}
+
+// Until the first of the backends can be ready.
+duration model_queue::rest_of_load(time_point now) const {
+  if (admission_.is_open()) return duration::zero();
+  auto rest = duration::max();
+  for (const auto& b : backends_) {
+    const auto own = b.ready_at == never ? b.expected_load : b.ready_at - now;
+    rest = std::min(rest, std::max(duration::zero(), own));
+  }
+  return rest == duration::max() ? options_.expected_load : rest;
+}
+
+queue_effects model_queue::add_backend(backend_id id, time_point now) {
+  take_effects(admission_.close(id, now), now);
+  std::erase_if(backends_, [=](const backend& b) { return b.id == id; });
+  backends_.push_back({.id = id, .expected_load = options_.expected_load});
+  return finish(now);
+}
+
+queue_effects model_queue::remove_backend(backend_id id, time_point now) {
+  take_effects(admission_.close(id, now), now);
+  std::erase_if(backends_, [=](const backend& b) { return b.id == id; });
+  return finish(now);
+}
+
+queue_effects model_queue::set_holder(backend_id id, holder_id holder, time_point now) {
+  if (auto* b = find(id)) {
+    b->holder = holder;
+    b->demand.reset();
+  }
+  return finish(now);
+}
+
+queue_effects model_queue::restart_demand(time_point now) {
+  for (auto& b : backends_) b.demand.reset();
+  return finish(now);
+}
+
+queue_effects model_queue::open(backend_id id, std::uint32_t units, std::uint64_t run,
+                                time_point now) {
+  auto* b = find(id);
+  if (b == nullptr) return {};
+  if (admission_.is_open(id) && b->run != run) take_effects(admission_.close(id, now), now);
+  b->run = run;
+  b->closing.reset();
+  b->refusing.reset();
+  take_effects(admission_.open(id, units, now), now);
+  return finish(now);
+}
+
+queue_effects model_queue::close(backend_id id, std::uint64_t closing, bool only_if_idle,
+                                 time_point now) {
+  auto* b = find(id);
+  if (b == nullptr) return {};
+  const bool is_idle =
+      admission_.waiting() == 0 && total(admission_.in_use(id)) == 0 && knows_all_shards();
+  if (only_if_idle && !is_idle) {
+    out_.push_back(tell_not_idle{id, closing});
+  } else {
+    b->closing = closing;
+    take_effects(admission_.close(id, now), now);
+  }
+  return finish(now);
+}
+
+queue_effects model_queue::set_units(backend_id id, std::uint32_t units, time_point now) {
+  take_effects(admission_.set_units(id, units, now), now);
+  return finish(now);
+}
+
+queue_effects model_queue::refuse_waiting(backend_id id, refusal why, duration retry_after,
+                                          const std::string& detail, time_point now) {
+  auto* b = find(id);
+  if (b == nullptr) return {};
+  b->refusing = refusal_in_force{why, now + retry_after, detail};
+  // Another backend may serve them yet.
+  const bool all_refuse = std::all_of(backends_.begin(), backends_.end(), [](const backend& each) {
+    return each.refusing.has_value();
+  });
+  if (all_refuse) take_effects(admission_.refuse_all(why, retry_after, now), now);
+  return finish(now);
+}
+
+queue_effects model_queue::set_load(backend_id id, duration expected, time_point ready_at,
+                                    time_point now) {
+  if (auto* b = find(id)) {
+    b->expected_load = expected;
+    b->ready_at = ready_at;
+  }
+  return finish(now);
+}
+
+queue_effects model_queue::set_limits(const admission_limits& limits, time_point now) {
+  options_.limits = limits;
+  take_effects(admission_.set_limits(limits, now), now);
+  return finish(now);
+}
+
+queue_effects model_queue::preempt(work_class work, time_point now) {
+  take_effects(admission_.preempt(work, now), now);
+  return finish(now);
+}
+
+queue_effects model_queue::stop(time_point now) {
+  stopped_ = refusal_in_force{refusal::shutting_down, never, text_of(refusal::shutting_down)};
+  take_effects(admission_.refuse_all(refusal::shutting_down, duration::zero(), now), now);
+  return finish(now);
+}
+
+queue_effects model_queue::advance(time_point now) {
+  take_effects(admission_.advance(now), now);
+  return finish(now);
+}
+
+std::string model_queue::text_of(refusal why) const {
+  for (const auto& b : backends_) {
+    if (b.refusing && b.refusing->why == why) return b.refusing->detail;
+  }
+  switch (why) {
+    case refusal::queue_full:
+      return std::to_string(options_.limits.max_waiting) + " requests wait already";
+    case refusal::deadline_passed:
+      return "it waited as long as it may for its turn";
+    case refusal::shutting_down:
+      return "the gateway shuts down";
+    case refusal::model_failed:
+      return "the model's runtime does not start";
+    case refusal::does_not_fit:
+      return "the model needs more GPU memory than there is";
+  }
+  return {};
+}
+
+void model_queue::take_effects(const admission_effects& effects, time_point now) {
+  for (const auto& effect : effects) {
+    std::visit(
+        [&](auto e) {
+          if constexpr (std::is_same_v<decltype(e), refuse_ticket>) {
+            if (e.why == refusal::deadline_passed) ++timed_out_;
+            // Admission knows how fast a ready model serves; refuse_waiting says a time of its own.
+            const bool is_measured =
+                e.why == refusal::deadline_passed || e.why == refusal::queue_full;
+            if (is_measured) e.retry_after += rest_of_load(now);
+          }
+          out_.push_back(e);
+        },
+        effect);
+  }
+}
+
+// What every event ends with.
+queue_effects model_queue::finish(time_point now) {
+  next_deadline_ = admission_.next_deadline();
+  for (auto& b : backends_) {
+    answer_closing(b);
+    ensure(b, now);
+    report_activity(b, now);
+    report_demand(b, now);
+  }
+  return std::exchange(out_, {});
+}
+
+// Once for each closing. What a shard has in flight from an earlier life of this queue is known
+// when it has attached; the backend bounds the wait.
+void model_queue::answer_closing(backend& b) {
+  if (!b.closing || admission_.held(b.id) > 0 || !knows_all_shards()) return;
+  out_.push_back(tell_drained{b.id, *std::exchange(b.closing, std::nullopt)});
+}
+
+// Somebody waits; or would not wait, was refused, and will ask again: the load is for them too.
+bool model_queue::is_wanted(time_point now) {
+  if (admission_.waiting() > 0) return true;
+  return now < interest_until_ && !admission_.is_open() && refusal_now(now) == nullptr;
+}
+
+void model_queue::ensure(backend& b, time_point now) {
+  if (!is_wanted(now) || admission_.is_open(b.id)) {
+    b.next_ensure = {};
+    return;
+  }
+  if (now >= b.next_ensure) {
+    out_.push_back(ensure_backend{b.id});
+    b.next_ensure = now + ensure_gap;
+  }
+  wake_at(b.next_ensure);
+}
+
+// "Nobody waits" lets the backend withdraw its request for a lease: it is said after
+// ensure_ready, and not by a queue started anew before the shards have sent their tickets again.
+void model_queue::report_activity(backend& b, time_point now) {
+  if (!knows_all_shards()) return;
+  const told_activity current{admission_.last_active(b.id), is_wanted(now)};
+  if (b.activity && *b.activity == current) return;
+  if (now < b.next_activity) return wake_at(b.next_activity);
+  out_.push_back(tell_activity{b.id, current.last_active, current.waiting});
+  b.activity = current;
+  b.next_activity = now + activity_gap;
+}
+
+holder_demand model_queue::demand_of(const backend& b) const {
+  holder_demand d;
+  d.waiting = admission_.waiting();
+  d.in_use = total(admission_.in_use(b.id));
+  d.oldest_wait_since = admission_.oldest_wait_since();
+  d.last_active = admission_.last_active(b.id);
+  d.arrivals_per_s = arrivals_per_s_;
+  d.expected_load = b.expected_load;
+  return d;
+}
+
+void model_queue::report_demand(backend& b, time_point now) {
+  if (!options_.needs_lease || !b.holder) return;
+  const auto d = demand_of(b);
+  const auto& told = b.demand;
+  const bool turned =
+      !told || (d.waiting == 0) != (told->waiting == 0) || (d.in_use == 0) != (told->in_use == 0);
+  // While it has work it is active, whatever the last report says.
+  const bool idle_since =
+      told && d.waiting == 0 && d.in_use == 0 && d.last_active != told->last_active;
+  const bool changed = turned || idle_since || d.waiting != told->waiting ||
+                       d.in_use != told->in_use || d.oldest_wait_since != told->oldest_wait_since;
+  if (!changed) return;
+  const auto at = b.demand_told_at + (turned ? demand_turn_gap : demand_gap);
+  if (told && now < at) return wake_at(at);
+  out_.push_back(tell_demand{*b.holder, d});
+  b.demand = d;
+  b.demand_told_at = now;
+}
+
+}  // namespace signalbox::scheduling
