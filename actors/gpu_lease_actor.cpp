@@ -122,8 +122,8 @@ class gpu_lease : public gpu_lease_actor::base {
     spdlog::info(
         "lease {} of model {} asked back for model {} (rule {}): {} in flight and {} "
         "waiting against {} waiting",
-        e.token, name_of(e.holder), name_of(e.for_holder), e.rule, own.in_use, own.waiting,
-        other.waiting);
+        e.token, name_of(e.holder), name_of(e.for_holder), e.rule, own.in_use(), own.waiting(),
+        other.waiting());
     recorder_.swapped();
     const auto holder = holders_.find(e.holder);
     if (holder != holders_.end()) send(holder->second, yield_lease{e.token});

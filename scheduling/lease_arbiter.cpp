@@ -55,7 +55,7 @@ arbiter_effects lease_arbiter::demand(holder_id holder, const holder_demand& dem
   if (auto found = leases_.find(holder); found != leases_.end()) {
     auto& l = found->second;
     l.reported = true;
-    if (demand.in_use > 0) l.served_since = std::min(l.served_since, now);
+    if (demand.in_use() > 0) l.served_since = std::min(l.served_since, now);
   }
   return decide(now);
 }
@@ -71,7 +71,8 @@ time_point lease_arbiter::next_deadline() const {
 std::vector<lease_view> lease_arbiter::leases() const {
   std::vector<lease_view> views;
   for (const auto& [holder, l] : leases_) {
-    views.push_back({holder, l.token, l.gpu, l.request.memory, l.granted_at, l.asked_back});
+    views.push_back({holder, l.token, l.gpu, l.request.memory, class_of(l.request), l.granted_at,
+                     l.asked_back});
   }
   return views;
 }
@@ -94,10 +95,19 @@ bool lease_arbiter::fits(const lease_request& request) const {
                      [&](std::uint64_t size) { return request.memory <= size; });
 }
 
+// Of a holder that has not reported: it has no work.
+const holder_demand& lease_arbiter::demand_of(holder_id holder) const {
+  static const holder_demand none;
+  auto found = demands_.find(holder);
+  return found == demands_.end() ? none : found->second;
+}
+
+work_class lease_arbiter::class_of(const lease_request& request) const {
+  return demand_of(request.holder).most_urgent().value_or(request.work);
+}
+
 bool lease_arbiter::is_busy(const lease& l) const {
-  auto found = demands_.find(l.request.holder);
-  if (found == demands_.end()) return false;
-  return found->second.waiting > 0 || found->second.in_use > 0;
+  return demand_of(l.request.holder).has_work();
 }
 
 // A holder whose tickets wait and that has served nothing yet is loading for them: to evict it
@@ -116,37 +126,41 @@ bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
   if (l.asked_back || l.request.policy == residency_policy::pinned) return false;
   if (now < protected_until(l)) return false;
   if (!is_busy(l)) return true;
-  bool nothing_waits = demands_.at(l.request.holder).waiting == 0;  // 2a
+  bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // 2a
   return nothing_waits || is_overdue(asking, now);                  // 2b
 }
 
 // Expected load time × the probability that it is needed again soon.
 double lease_arbiter::reload_cost(const lease& l) const {
-  auto found = demands_.find(l.request.holder);
-  if (found == demands_.end()) return 0;
-  const auto& d = found->second;
+  const auto& d = demand_of(l.request.holder);
   auto need = is_busy(l) ? 1.0 : 1 - std::exp(-std::max(0.0, d.arrivals_per_s) * need_horizon_s);
   return seconds(d.expected_load) * need;
 }
 
 // A model waits for its turn since its oldest ticket came, but not since before its last turn
 // ended: what that turn left behind must not call the model straight back, past all others.
-time_point lease_arbiter::waits_since(const pending_request& p) const {
-  auto d = demands_.find(p.request.holder);
-  bool has_ticket = d != demands_.end() && d->second.oldest_wait_since != never;
-  auto since = has_ticket ? d->second.oldest_wait_since : p.since;
+time_point lease_arbiter::waits_since(const pending_request& p, time_point oldest_ticket) const {
+  auto since = oldest_ticket == never ? p.since : oldest_ticket;
   auto turn = turn_ended_.find(p.request.holder);
   return turn == turn_ended_.end() ? since : std::max(since, turn->second);
 }
 
+// Its oldest ticket of any class counts: what comes later, and is more urgent, takes nothing away
+// from those that wait.
+time_point lease_arbiter::overdue_at(const pending_request& p) const {
+  return waits_since(p, demand_of(p.request.holder).oldest_wait_since()) + options_.max_swap_wait;
+}
+
 bool lease_arbiter::is_overdue(const pending_request& p, time_point now) const {
-  return now - waits_since(p) >= options_.max_swap_wait;
+  return now >= overdue_at(p);
 }
 
 std::vector<holder_id> lease_arbiter::serving_order() const {
   std::vector<std::tuple<work_class, time_point, time_point, holder_id>> keys;
   for (const auto& [holder, p] : pending_) {
-    keys.emplace_back(p.request.work, waits_since(p), p.since, holder);
+    auto work = class_of(p.request);
+    auto since = waits_since(p, demand_of(holder).of(work).oldest_wait_since);
+    keys.emplace_back(work, since, p.since, holder);
   }
   std::sort(keys.begin(), keys.end());
   std::vector<holder_id> order;
@@ -280,8 +294,7 @@ std::optional<eviction> lease_arbiter::eviction_on(std::uint32_t gpu, const pend
       bool is_alone = l.request.policy == residency_policy::exclusive;
       if ((l.gpu != gpu && !is_alone) || !may_be_asked(l, p, now)) continue;
       auto frees = is_alone ? options_.gpu_memory[gpu] : l.request.memory;
-      auto d = demands_.find(holder);
-      auto last_active = d == demands_.end() ? time_point{} : d->second.last_active;
+      auto last_active = demand_of(holder).last_active();
       candidates.push_back({holder, frees, is_busy(l), reload_cost(l), last_active});
       available += frees;
     }
@@ -323,7 +336,7 @@ time_point lease_arbiter::next_change(time_point now) const {
     if (auto t = protected_until(l); t > now) next = std::min(next, t);
   }
   for (const auto& [holder, p] : pending_) {
-    if (auto t = waits_since(p) + options_.max_swap_wait; t > now) next = std::min(next, t);
+    if (auto t = overdue_at(p); t > now) next = std::min(next, t);
   }
   return next;
 }

@@ -6,6 +6,8 @@
 //      never asked before min_residency, and then only when (a) nothing of its own waits, or (b)
 //      the asking model's oldest ticket has waited longer than max_swap_wait.
 //   5. A model that failed to load holds nothing and blocks nobody.
+// A holder counts as of the most urgent class that it has work for, and a request without any as of
+// the class that it asked with.
 // A model waits since its oldest ticket came, or its last turn ended, whichever is later. A holder
 // that is still loading for waiting tickets is not asked; min_residency counts from its first
 // request in flight.
@@ -27,7 +29,7 @@
 #include <vector>
 
 #include "scheduling/eviction.hpp"
-#include "scheduling/model_lifecycle.hpp"
+#include "scheduling/holder_demand.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::scheduling {
@@ -44,18 +46,7 @@ struct lease_request {
   holder_id holder = 0;
   std::uint64_t memory = 0;  // bytes, on one GPU
   residency_policy policy = residency_policy::on_demand;
-  work_class work = work_class::realtime;
-};
-
-// What a model's queue says of itself. The arbiter decides on the latest; the owner drains, so a
-// late report costs time, never a request.
-struct holder_demand {
-  std::uint32_t waiting = 0;             // tickets
-  std::uint32_t in_use = 0;              // requests in flight
-  time_point oldest_wait_since = never;  // `never`: nothing waits
-  time_point last_active{};
-  double arrivals_per_s = 0;  // EWMA; stands for the probability of need
-  duration expected_load{};   // to load it again
+  work_class work = work_class::realtime;  // while its demand has no work of a class
 };
 
 struct lease_grant {
@@ -82,6 +73,7 @@ struct lease_view {
   fencing_token token;
   std::uint32_t gpu;
   std::uint64_t memory;
+  work_class work;
   time_point granted_at;
   bool asked_back;
 };
@@ -91,7 +83,7 @@ class lease_arbiter {
   explicit lease_arbiter(arbiter_options options);
 
   // One request or lease for each holder: a second request while one is pending or held is ignored.
-  // Pending requests are served by class, then by who waits longest.
+  // Pending requests are served by class, then by who waits longest with work of that class.
   arbiter_effects acquire(const lease_request& request, time_point now);
   arbiter_effects withdraw(holder_id holder, time_point now);
   // Ignored unless `token` is the holder's current one.
@@ -125,10 +117,13 @@ class lease_arbiter {
   struct room;
 
   bool fits(const lease_request& request) const;
+  const holder_demand& demand_of(holder_id holder) const;
   bool is_busy(const lease& l) const;
   bool may_be_asked(const lease& l, const pending_request& asking, time_point now) const;
   double reload_cost(const lease& l) const;
-  time_point waits_since(const pending_request& p) const;
+  work_class class_of(const lease_request& request) const;
+  time_point waits_since(const pending_request& p, time_point oldest_ticket) const;
+  time_point overdue_at(const pending_request& p) const;
   bool is_overdue(const pending_request& p, time_point now) const;
   std::vector<holder_id> serving_order() const;
   room room_now() const;

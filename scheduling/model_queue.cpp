@@ -306,10 +306,12 @@ void model_queue::report_activity(backend& b, time_point now) {
 
 holder_demand model_queue::demand_of(const backend& b) const {
   holder_demand d;
-  d.waiting = admission_.waiting();
-  d.in_use = total(admission_.in_use(b.id));
-  d.oldest_wait_since = admission_.oldest_wait_since();
-  d.last_active = admission_.last_active(b.id);
+  const auto in_use = admission_.in_use(b.id);
+  for (std::size_t i = 0; i < work_class_count; ++i) {
+    const auto work = static_cast<work_class>(i);
+    d.of(work) = {admission_.waiting(work), in_use[i], admission_.oldest_wait_since(work), {}};
+  }
+  d.of(work_class::realtime).last_active = admission_.last_active(b.id);  // of all classes together
   d.arrivals_per_s = arrivals_per_s_;
   d.expected_load = b.expected_load;
   return d;
@@ -319,14 +321,18 @@ void model_queue::report_demand(backend& b, time_point now) {
   if (!options_.needs_lease || !b.holder) return;
   const auto d = demand_of(b);
   const auto& told = b.demand;
-  const bool turned =
-      !told || (d.waiting == 0) != (told->waiting == 0) || (d.in_use == 0) != (told->in_use == 0);
+  bool turned = !told, changed = false;
+  for (std::size_t i = 0; told && i < work_class_count; ++i) {
+    const auto &is = d.of_class[i], &was = told->of_class[i];
+    turned =
+        turned || (is.waiting == 0) != (was.waiting == 0) || (is.in_use == 0) != (was.in_use == 0);
+    changed = changed || is.waiting != was.waiting || is.in_use != was.in_use ||
+              is.oldest_wait_since != was.oldest_wait_since;
+  }
   // While it has work it is active, whatever the last report says.
   const bool idle_since =
-      told && d.waiting == 0 && d.in_use == 0 && d.last_active != told->last_active;
-  const bool changed = turned || idle_since || d.waiting != told->waiting ||
-                       d.in_use != told->in_use || d.oldest_wait_since != told->oldest_wait_since;
-  if (!changed) return;
+      told && d.waiting() == 0 && d.in_use() == 0 && d.last_active() != told->last_active();
+  if (!turned && !changed && !idle_since) return;
   const auto at = b.demand_told_at + (turned ? demand_turn_gap : demand_gap);
   if (told && now < at) return wake_at(at);
   out_.push_back(tell_demand{*b.holder, d});

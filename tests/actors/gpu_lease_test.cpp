@@ -39,10 +39,8 @@ struct fixture {
 
   void report(holder_id id, std::uint32_t waiting, std::uint32_t in_use) {
     scheduling::holder_demand d;
-    d.waiting = waiting;
-    d.in_use = in_use;
-    if (waiting > 0) d.oldest_wait_since = system.now();
-    d.last_active = system.now();
+    d.of(work_class::realtime) = {waiting, in_use, waiting > 0 ? system.now() : never,
+                                  system.now()};
     caf::anon_send(leases, demand_reported{id, d});
     system.run();
   }

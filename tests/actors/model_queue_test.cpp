@@ -231,14 +231,14 @@ BOOST_FIXTURE_TEST_CASE(demand_is_told_at_once_when_it_turns_and_seldom_otherwis
   system.advance(1s);
   submit({1});
   BOOST_REQUIRE_EQUAL(demands.size(), 1u);
-  BOOST_TEST(demands[0].waiting == 1u);
-  BOOST_TEST((demands[0].oldest_wait_since == system.now()));
+  BOOST_TEST(demands[0].waiting() == 1u);
+  BOOST_TEST((demands[0].oldest_wait_since() == system.now()));
   submit({2});
   submit({3});
   BOOST_TEST(demands.size() == 1u);
   system.advance(260ms);
   BOOST_REQUIRE_EQUAL(demands.size(), 2u);
-  BOOST_TEST(demands[1].waiting == 3u);
+  BOOST_TEST(demands[1].waiting() == 3u);
   system.advance(5s);
   BOOST_TEST(demands.size() == 2u);  // nothing changed
 }

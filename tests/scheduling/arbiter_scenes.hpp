@@ -29,8 +29,19 @@ inline lease_request of(holder_id holder, std::uint64_t memory, policy p = polic
   return {holder, memory, p, work};
 }
 
+inline holder_demand working(work_class work, const class_demand& of_it) {
+  holder_demand d;
+  d.of(work) = of_it;
+  return d;
+}
+
 inline holder_demand busy(std::uint32_t waiting, std::uint32_t in_use, time_point since = never) {
-  return {.waiting = waiting, .in_use = in_use, .oldest_wait_since = since};
+  return working(work_class::realtime,
+                 {.waiting = waiting, .in_use = in_use, .oldest_wait_since = since});
+}
+
+inline holder_demand last_used(time_point when) {
+  return working(work_class::realtime, {.last_active = when});
 }
 
 inline holder_demand costing(duration load, double arrivals_per_s) {

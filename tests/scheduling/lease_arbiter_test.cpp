@@ -128,6 +128,32 @@ BOOST_AUTO_TEST_CASE(served_by_class_then_by_who_waits_longest) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_most_urgent_work_makes_the_class_of_a_holder) {
+  auto a = machine({24});
+  auto token = hold(a, of(1, 24));
+  a.acquire(of(2, 24), t0);  // asks as realtime, but has batch only
+  a.demand(2, working(work_class::batch, {.waiting = 9, .oldest_wait_since = t0 - 1h}), t0);
+  a.acquire(of(3, 24, policy::on_demand, work_class::eval), t0 + 1s);
+  a.acquire(of(4, 24, policy::on_demand, work_class::training), t0 + 1s);
+  auto mixed = working(work_class::batch, {.waiting = 9, .oldest_wait_since = t0 - 2h});
+  mixed.of(work_class::realtime) = {.waiting = 1, .oldest_wait_since = t0 + 1s};
+  a.acquire(of(5, 24, policy::on_demand, work_class::batch), t0 + 1s);
+  a.demand(5, busy(1, 0, t0), t0 + 1s);
+  a.acquire(of(6, 24, policy::on_demand, work_class::batch), t0 + 1s);
+  a.demand(6, mixed, t0 + 1s);  // behind 5: its realtime work is younger
+  for (holder_id expected : {5, 6, 2, 3, 4}) {
+    auto grants = all<lease_grant>(a.release(a.leases().front().holder, token, t0 + 2s));
+    BOOST_REQUIRE_EQUAL(grants.size(), 1u);
+    BOOST_CHECK_EQUAL(grants[0].holder, expected);
+    token = grants[0].token;
+    auto as = expected > 4    ? work_class::realtime
+              : expected == 2 ? work_class::batch
+              : expected == 3 ? work_class::eval
+                              : work_class::training;
+    BOOST_CHECK(a.leases().front().work == as);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_is_being_freed_for_one_is_not_taken_by_a_later_one) {
   auto a = machine({24});
   auto one = hold(a, of(1, 10));
@@ -224,10 +250,9 @@ BOOST_AUTO_TEST_CASE(requests_are_collated_into_few_swaps_and_nobody_waits_past_
         m.done = now + 1s;
         ++served;
       }
-      holder_demand d{.waiting = static_cast<std::uint32_t>(m.waiting.size()),
-                      .in_use = m.done != never,
-                      .oldest_wait_since = m.waiting.empty() ? never : m.waiting.front(),
-                      .expected_load = 2s};
+      auto d = busy(static_cast<std::uint32_t>(m.waiting.size()), m.done != never,
+                    m.waiting.empty() ? never : m.waiting.front());
+      d.expected_load = 2s;
       carry_out(a.demand(h, d, now), now);
       if (m.token == 0 && !m.waiting.empty()) carry_out(a.acquire(of(h, 24), now), now);
       if (m.yields && m.done == never) {

@@ -41,8 +41,8 @@ BOOST_AUTO_TEST_CASE(two_cheap_ones_may_be_cheaper_than_one) {
 
 BOOST_AUTO_TEST_CASE(of_equals_the_least_recently_used_goes) {
   auto a = machine({24});
-  hold(a, of(1, 12), {.last_active = t0});
-  hold(a, of(2, 12), {.last_active = t0 - 10s});
+  hold(a, of(1, 12), last_used(t0));
+  hold(a, of(2, 12), last_used(t0 - 10s));
   BOOST_CHECK((asked(a.acquire(of(3, 12), t0)) == std::vector<holder_id>{2}));
 }
 

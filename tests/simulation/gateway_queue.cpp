@@ -144,12 +144,11 @@ void gateway::report_demand(std::size_t m) {
   }
   q.told_demand_waiting = q.queue.waiting();
   q.told_demand_in_use = q.queue.in_use();
-  core::holder_demand d{.waiting = q.queue.waiting(),
-                        .in_use = q.queue.in_use(),
-                        .oldest_wait_since = q.queue.oldest_wait_since(),
-                        .last_active = q.queue.last_active(),
-                        .arrivals_per_s = 0.1,
-                        .expected_load = q.life.load_estimate()};
+  core::holder_demand d{.arrivals_per_s = 0.1, .expected_load = q.life.load_estimate()};
+  d.of(work_class::realtime) = {.waiting = q.queue.waiting(),
+                                .in_use = q.queue.in_use(),
+                                .oldest_wait_since = q.queue.oldest_wait_since(),
+                                .last_active = q.queue.last_active()};
   w_.send(queue_of(m), arbiter,
           [this, m, d] { carry_out(arbiter_.demand(static_cast<holder_id>(m), d, w_.now())); });
 }
