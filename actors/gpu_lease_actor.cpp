@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <map>
+#include <vector>
 
 #include "actors/shell.hpp"
 
@@ -103,11 +104,16 @@ class gpu_lease : public gpu_lease_actor::base {
   }
 
   void carry_out(const scheduling::lease_grant& e) {
-    spdlog::info("gpu {}: lease {} granted to model {} (rule {}), {} of {} MiB taken", e.gpu,
-                 e.token, name_of(e.holder), e.rule, mebibytes(core_.used_memory(e.gpu)),
-                 mebibytes(settings_.gpus.at(e.gpu).memory));
+    std::uint64_t used = 0, total = 0;
+    for (const auto& share : e.gpus) {
+      used += core_.used_memory(share.gpu);
+      total += settings_.gpus.at(share.gpu).memory;
+    }
+    spdlog::info("gpu {}: lease {} granted to model {} (rule {}), {} of {} MiB taken",
+                 indexes_of(e.gpus), e.token, name_of(e.holder), e.rule, mebibytes(used),
+                 mebibytes(total));
     const auto holder = holders_.find(e.holder);
-    if (holder != holders_.end()) send(holder->second, lease_granted{e.token, e.gpu});
+    if (holder != holders_.end()) send(holder->second, lease_granted{e.token, e.gpus});
   }
 
   void carry_out(const scheduling::lease_refusal& e) {
@@ -131,11 +137,13 @@ class gpu_lease : public gpu_lease_actor::base {
 
   // What every handled message ends with.
   void finish() {
+    std::vector<std::uint32_t> holders(settings_.gpus.size());
     const auto leases = core_.leases();
-    for (std::uint32_t gpu = 0; gpu < settings_.gpus.size(); ++gpu) {
-      std::uint32_t holders = 0;
-      for (const auto& lease : leases) holders += lease.gpu == gpu;
-      recorder_.leases(gpu, holders, core_.used_memory(gpu));
+    for (const auto& lease : leases) {
+      for (const auto& share : lease.gpus) ++holders[share.gpu];
+    }
+    for (std::uint32_t gpu = 0; gpu < holders.size(); ++gpu) {
+      recorder_.leases(gpu, holders[gpu], core_.used_memory(gpu));
     }
     tell_board(leases);
     timer_.arm(this, core_.next_deadline());
@@ -148,7 +156,8 @@ class gpu_lease : public gpu_lease_actor::base {
       status.token = lease.token;
       status.holder = name_of(lease.holder);
       status.kind = "backend";
-      status.gpus = {{lease.gpu, lease.memory}};
+      status.gpus = lease.gpus;
+      status.work = lease.work;
       status.yield_asked = lease.asked_back;
       all.push_back(std::move(status));
     }

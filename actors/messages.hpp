@@ -17,6 +17,7 @@
 #include "records/runtime.hpp"
 #include "records/usage.hpp"
 #include "scheduling/admission.hpp"
+#include "scheduling/gpu_set.hpp"
 #include "scheduling/lease_arbiter.hpp"
 #include "scheduling/model_lifecycle.hpp"
 #include "scheduling/model_queue.hpp"
@@ -160,7 +161,7 @@ struct release_lease {
 };
 struct lease_granted {
   fencing_token token;
-  std::uint32_t gpu;
+  scheduling::gpu_set gpus;
 };
 struct lease_refused {
   refusal why;

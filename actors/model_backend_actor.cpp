@@ -38,16 +38,9 @@ scheduling::lifecycle_options lifecycle_of(const config::settings& s,
   return o;
 }
 
-scheduling::residency_policy policy_of(config::residency value) {
-  switch (value) {
-    case config::residency::pinned:
-      return scheduling::residency_policy::pinned;
-    case config::residency::on_demand:
-      return scheduling::residency_policy::on_demand;
-    case config::residency::exclusive:
-      return scheduling::residency_policy::exclusive;
-  }
-  return scheduling::residency_policy::on_demand;
+scheduling::gpu_need need_of(const config::model_options& m) {
+  if (m.residency == config::residency::exclusive) return scheduling::whole_machine;
+  return {m.gpu_memory, 1};
 }
 
 // queue ── ensure_ready ──▶ core ── acquire_lease ──▶ gpu_lease ── lease_granted ──▶ core
@@ -107,7 +100,7 @@ class model_backend : public model_backend_actor::base {
  private:
   void on_lease_granted(const lease_granted& m) {
     const auto now = clock().now();
-    apply(core_.lease_granted(m.token, m.gpu, now), now);
+    apply(core_.lease_granted(m.token, m.gpus, now), now);
     finish();
   }
 
@@ -210,9 +203,8 @@ class model_backend : public model_backend_actor::base {
   }
 
   void carry_out(const scheduling::acquire_lease&, time_point) {
-    send(leases_,
-         acquire_lease{
-             {model_, config_.gpu_memory, policy_of(config_.residency), work_class::realtime}},
+    const bool is_pinned = config_.residency == config::residency::pinned;
+    send(leases_, acquire_lease{{model_, need_of(config_), is_pinned, work_class::realtime}},
          lease_holder_actor{this});
   }
 
@@ -228,10 +220,9 @@ class model_backend : public model_backend_actor::base {
     load_started_ = now;
     runtimes::run_request request;
     request.incarnation = e.incarnation;
-    request.gpu = e.gpu;
-    request.needs_gpu = needs_lease(config_);
+    request.gpus = e.gpus;
     request.start_timeout = from_seconds(config_.start_timeout_s);
-    gpu_ = e.gpu;
+    gpus_ = e.gpus;
     // The driver must not keep us alive; what it tells a dead actor is dropped.
     auto weak_self = caf::actor_cast<caf::weak_actor_ptr>(ctrl());
     handle_ = driver_.start(config_, request, [weak_self](runtime_event event) {
@@ -313,7 +304,7 @@ class model_backend : public model_backend_actor::base {
     recorder_.model_state(model_, told_state_);
     if (core_.token() != 0) {
       spdlog::info("model {}: {} (run {}, lease {}, gpu {})", config_.name, to_string(told_state_),
-                   core_.incarnation(), core_.token(), gpu_);
+                   core_.incarnation(), core_.token(), indexes_of(gpus_));
     } else {
       spdlog::info("model {}: {}", config_.name, to_string(told_state_));
     }
@@ -324,15 +315,13 @@ class model_backend : public model_backend_actor::base {
     status.backend = backend_;
     status.model = config_.name;
     status.state = core_.state();
-    status.incarnation = core_.incarnation() == 0 ? 0 : core_.incarnation();
+    status.incarnation = core_.incarnation();
     status.token = core_.token();
-    if (status.token != 0) status.gpus = {{gpu_, config_.gpu_memory}};
+    if (status.token != 0) status.gpus = gpus_;
     status.failures = core_.failures();
     status.last_failure = last_failure_;
     board_.backend_changed(std::move(status), std::chrono::system_clock::now());
   }
-
-  // Of the current or last run; grows over restarts of ours.
 
   // While it waits for its lease nobody can say when the load begins.
   void tell_load(time_point now) {
@@ -355,9 +344,9 @@ class model_backend : public model_backend_actor::base {
 
   scheduling::model_lifecycle core_;
   std::unique_ptr<runtimes::runtime_handle> handle_;
-  endpoint_ptr endpoint_;      // of the current run
-  std::uint64_t closing_ = 0;  // number of the last close_queue: older ones' answers are void
-  std::uint32_t gpu_ = 0;
+  endpoint_ptr endpoint_;       // of the current run
+  std::uint64_t closing_ = 0;   // number of the last close_queue: older ones' answers are void
+  scheduling::gpu_set gpus_;    // of the current run, or the last one
   runtime_exited last_exit_{};  // while it is handled
   std::optional<scheduling::exit_reason> last_failure_;
   std::optional<time_point> load_started_;

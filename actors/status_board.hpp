@@ -18,17 +18,11 @@
 #include <vector>
 
 #include "records/wall_time.hpp"
+#include "scheduling/gpu_set.hpp"
 #include "scheduling/model_lifecycle.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox {
-
-struct leased_memory {
-  std::uint32_t gpu = 0;
-  std::uint64_t bytes = 0;
-
-  bool operator==(const leased_memory&) const = default;
-};
 
 struct queue_status {
   std::string model;
@@ -55,11 +49,11 @@ struct backend_status {
   backend_id backend = 0;
   std::string model;
   scheduling::lifecycle_state state = scheduling::lifecycle_state::stopped;
-  wall_time since{};                // it is in this state; filled in by the board
-  std::uint64_t incarnation = 0;    // of its current or last run, as in backend_endpoint; 0: none
-  fencing_token token = 0;          // 0: it has no lease
-  std::vector<leased_memory> gpus;  // under that lease
-  std::uint32_t failures = 0;       // in a row
+  wall_time since{};              // it is in this state; filled in by the board
+  std::uint64_t incarnation = 0;  // of its current or last run, as in backend_endpoint; 0: none
+  fencing_token token = 0;        // 0: it has no lease
+  scheduling::gpu_set gpus;       // under that lease
+  std::uint32_t failures = 0;     // in a row
   std::optional<scheduling::exit_reason> last_failure;  // of all that were; none: it never failed
   std::uint64_t number = 0;
 
@@ -70,7 +64,7 @@ struct lease_status {
   fencing_token token = 0;
   std::string holder;  // as people know it: a model's name, for one
   std::string kind;    // of holder: "backend"
-  std::vector<leased_memory> gpus;
+  scheduling::gpu_set gpus;
   work_class work = work_class::realtime;
   wall_time granted_at{};  // when the board first heard of it; filled in by the board
   bool yield_asked = false;

@@ -11,13 +11,13 @@
 
 #include "config/settings.hpp"
 #include "records/runtime.hpp"
+#include "scheduling/gpu_set.hpp"
 
 namespace signalbox::runtimes {
 
 struct run_request {
   std::uint64_t incarnation = 0;
-  std::uint32_t gpu = 0;  // CUDA_VISIBLE_DEVICES of the child; unless needed it sees none
-  bool needs_gpu = false;
+  scheduling::gpu_set gpus;  // CUDA_VISIBLE_DEVICES of the child; without any it sees none
   duration start_timeout{};  // longest time until ready; then it exits with start_timeout
 };
 

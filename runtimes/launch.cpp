@@ -50,7 +50,7 @@ std::vector<std::string> make_environment(const config::model_options& model,
   }
   // GPUs are numbered as in nvidia-smi, not by speed. Without a lease the runtime sees no GPU.
   variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
-  variables["CUDA_VISIBLE_DEVICES"] = request.needs_gpu ? std::to_string(request.gpu) : "";
+  variables["CUDA_VISIBLE_DEVICES"] = scheduling::indexes_of(request.gpus);
   for (const auto& entry : model.environment) {
     const auto equals = std::min(entry.find('='), entry.size());
     variables[entry.substr(0, equals)] = entry.substr(std::min(equals + 1, entry.size()));

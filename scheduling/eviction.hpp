@@ -5,15 +5,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "scheduling/gpu_set.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::scheduling {
 
+using gpu_amounts = std::vector<std::uint64_t>;  // bytes, for each GPU that is looked at
+
 struct eviction_candidate {
-  std::uint32_t holder = 0;
-  std::uint64_t frees = 0;  // bytes
-  bool is_busy = false;     // has work
-  double cost_s = 0;        // expected time to reload it
+  holder_id holder = 0;
+  gpu_amounts frees;
+  bool is_busy = false;  // has work
+  double cost_s = 0;     // expected time to reload it
   time_point last_active{};
 };
 
@@ -23,14 +26,18 @@ struct eviction {
   double cost_s = 0;
   std::size_t count = 0;
   time_point last_active{};  // of the victim used last
-  std::uint64_t spare = 0;   // bytes freed beyond the need
-  std::uint32_t gpu = 0;
-  std::vector<std::uint32_t> victims;
+  std::uint64_t spare = 0;   // bytes on these GPUs beyond the need
+  gpu_set gpus;              // what will be there for who asks
+  std::vector<holder_id> victims;
 
   bool operator<(const eviction& other) const;
 };
 
-// The candidates together must free `need` (above 0) bytes. No victim is superfluous.
-eviction cheapest_eviction(std::vector<eviction_candidate> candidates, std::uint64_t need);
+// The candidates together must free what is `missing`. No victim is superfluous; where nothing is
+// missing there is none. `spare` is what the victims free beyond it; `gpus` is for the caller.
+eviction cheapest_eviction(std::vector<eviction_candidate> candidates, const gpu_amounts& missing);
+
+// Whether they do.
+bool can_free(const std::vector<eviction_candidate>& candidates, const gpu_amounts& missing);
 
 }  // namespace signalbox::scheduling

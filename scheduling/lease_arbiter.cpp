@@ -1,6 +1,7 @@
 #include "scheduling/lease_arbiter.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <tuple>
 
@@ -11,9 +12,42 @@ namespace {
 constexpr std::uint8_t rule_room_is_free = 1;
 constexpr std::uint8_t rule_eviction = 2;
 constexpr double need_horizon_s = 60;  // "will it be needed" means: within this time
+// Of so many GPUs that can be freed every combination is looked at (70 at most); of more, the ones
+// that are cheapest one by one are taken.
+constexpr std::size_t combined_gpus = 8;
 
 double seconds(duration d) {
   return std::chrono::duration<double>(d).count();
+}
+
+std::uint64_t memory_on(const gpu_set& gpus, std::uint32_t gpu) {
+  for (const auto& share : gpus) {
+    if (share.gpu == gpu) return share.memory;
+  }
+  return 0;
+}
+
+// The sets of so many GPUs that are to be compared. Each of `alone` is one that can be freed.
+std::vector<gpu_set> combinations(std::vector<eviction> alone, std::size_t count) {
+  if (alone.size() > combined_gpus && alone.size() > count) {
+    std::sort(alone.begin(), alone.end());
+    alone.resize(count);
+  }
+  auto all_of = [&](auto is_chosen) {
+    gpu_set set;
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+      if (is_chosen(i)) set.push_back(alone[i].gpus.front());
+    }
+    std::sort(set.begin(), set.end());
+    return set;
+  };
+  if (alone.size() == count) return {all_of([](std::size_t) { return true; })};
+  std::vector<gpu_set> sets;
+  for (std::uint32_t chosen = 1; chosen < (1u << alone.size()); ++chosen) {
+    if (std::popcount(chosen) != static_cast<int>(count)) continue;
+    sets.push_back(all_of([=](std::size_t i) { return (chosen >> i & 1) != 0; }));
+  }
+  return sets;
 }
 
 }  // namespace
@@ -29,10 +63,11 @@ lease_arbiter::lease_arbiter(arbiter_options options) : options_(std::move(optio
 
 arbiter_effects lease_arbiter::acquire(const lease_request& request, time_point now) {
   if (leases_.contains(request.holder) || pending_.contains(request.holder)) return {};
-  if (!fits(request)) return {lease_refusal{request.holder, refusal::does_not_fit}};
   pending_request p{request, now};
-  p.request.memory = std::max<std::uint64_t>(1, request.memory);  // nothing at all would fit beside
-  pending_.emplace(request.holder, p);                            // an exclusive holder
+  p.request.need.memory = std::max<std::uint64_t>(1, request.need.memory);
+  p.request.need.count = std::max<std::uint32_t>(1, request.need.count);
+  if (!fits(p.request.need)) return {lease_refusal{request.holder, refusal::does_not_fit}};
+  pending_.emplace(request.holder, p);
   return decide(now);
 }
 
@@ -71,8 +106,7 @@ time_point lease_arbiter::next_deadline() const {
 std::vector<lease_view> lease_arbiter::leases() const {
   std::vector<lease_view> views;
   for (const auto& [holder, l] : leases_) {
-    views.push_back({holder, l.token, l.gpu, l.request.memory, class_of(l.request), l.granted_at,
-                     l.asked_back});
+    views.push_back({holder, l.token, l.gpus, class_of(l.request), l.granted_at, l.asked_back});
   }
   return views;
 }
@@ -83,16 +117,36 @@ std::size_t lease_arbiter::pending() const {
 
 std::uint64_t lease_arbiter::used_memory(std::uint32_t gpu) const {
   std::uint64_t sum = 0;
-  for (const auto& [holder, l] : leases_) {
-    if (l.gpu == gpu) sum += l.request.memory;
-  }
+  for (const auto& [holder, l] : leases_) sum += memory_on(l.gpus, gpu);
   return sum;
 }
 
-bool lease_arbiter::fits(const lease_request& request) const {
-  const auto& sizes = options_.gpu_memory;
-  return std::any_of(sizes.begin(), sizes.end(),
-                     [&](std::uint64_t size) { return request.memory <= size; });
+std::size_t lease_arbiter::gpus_of(const gpu_need& need) const {
+  return need.count == all_gpus ? options_.gpu_memory.size() : need.count;
+}
+
+// What it takes there; nothing: the GPU is too small.
+std::optional<std::uint64_t> lease_arbiter::bytes_on(std::uint32_t gpu,
+                                                     const gpu_need& need) const {
+  auto size = options_.gpu_memory[gpu];
+  if (need.memory == whole_gpu) return size;
+  return need.memory <= size ? std::optional(need.memory) : std::nullopt;
+}
+
+// The GPUs on which that much is left.
+gpu_set lease_arbiter::fitting(const gpu_need& need,
+                               const std::vector<std::uint64_t>& there) const {
+  gpu_set gpus;
+  for (std::uint32_t gpu = 0; gpu < there.size(); ++gpu) {
+    auto bytes = bytes_on(gpu, need);
+    if (bytes && *bytes <= there[gpu]) gpus.push_back({gpu, *bytes});
+  }
+  return gpus;
+}
+
+bool lease_arbiter::fits(const gpu_need& need) const {
+  auto count = gpus_of(need);
+  return count > 0 && fitting(need, options_.gpu_memory).size() >= count;
 }
 
 // Of a holder that has not reported: it has no work.
@@ -123,7 +177,7 @@ time_point lease_arbiter::protected_until(const lease& l) const {
 // Rule 2: who may be asked back for whom.
 bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
                                  time_point now) const {
-  if (l.asked_back || l.request.policy == residency_policy::pinned) return false;
+  if (l.asked_back || l.request.is_pinned) return false;
   if (now < protected_until(l)) return false;
   if (!is_busy(l)) return true;
   bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // 2a
@@ -171,12 +225,9 @@ std::vector<holder_id> lease_arbiter::serving_order() const {
 lease_arbiter::room lease_arbiter::room_now() const {
   room now{options_.gpu_memory, options_.gpu_memory};
   for (const auto& [holder, l] : leases_) {
-    for (std::uint32_t gpu = 0; gpu < now.free.size(); ++gpu) {
-      bool is_alone = l.request.policy == residency_policy::exclusive;
-      if (!is_alone && gpu != l.gpu) continue;
-      auto taken = is_alone ? now.free[gpu] : l.request.memory;
-      now.free[gpu] -= taken;
-      if (!l.asked_back) now.unreserved[gpu] -= taken;
+    for (const auto& share : l.gpus) {
+      now.free[share.gpu] -= share.memory;
+      if (!l.asked_back) now.unreserved[share.gpu] -= share.memory;
     }
   }
   return now;
@@ -206,11 +257,7 @@ void lease_arbiter::serve(holder_id holder, room& left, arbiter_effects& out, ti
     return;
   }
   ask(*victims, p, left, out);
-  if (p.request.policy == residency_policy::exclusive) {
-    std::fill(left.unreserved.begin(), left.unreserved.end(), 0);
-  } else {
-    left.unreserved[victims->gpu] -= p.request.memory;
-  }
+  for (const auto& share : victims->gpus) left.unreserved[share.gpu] -= share.memory;
 }
 
 void lease_arbiter::ask(const eviction& e, pending_request& p, room& left, arbiter_effects& out) {
@@ -218,12 +265,7 @@ void lease_arbiter::ask(const eviction& e, pending_request& p, room& left, arbit
     auto& l = leases_.at(victim);
     l.asked_back = true;
     p.evicted = true;
-    bool is_alone = l.request.policy == residency_policy::exclusive;
-    for (std::uint32_t gpu = 0; gpu < left.free.size(); ++gpu) {
-      if (!is_alone && gpu != l.gpu) continue;
-      auto freed = is_alone ? options_.gpu_memory[gpu] : l.request.memory;
-      left.unreserved[gpu] += freed;
-    }
+    for (const auto& share : l.gpus) left.unreserved[share.gpu] += share.memory;
     out.push_back(ask_back{victim, l.token, p.request.holder, rule_eviction});
   }
 }
@@ -231,108 +273,102 @@ void lease_arbiter::ask(const eviction& e, pending_request& p, room& left, arbit
 // The tightest fit keeps large holes whole.
 bool lease_arbiter::grant_if_free(pending_request& p, room& left, arbiter_effects& out,
                                   time_point now) {
-  auto need = p.request.memory;
-  bool is_exclusive = p.request.policy == residency_policy::exclusive;
-  std::optional<std::uint32_t> best;
-  for (std::uint32_t gpu = 0; gpu < left.free.size(); ++gpu) {
-    auto usable = std::min(left.free[gpu], left.unreserved[gpu]);
-    bool is_empty = left.unreserved[gpu] == options_.gpu_memory[gpu];
-    if (is_exclusive && (!leases_.empty() || !is_empty)) return false;
-    if (need <= usable && (!best || left.free[gpu] < left.free[*best])) best = gpu;
+  auto usable = left.free;
+  for (std::size_t gpu = 0; gpu < usable.size(); ++gpu) {
+    usable[gpu] = std::min(usable[gpu], left.unreserved[gpu]);
   }
-  if (!best) return false;
-  lease granted{p.request, ++last_token_, *best, now};
-  out.push_back(lease_grant{p.request.holder, granted.token, *best,
+  auto gpus = fitting(p.request.need, usable);
+  auto count = gpus_of(p.request.need);
+  if (gpus.size() < count) return false;
+  std::stable_sort(gpus.begin(), gpus.end(), [&](const gpu_share& a, const gpu_share& b) {
+    return left.free[a.gpu] < left.free[b.gpu];
+  });
+  gpus.resize(count);
+  std::sort(gpus.begin(), gpus.end());
+  for (const auto& share : gpus) {
+    left.free[share.gpu] -= share.memory;
+    left.unreserved[share.gpu] -= share.memory;
+  }
+  lease granted{p.request, ++last_token_, std::move(gpus), now};
+  out.push_back(lease_grant{p.request.holder, granted.token, granted.gpus,
                             p.evicted ? rule_eviction : rule_room_is_free});
-  leases_.emplace(p.request.holder, granted);
-  for (std::uint32_t gpu = 0; gpu < left.free.size(); ++gpu) {
-    if (!is_exclusive && gpu != *best) continue;
-    auto taken = is_exclusive ? left.free[gpu] : need;
-    left.free[gpu] -= taken;
-    left.unreserved[gpu] -= taken;
-  }
+  leases_.emplace(p.request.holder, std::move(granted));
   return true;
 }
 
+// Several GPUs can be freed when each of them can, so those that cannot are left out first.
 std::optional<eviction> lease_arbiter::eviction_for(const pending_request& p, const room& left,
                                                     time_point now) const {
-  if (p.request.policy == residency_policy::exclusive) return eviction_of_all(p, left, now);
+  std::vector<eviction> alone;
+  for (const auto& share : fitting(p.request.need, options_.gpu_memory)) {
+    if (auto found = eviction_on({share}, p, left, now)) alone.push_back(std::move(*found));
+  }
+  auto count = gpus_of(p.request.need);
+  if (alone.size() < count) return std::nullopt;
+  if (count == 1) return *std::min_element(alone.begin(), alone.end());
   std::optional<eviction> best;
-  for (std::uint32_t gpu = 0; gpu < left.free.size(); ++gpu) {
-    auto found = eviction_on(gpu, p, left, now);
+  for (const auto& gpus : combinations(std::move(alone), count)) {
+    auto found = eviction_on(gpus, p, left, now);
     if (found && (!best || *found < *best)) best = std::move(found);
   }
   return best;
 }
 
-// The machine must become empty, and no earlier request may be about to use it: all or nobody.
-std::optional<eviction> lease_arbiter::eviction_of_all(const pending_request& p, const room& left,
-                                                       time_point now) const {
-  eviction all;
-  std::vector<std::uint64_t> freed = left.unreserved;
-  for (const auto& [holder, l] : leases_) {
-    if (l.asked_back) continue;
-    if (!may_be_asked(l, p, now)) return std::nullopt;
-    all.victims.push_back(holder);
-    freed[l.gpu] += l.request.memory;
-    if (l.request.policy == residency_policy::exclusive) freed = options_.gpu_memory;
-  }
-  if (freed != options_.gpu_memory) return std::nullopt;
-  return all;
-}
-
-std::optional<eviction> lease_arbiter::eviction_on(std::uint32_t gpu, const pending_request& p,
+std::optional<eviction> lease_arbiter::eviction_on(const gpu_set& gpus, const pending_request& p,
                                                    const room& left, time_point now) const {
-  auto need = p.request.memory;
-  if (need > options_.gpu_memory[gpu]) return std::nullopt;
-  eviction result;
-  if (need > left.unreserved[gpu]) {
-    auto deficit = need - left.unreserved[gpu];
-    std::vector<eviction_candidate> candidates;
-    std::uint64_t available = 0;
-    for (const auto& [holder, l] : leases_) {
-      bool is_alone = l.request.policy == residency_policy::exclusive;
-      if ((l.gpu != gpu && !is_alone) || !may_be_asked(l, p, now)) continue;
-      auto frees = is_alone ? options_.gpu_memory[gpu] : l.request.memory;
-      auto last_active = demand_of(holder).last_active();
-      candidates.push_back({holder, frees, is_busy(l), reload_cost(l), last_active});
-      available += frees;
-    }
-    if (available < deficit) return std::nullopt;
-    result = cheapest_eviction(std::move(candidates), deficit);
-  } else {
-    result.spare = left.unreserved[gpu] - need;
+  gpu_amounts missing;
+  std::uint64_t spare = 0;
+  for (const auto& share : gpus) {
+    auto there = std::min(share.memory, left.unreserved[share.gpu]);
+    missing.push_back(share.memory - there);
+    spare += left.unreserved[share.gpu] - there;
   }
-  result.gpu = gpu;
+  auto candidates = candidates_on(gpus, missing, p, now);
+  if (!can_free(candidates, missing)) return std::nullopt;
+  auto result = cheapest_eviction(std::move(candidates), missing);
+  result.spare += spare;
+  result.gpus = gpus;
   return result;
 }
 
-// An overdue request that can free nothing yet: nobody behind it gets room where it will be placed,
-// the first GPU that pinned holders leave large enough. Where there is none, it holds up nobody.
+// Who frees something of what is missing.
+std::vector<eviction_candidate> lease_arbiter::candidates_on(const gpu_set& gpus,
+                                                             const gpu_amounts& missing,
+                                                             const pending_request& p,
+                                                             time_point now) const {
+  std::vector<eviction_candidate> candidates;
+  for (const auto& [holder, l] : leases_) {
+    eviction_candidate c{holder, {}, is_busy(l), reload_cost(l), demand_of(holder).last_active()};
+    bool helps = false;
+    for (std::size_t i = 0; i < gpus.size(); ++i) {
+      c.frees.push_back(memory_on(l.gpus, gpus[i].gpu));
+      helps = helps || (missing[i] > 0 && c.frees[i] > 0);
+    }
+    if (helps && may_be_asked(l, p, now)) candidates.push_back(std::move(c));
+  }
+  return candidates;
+}
+
+// An overdue request that cannot free enough yet: nobody behind it gets room where it will be
+// placed, on the first GPUs that pinned holders leave large enough. Where there are too few, it
+// holds up nobody.
 void lease_arbiter::hold_back(const pending_request& p, room& left) const {
   auto possible = options_.gpu_memory;
-  bool is_empty_possible = true;
   for (const auto& [holder, l] : leases_) {
-    if (l.request.policy != residency_policy::pinned) continue;
-    possible[l.gpu] -= l.request.memory;
-    is_empty_possible = false;
+    if (!l.request.is_pinned) continue;
+    for (const auto& share : l.gpus) possible[share.gpu] -= share.memory;
   }
-  if (p.request.policy == residency_policy::exclusive) {
-    if (is_empty_possible) std::fill(left.unreserved.begin(), left.unreserved.end(), 0);
-    return;
-  }
-  for (std::size_t gpu = 0; gpu < possible.size(); ++gpu) {
-    if (p.request.memory > possible[gpu]) continue;
-    left.unreserved[gpu] = 0;
-    return;
-  }
+  auto gpus = fitting(p.request.need, possible);
+  auto count = gpus_of(p.request.need);
+  if (gpus.size() < count) return;
+  for (std::size_t i = 0; i < count; ++i) left.unreserved[gpus[i].gpu] = 0;
 }
 
 time_point lease_arbiter::next_change(time_point now) const {
   auto next = never;
   if (pending_.empty()) return next;
   for (const auto& [holder, l] : leases_) {
-    if (l.asked_back || l.request.policy == residency_policy::pinned) continue;
+    if (l.asked_back || l.request.is_pinned) continue;
     if (auto t = protected_until(l); t > now) next = std::min(next, t);
   }
   for (const auto& [holder, p] : pending_) {

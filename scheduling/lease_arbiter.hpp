@@ -1,24 +1,25 @@
-// Which model holds which GPU memory, and who yields: one object for the machine, owned by the
-// gpu_lease actor. Rules (their numbers stand in the code and in every decision):
+// Who holds which GPU memory, and who yields: one object for the machine, owned by the gpu_lease
+// actor. A request names bytes on each of some GPUs, and gets all of them at once. Rules (their
+// numbers stand in the code and in every decision):
 //   1. Room is free: grant.
 //   2. Not enough room: ask back the cheapest set of victims, by expected reload time × probability
 //      of need, among those who may yield. Idle holders first. A holder with work in flight is
 //      never asked before min_residency, and then only when (a) nothing of its own waits, or (b)
-//      the asking model's oldest ticket has waited longer than max_swap_wait.
-//   5. A model that failed to load holds nothing and blocks nobody.
+//      the asking holder's oldest ticket has waited longer than max_swap_wait.
+//   5. A holder that failed to load holds nothing and blocks nobody.
 // A holder counts as of the most urgent class that it has work for, and a request without any as of
 // the class that it asked with.
 // A model waits since its oldest ticket came, or its last turn ended, whichever is later. A holder
 // that is still loading for waiting tickets is not asked; min_residency counts from its first
 // request in flight.
-// pinned holders are never victims. exclusive: alone on the machine, whatever the memory.
-// Waiting in line: a request for which memory is being freed reserves as much on that GPU; those
-// behind it may take only what is left over, so that they never delay it. A request that can free
-// nothing yet is passed by what fits, until it has waited for max_swap_wait: from then on nothing
-// behind it is granted on its GPU. Hence it waits at most max_swap_wait + min_residency + the time
-// that the holders take to drain and stop, after those before it in the order.
-// Memory counts as taken until the holder releases it, which it does when its process tree is seen
-// gone.
+// Pinned holders are never victims. Each counts a byte at least, so that nobody fits beside who
+// has whole GPUs.
+// Waiting in line: a request for which memory is being freed reserves as much on those GPUs; those
+// behind it may take only what is left over, so that they never delay it. A request that cannot
+// free enough yet is passed by what fits, until it has waited for max_swap_wait: from then on
+// nothing behind it is granted on its GPUs. Hence it waits at most max_swap_wait + min_residency +
+// the time that the holders take to drain and stop, after those before it in the order. Memory
+// counts as taken until the holder releases it, which it does when its process tree is seen gone.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +30,11 @@
 #include <vector>
 
 #include "scheduling/eviction.hpp"
+#include "scheduling/gpu_set.hpp"
 #include "scheduling/holder_demand.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::scheduling {
-
-enum class residency_policy : std::uint8_t { pinned, on_demand, exclusive };
 
 struct arbiter_options {
   std::vector<std::uint64_t> gpu_memory;  // bytes, one entry for each GPU
@@ -44,15 +44,15 @@ struct arbiter_options {
 
 struct lease_request {
   holder_id holder = 0;
-  std::uint64_t memory = 0;  // bytes, on one GPU
-  residency_policy policy = residency_policy::on_demand;
+  gpu_need need;
+  bool is_pinned = false;                  // never a victim
   work_class work = work_class::realtime;  // while its demand has no work of a class
 };
 
 struct lease_grant {
   holder_id holder;
   fencing_token token;
-  std::uint32_t gpu;
+  gpu_set gpus;
   std::uint8_t rule;
 };
 struct lease_refusal {
@@ -71,8 +71,7 @@ using arbiter_effects = std::vector<arbiter_effect>;
 struct lease_view {
   holder_id holder;
   fencing_token token;
-  std::uint32_t gpu;
-  std::uint64_t memory;
+  gpu_set gpus;
   work_class work;
   time_point granted_at;
   bool asked_back;
@@ -102,7 +101,7 @@ class lease_arbiter {
   struct lease {
     lease_request request;
     fencing_token token;
-    std::uint32_t gpu;
+    gpu_set gpus;
     time_point granted_at;
     time_point served_since = never;  // first report since the grant of a request in flight
     bool asked_back = false;
@@ -116,7 +115,10 @@ class lease_arbiter {
   };
   struct room;
 
-  bool fits(const lease_request& request) const;
+  std::size_t gpus_of(const gpu_need& need) const;
+  std::optional<std::uint64_t> bytes_on(std::uint32_t gpu, const gpu_need& need) const;
+  gpu_set fitting(const gpu_need& need, const std::vector<std::uint64_t>& there) const;
+  bool fits(const gpu_need& need) const;
   const holder_demand& demand_of(holder_id holder) const;
   bool is_busy(const lease& l) const;
   bool may_be_asked(const lease& l, const pending_request& asking, time_point now) const;
@@ -131,10 +133,10 @@ class lease_arbiter {
   bool grant_if_free(pending_request& p, room& left, arbiter_effects& out, time_point now);
   std::optional<eviction> eviction_for(const pending_request& p, const room& left,
                                        time_point now) const;
-  std::optional<eviction> eviction_on(std::uint32_t gpu, const pending_request& p, const room& left,
-                                      time_point now) const;
-  std::optional<eviction> eviction_of_all(const pending_request& p, const room& left,
-                                          time_point now) const;
+  std::optional<eviction> eviction_on(const gpu_set& gpus, const pending_request& p,
+                                      const room& left, time_point now) const;
+  std::vector<eviction_candidate> candidates_on(const gpu_set& gpus, const gpu_amounts& missing,
+                                                const pending_request& p, time_point now) const;
   time_point protected_until(const lease& l) const;
   void hold_back(const pending_request& p, room& left) const;
   arbiter_effects decide(time_point now);

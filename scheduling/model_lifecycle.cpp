@@ -79,11 +79,11 @@ lifecycle_effects model_lifecycle::stop(time_point now) {
   return out;
 }
 
-lifecycle_effects model_lifecycle::lease_granted(fencing_token token, std::uint32_t gpu,
+lifecycle_effects model_lifecycle::lease_granted(fencing_token token, const gpu_set& gpus,
                                                  time_point now) {
   lifecycle_effects out;
   if (state_ == lifecycle_state::awaiting_lease) {
-    begin_start(token, gpu, out, now);
+    begin_start(token, gpus, out, now);
   } else if (token != token_) {
     out.push_back(release_lease{token});  // it crossed our withdrawal
   }
@@ -279,19 +279,19 @@ duration model_lifecycle::ready_in(time_point now) const {
 
 void model_lifecycle::begin(lifecycle_effects& out, time_point now) {
   refused_.reset();
-  if (!options_.needs_lease) return begin_start(0, 0, out, now);
+  if (!options_.needs_lease) return begin_start(0, {}, out, now);
   state_ = lifecycle_state::awaiting_lease;
   out.push_back(acquire_lease{});
 }
 
-void model_lifecycle::begin_start(fencing_token token, std::uint32_t gpu, lifecycle_effects& out,
+void model_lifecycle::begin_start(fencing_token token, const gpu_set& gpus, lifecycle_effects& out,
                                   time_point now) {
   token_ = token;
   state_ = lifecycle_state::starting;
   started_at_ = now;
   deadline_ = now + options_.start_timeout;
   exit_recorded_ = false;
-  out.push_back(start_runtime{token, gpu, ++incarnation_});
+  out.push_back(start_runtime{token, gpus, ++incarnation_});
 }
 
 void model_lifecycle::begin_drain(lifecycle_effects& out, time_point now) {

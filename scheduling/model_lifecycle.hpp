@@ -17,6 +17,7 @@
 #include <variant>
 #include <vector>
 
+#include "scheduling/gpu_set.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::scheduling {
@@ -64,7 +65,7 @@ struct release_lease {
 };
 struct start_runtime {
   fencing_token token;
-  std::uint32_t gpu;
+  gpu_set gpus;  // of the lease; none without one
   std::uint64_t incarnation;
 };
 struct stop_runtime {
@@ -97,7 +98,7 @@ class model_lifecycle {
 
   lifecycle_effects ensure_ready(time_point now);  // somebody waits (or it is pinned); idempotent
   lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
-  lifecycle_effects lease_granted(fencing_token token, std::uint32_t gpu, time_point now);
+  lifecycle_effects lease_granted(fencing_token token, const gpu_set& gpus, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);
   // The lease is asked back: drain, stop, release. A token that is not the held one is ignored
   // (fencing).
@@ -126,7 +127,8 @@ class model_lifecycle {
   bool wanted() const { return wanted_ || (options_.pinned && !ordered_stop_); }
   bool breaker_open() const { return refused_.has_value() || failures_ >= options_.load_attempts; }
   void begin(lifecycle_effects& out, time_point now);
-  void begin_start(fencing_token token, std::uint32_t gpu, lifecycle_effects& out, time_point now);
+  void begin_start(fencing_token token, const gpu_set& gpus, lifecycle_effects& out,
+                   time_point now);
   void begin_drain(lifecycle_effects& out, time_point now);
   void stop_now(duration grace, lifecycle_effects& out);
   void fail(exit_reason reason, lifecycle_effects& out, time_point now);

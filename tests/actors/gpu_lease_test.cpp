@@ -18,7 +18,7 @@ struct fixture {
     return (*system).spawn([&log]() -> lease_holder_actor::behavior_type {
       return {
           [&log](const lease_granted& m) {
-            log.push_back(fmt::format("granted {} gpu {}", m.token, m.gpu));
+            log.push_back(fmt::format("granted {} gpu {}", m.token, indexes_of(m.gpus)));
           },
           [&log](const lease_refused& m) {
             log.push_back(fmt::format("refused {}", to_string(m.why)));
@@ -32,7 +32,7 @@ struct fixture {
                std::uint64_t memory = 16 * config::gib) {
     scheduling::lease_request r;
     r.holder = id;
-    r.memory = memory;
+    r.need = {memory, 1};
     caf::anon_send(leases, acquire_lease{r}, who);
     system.run();
   }
@@ -83,7 +83,7 @@ BOOST_FIXTURE_TEST_CASE(the_board_has_the_leases, fixture) {
   const auto held = board.snapshot();
   const auto& lease = held->leases.at(1);
   BOOST_TEST(lease.holder == "red");
-  BOOST_TEST((lease.gpus == std::vector<leased_memory>{{0, 16 * config::gib}}));
+  BOOST_TEST((lease.gpus == scheduling::gpu_set{{0, 16 * config::gib}}));
   BOOST_TEST(!lease.yield_asked);
   BOOST_TEST(held->gpus.at(0).bytes == 24 * config::gib);
   BOOST_TEST(held->gpus.at(0).used == 16 * config::gib);

@@ -11,6 +11,8 @@ namespace {
 using scheduling::exit_reason;
 using scheduling::lifecycle_state;
 
+const scheduling::gpu_set one_gpu{{0, 16 * config::gib}};
+
 struct fixture {
   explicit fixture(config::residency residency = config::residency::on_demand) {
     settings.models[0].residency = residency;
@@ -34,7 +36,7 @@ struct fixture {
 
   void become_ready() {
     send(ensure_ready{});
-    send(lease_granted{11, 0});
+    send(lease_granted{11, one_gpu});
     tell_ready(*driver.runs.back());
     system.run();
   }
@@ -71,9 +73,9 @@ BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, fixture) {
   send(ensure_ready{});
   BOOST_TEST(heard("acquire 16 GiB"));
   BOOST_TEST((state() == lifecycle_state::awaiting_lease));
-  send(lease_granted{11, 0});
+  send(lease_granted{11, one_gpu});
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 1u);
-  BOOST_TEST(driver.runs[0]->request.needs_gpu);
+  BOOST_TEST(scheduling::indexes_of(driver.runs[0]->request.gpus) == "0");
   BOOST_TEST((state() == lifecycle_state::starting));
   system.advance(2s);
   tell_ready(*driver.runs[0]);
@@ -94,7 +96,7 @@ BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, fixture) {
   BOOST_TEST(ready.model == "red");
   BOOST_TEST(ready.incarnation == 1u);
   BOOST_TEST(ready.token == 11u);
-  BOOST_TEST((ready.gpus == std::vector<leased_memory>{{0, 16 * config::gib}}));
+  BOOST_TEST((ready.gpus == scheduling::gpu_set{{0, 16 * config::gib}}));
   BOOST_TEST(!ready.last_failure);
   tell_gone(*driver.runs[0], exit_reason::oom);
   system.run();
@@ -110,7 +112,7 @@ BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, fixture) {
   send(ensure_ready{});
   BOOST_TEST(log.back() == "load of 7 s");  // it has yet to begin
   system.advance(1s);
-  send(lease_granted{11, 0});
+  send(lease_granted{11, one_gpu});
   BOOST_TEST(log.back() == "load of 7 s, 7 s left");
   system.advance(3s);
   journal other_log;
@@ -179,7 +181,7 @@ BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, fixture) {
   BOOST_TEST(heard("close 1"));
   system.advance(2s);  // the backoff
   send(ensure_ready{});
-  send(lease_granted{12, 0});
+  send(lease_granted{12, one_gpu});
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);
   driver.runs[1]->tell(runtime_ready{2, "127.0.0.1", "127.0.0.1", 18000});
   system.run();
@@ -194,7 +196,7 @@ BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, fixture) {
 BOOST_FIXTURE_TEST_CASE(a_crash_loop_refuses_what_waits_and_tells_clients_no_details, fixture) {
   send(ensure_ready{});
   for (fencing_token token = 1; token <= settings.scheduling.load_attempts; ++token) {
-    send(lease_granted{token, 0});
+    send(lease_granted{token, one_gpu});
     tell_gone(*driver.runs.back(), exit_reason::start_failed, "/opt/secret/run: not found");
     system.run();
     system.advance(30s, 100ms);
@@ -254,7 +256,7 @@ BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_told_how_things_stand, fixture) 
 }
 
 BOOST_FIXTURE_TEST_CASE(a_pinned_model_is_loaded_at_once_and_again_after_a_crash, pinned_fixture) {
-  send(lease_granted{1, 0});
+  send(lease_granted{1, one_gpu});
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 1u);
   tell_ready(*driver.runs[0]);
   system.run();
@@ -270,7 +272,7 @@ BOOST_FIXTURE_TEST_CASE(a_pinned_model_is_loaded_at_once_and_again_after_a_crash
 BOOST_FIXTURE_TEST_CASE(a_load_that_takes_too_long_is_told_even_by_a_silent_driver, fixture) {
   settings.models[0].start_timeout_s = 120;
   send(ensure_ready{});
-  send(lease_granted{1, 0});
+  send(lease_granted{1, one_gpu});
   system.advance(130s, 100ms);
   BOOST_REQUIRE_EQUAL(records.size(), 1u);
   BOOST_TEST(records[0].reason == "start_timeout");

@@ -201,7 +201,7 @@ inline gpu_lease_actor fake_leases(caf::actor_system& system, journal& log,
   return system.spawn([&log, &demands]() -> gpu_lease_actor::behavior_type {
     return {
         [&log](const acquire_lease& m, const lease_holder_actor&) {
-          log.push_back(fmt::format("acquire {} GiB", m.request.memory / config::gib));
+          log.push_back(fmt::format("acquire {} GiB", m.request.need.memory / config::gib));
         },
         [&log](const withdraw_acquire&) { log.push_back("withdraw"); },
         [&log](const release_lease& m) { log.push_back(fmt::format("release {}", m.token)); },

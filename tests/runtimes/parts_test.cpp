@@ -99,8 +99,7 @@ BOOST_AUTO_TEST_CASE(environment_is_small_and_can_be_overruled) {
   config::model_options model;
   model.environment = {"LANG=C.UTF-8", "EXTRA=a=b", "SIGNALBOX_RUN=mine"};
   run_request request;
-  request.needs_gpu = true;
-  request.gpu = 3;
+  request.gpus = {{3, config::gib}};
   const auto entries = make_environment(model, request, "id");
   const auto count = [&](const std::string& entry) {
     return std::count(entries.begin(), entries.end(), entry);
@@ -111,7 +110,10 @@ BOOST_AUTO_TEST_CASE(environment_is_small_and_can_be_overruled) {
   BOOST_TEST(count("CUDA_DEVICE_ORDER=PCI_BUS_ID") == 1);
   BOOST_TEST(count("SIGNALBOX_RUN=id") == 1);
   BOOST_TEST(entries.size() <= 7u);  // and PATH, HOME
-  request.needs_gpu = false;
+  request.gpus = {{0, config::gib}, {2, config::gib}};
+  const auto several = make_environment(model, request, "id");
+  BOOST_TEST(std::count(several.begin(), several.end(), "CUDA_VISIBLE_DEVICES=0,2") == 1);
+  request.gpus = {};
   const auto without = make_environment(model, request, "id");
   BOOST_TEST(std::count(without.begin(), without.end(), "CUDA_VISIBLE_DEVICES=") == 1);
 }

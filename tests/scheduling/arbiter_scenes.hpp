@@ -13,7 +13,9 @@
 namespace signalbox::test {
 
 using namespace signalbox::scheduling;
-using policy = residency_policy;
+
+// As the configuration names them. exclusive: the whole machine, whatever the memory.
+enum class policy : std::uint8_t { pinned, on_demand, exclusive };
 
 inline constexpr time_point t0{std::chrono::hours(1)};
 inline const holder_demand idle{};
@@ -26,7 +28,8 @@ inline lease_arbiter machine(std::vector<std::uint64_t> memory) {
 
 inline lease_request of(holder_id holder, std::uint64_t memory, policy p = policy::on_demand,
                         work_class work = work_class::realtime) {
-  return {holder, memory, p, work};
+  auto need = p == policy::exclusive ? whole_machine : gpu_need{memory, 1};
+  return {holder, need, p == policy::pinned, work};
 }
 
 inline holder_demand working(work_class work, const class_demand& of_it) {
@@ -54,6 +57,11 @@ inline fencing_token hold(lease_arbiter& a, const lease_request& r, const holder
   BOOST_REQUIRE_EQUAL(grants.size(), 1u);
   a.demand(r.holder, d, t0);
   return grants[0].token;
+}
+
+// Of `memory` bytes on each of `count` GPUs.
+inline lease_request on(std::uint32_t count, holder_id holder, std::uint64_t memory) {
+  return {holder, {memory, count}};
 }
 
 inline std::vector<holder_id> asked(const arbiter_effects& effects) {

@@ -21,6 +21,7 @@ BOOST_AUTO_TEST_SUITE(model_lifecycle_rules)
 namespace {
 
 constexpr time_point t0{1h};
+const gpu_set one_gpu{{0, 16}};
 const lifecycle_options defaults{.start_timeout = 100s,
                                  .stop_grace = 10s,
                                  .drain_timeout = 60s,
@@ -32,7 +33,7 @@ const lifecycle_options defaults{.start_timeout = 100s,
 model_lifecycle starting(lifecycle_options options = defaults) {
   model_lifecycle life(options);
   life.ensure_ready(t0);
-  life.lease_granted(1, 0, t0);
+  life.lease_granted(1, one_gpu, t0);
   return life;
 }
 
@@ -44,7 +45,7 @@ model_lifecycle ready(lifecycle_options options = defaults) {
 
 // From awaiting_lease to failed; the time does not move.
 lifecycle_effects fail_load(model_lifecycle& life, time_point now) {
-  life.lease_granted(life.incarnation() + 1, 0, now);
+  life.lease_granted(life.incarnation() + 1, one_gpu, now);
   life.runtime_exited(life.incarnation(), exit_reason::start_failed, now);
   return life.runtime_released(life.incarnation(), now);
 }
@@ -55,10 +56,10 @@ BOOST_AUTO_TEST_CASE(from_stopped_to_ready) {
   model_lifecycle life(defaults);
   BOOST_CHECK((are<acquire_lease>(life.ensure_ready(t0))));
   BOOST_CHECK(life.ensure_ready(t0).empty());
-  auto start = all<start_runtime>(life.lease_granted(7, 1, t0));
+  auto start = all<start_runtime>(life.lease_granted(7, {{1, 16}, {2, 8}}, t0));
   BOOST_REQUIRE_EQUAL(start.size(), 1u);
   BOOST_CHECK_EQUAL(start[0].token, 7u);
-  BOOST_CHECK_EQUAL(start[0].gpu, 1u);
+  BOOST_CHECK_EQUAL(indexes_of(start[0].gpus), "1,2");
   BOOST_CHECK_EQUAL(start[0].incarnation, 1u);
   BOOST_CHECK(life.ready_in(t0 + 4s) == 6s);
   auto effects = life.runtime_ready(1, t0 + 4s);
@@ -88,7 +89,7 @@ BOOST_AUTO_TEST_CASE(the_load_estimate_follows_what_is_measured) {
   life.runtime_exited(1, exit_reason::crashed, t0);
   life.runtime_released(1, t0);
   life.ensure_ready(t0);
-  life.lease_granted(2, 0, t0);
+  life.lease_granted(2, one_gpu, t0);
   life.runtime_ready(2, t0 + 10s);
   BOOST_CHECK(life.load_estimate() == 17s);
 }
@@ -123,7 +124,7 @@ BOOST_AUTO_TEST_CASE(an_older_token_asks_for_nothing) {
   life.queue_drained(t0);
   life.ensure_ready(t0);
   life.runtime_released(1, t0);
-  life.lease_granted(5, 0, t0);
+  life.lease_granted(5, one_gpu, t0);
   life.runtime_ready(2, t0);
   BOOST_CHECK(life.yield(1, t0).empty());
   BOOST_CHECK(life.yield(0, t0).empty());
@@ -304,7 +305,7 @@ BOOST_AUTO_TEST_CASE(becoming_ready_alone_forgives_no_failure) {
     BOOST_CHECK_EQUAL(count<refuse_waiting>(effects), n == 3 ? 1u : 0u);
     now += 60s;
     life.ensure_ready(now);
-    life.lease_granted(n + 1, 0, now);
+    life.lease_granted(n + 1, one_gpu, now);
   }
   life.runtime_ready(4, now);
   BOOST_CHECK(life.next_deadline() == now + 60s);

@@ -26,7 +26,7 @@ BOOST_AUTO_TEST_CASE(nobody_waits_any_more_withdraws_the_request) {
   BOOST_CHECK((are<withdraw_acquire>(life.activity(t0, false, t0))));
   BOOST_CHECK(life.state() == state::stopped);
   // The grant crossed the withdrawal.
-  auto release = all<release_lease>(life.lease_granted(4, 0, t0));
+  auto release = all<release_lease>(life.lease_granted(4, {{0, 16}}, t0));
   BOOST_REQUIRE_EQUAL(release.size(), 1u);
   BOOST_CHECK_EQUAL(release[0].token, 4u);
 }

@@ -96,7 +96,7 @@ class gateway {
   };
   struct run {
     std::uint64_t incarnation;
-    std::uint32_t gpu;
+    core::gpu_set gpus;
     bool is_ready = false, has_exited = false, is_stopping = false;
   };
   // Idle credits are waited for a little longer than the client wants to.
@@ -172,6 +172,7 @@ class gateway {
   void check_waiting(std::size_t m);
   void check_fair_share(std::size_t m);
   void check_machine();
+  void check_granted(const core::gpu_need& need, const core::gpu_set& gpus);
 
   world& w_;
   setup setup_;

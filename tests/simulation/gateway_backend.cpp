@@ -75,7 +75,7 @@ void gateway::carry_out(const core::arbiter_effects& effects) {
                             last_token_ = g.token;
                             w_.note("lease: model, token", g.holder, g.token);
                             to_backend(arbiter, g.holder, [this, g](auto& life) {
-                              return life.lease_granted(g.token, g.gpu, w_.now());
+                              return life.lease_granted(g.token, g.gpus, w_.now());
                             });
                           },
                           [&](const core::lease_refusal& r) {
@@ -86,8 +86,7 @@ void gateway::carry_out(const core::arbiter_effects& effects) {
                           [&](const core::ask_back& a) {
                             w_.note("asked back: model, for", a.holder, a.for_holder);
                             const auto& victim = models_[a.holder].setup.lease;
-                            w_.require(victim.policy != core::residency_policy::pinned,
-                                       "a pinned model is no victim", a.holder);
+                            w_.require(!victim.is_pinned, "a pinned model is no victim", a.holder);
                             to_backend(arbiter, a.holder, [this, a](auto& life) {
                               return life.yield(a.token, w_.now());
                             });

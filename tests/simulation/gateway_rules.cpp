@@ -77,14 +77,27 @@ void gateway::check_fair_share(std::size_t m) {
   }
 }
 
+// What was granted is what was asked for.
+void gateway::check_granted(const core::gpu_need& need, const core::gpu_set& gpus) {
+  const auto& sizes = setup_.machine.gpu_memory;
+  const auto count = need.count == core::all_gpus ? sizes.size() : need.count;
+  w_.require(gpus.size() == count, "as many GPUs as asked for", static_cast<long>(gpus.size()));
+  for (std::size_t i = 0; i < gpus.size(); ++i) {
+    w_.require(i == 0 || gpus[i - 1].gpu < gpus[i].gpu, "each GPU once", gpus[i].gpu);
+    const auto bytes = need.memory == core::whole_gpu ? sizes.at(gpus[i].gpu) : need.memory;
+    w_.require(gpus[i].memory == bytes, "as many bytes as asked for", gpus[i].gpu);
+  }
+}
+
 void gateway::check_machine() {
   std::vector<std::uint64_t> used(setup_.machine.gpu_memory.size());
   std::size_t holders = 0, alone = 0;
   for (const auto& model : models_) {
     if (!model.live || !model.setup.life.needs_lease) continue;
-    used[model.live->gpu] += model.setup.lease.memory;
+    check_granted(model.setup.lease.need, model.live->gpus);
+    for (const auto& share : model.live->gpus) used[share.gpu] += share.memory;
     ++holders;
-    alone += model.setup.lease.policy == core::residency_policy::exclusive;
+    alone += model.setup.lease.need == core::whole_machine;
   }
   for (std::size_t gpu = 0; gpu < used.size(); ++gpu) {
     w_.require(used[gpu] <= setup_.machine.gpu_memory[gpu], "memory is not oversubscribed", gpu);

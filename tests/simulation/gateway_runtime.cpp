@@ -11,7 +11,7 @@ void gateway::start_runtime(std::size_t m, const core::start_runtime& s) {
   auto& model = models_[m];
   w_.require(!model.live, "at most one live run for each backend", m);
   w_.note("start: model, incarnation", m, s.incarnation);
-  model.live = run{.incarnation = s.incarnation, .gpu = s.gpu};
+  model.live = run{.incarnation = s.incarnation, .gpus = s.gpus};
   if (w_.chance(model.setup.load_hangs)) return;
   auto when = w_.now() + w_.between(model.setup.load_time / 2, model.setup.load_time * 2);
   bool fails = w_.chance(model.setup.load_fails);

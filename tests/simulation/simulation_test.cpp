@@ -44,15 +44,17 @@ setup random_setup(world& w) {
                 .backoff = 500ms,
                 .backoff_max = 10s,
                 .expected_load = 2s};
-    one.lease = {.holder = m, .memory = (1 + w.below(18)) * gib};
+    one.lease = {.holder = m, .need = {(1 + w.below(18)) * gib, 1}};
     if (has_pinned && m == 0) {
-      one.lease.memory = 6 * gib;
-      one.lease.policy = core::residency_policy::pinned;
+      one.lease.need.memory = 6 * gib;
+      one.lease.is_pinned = true;
       one.life.pinned = true;
       one.life.needs_lease = true;
       one.life.idle_unload = 0s;
     } else if (has_exclusive && w.chance(0.5)) {
-      one.lease.policy = core::residency_policy::exclusive;
+      one.lease.need = core::whole_machine;
+    } else if (s.machine.gpu_memory.size() > 1 && w.chance(0.3)) {
+      one.lease.need.count = 2;
     }
     bool is_bad = w.chance(0.4);
     one.load_fails = is_bad ? 0.5 : 0;

@@ -1,0 +1,38 @@
+// Memory of GPUs: how much somebody needs, and which somebody has.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace signalbox::scheduling {
+
+inline constexpr auto whole_gpu = std::numeric_limits<std::uint64_t>::max();  // all of its bytes
+inline constexpr auto all_gpus = std::numeric_limits<std::uint32_t>::max();   // of the machine
+
+// So much memory on each of so many GPUs.
+struct gpu_need {
+  std::uint64_t memory = 0;  // bytes, or whole_gpu
+  std::uint32_t count = 1;   // or all_gpus
+
+  bool operator==(const gpu_need&) const = default;
+};
+
+// Alone on the machine: every holder has a byte at least.
+inline constexpr gpu_need whole_machine{whole_gpu, all_gpus};
+
+struct gpu_share {
+  std::uint32_t gpu = 0;     // index
+  std::uint64_t memory = 0;  // bytes
+
+  auto operator<=>(const gpu_share&) const = default;
+};
+
+// Each GPU at most once, in order.
+using gpu_set = std::vector<gpu_share>;
+
+std::string indexes_of(const gpu_set& gpus);  // "0,1"
+
+}  // namespace signalbox::scheduling
