@@ -5,6 +5,7 @@
 #include <CLI/App.hpp>
 
 #include <functional>
+#include <optional>
 #include <memory>
 
 #include "config/settings.hpp"

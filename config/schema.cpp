@@ -16,8 +16,8 @@ void add_server(std::vector<option>& out) {
       "With https:// before it, over TLS.",
       {.variable = "SIGNALBOX_LISTEN"}));
   out.push_back(row("server.tls.certificate", &tls_options::certificate, 0, text_bytes,
-                    "PEM file with the certificate of the https:// addresses, and behind it those "
-                    "that lead to one its clients know. Read again at SIGHUP.",
+                    "PEM file with the certificate of the https:// addresses, followed by its "
+                    "chain up to one that clients trust. Read again at SIGHUP.",
                     {.variable = "SIGNALBOX_TLS_CERTIFICATE"}));
   out.push_back(row("server.tls.private_key", &tls_options::private_key, 0, text_bytes,
                     "PEM file with the certificate's private key, not encrypted.",
@@ -37,10 +37,9 @@ void add_server(std::vector<option>& out) {
                     "Most header fields in one request."));
   out.push_back(row("server.max_connections", &t::max_connections, 1, 1000000,
                     "Most client connections, for each shard and listen address."));
-  out.push_back(
-      row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
-          "Time a client has to send one request, and for a handshake of TLS, and that an "
-          "idle connection is kept."));
+  out.push_back(row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
+                    "Time for a client to send one request or to finish a TLS handshake; an idle "
+                    "connection is kept as long."));
   out.push_back(row("server.write_timeout_s", &t::write_timeout_s, 1, 3600,
                     "Time after which a client that does not read its answer is dropped."));
   out.push_back(row("server.stream_comment_grace_s", &t::stream_comment_grace_s, 0, 60,
@@ -65,11 +64,10 @@ void add_keys_and_gpus(std::vector<option>& out) {
       row("keys[].token_env", &k::token_env, 1, name_bytes,
           "Environment variable that holds the token, to keep secrets out of this file."));
   out.push_back(row(
-      "keys[].scopes", &k::scopes, 1, 6,
-      "What the key may be used for; admin includes all the others.",
+      "keys[].scopes", &k::scopes, 1, 6, "Scopes of the key; admin includes all the others.",
       {.words = {"realtime", "batch", "eval", "upload", "monitor", "admin"}, .required = true}));
-  out.push_back(row("keys[].models", &k::models, 0, 1000,
-                    "Models that the key may ask for; when empty, all."));
+  out.push_back(
+      row("keys[].models", &k::models, 0, 1000, "Models that the key may use; when empty, all."));
   out.push_back(row("keys[].weight", &k::weight, 0.01, 1000,
                     "Its share of a busy model, next to the weights of others."));
   out.push_back(row("keys[].limits.requests_per_minute", &k::requests_per_minute, 0, 1e9,
@@ -89,17 +87,17 @@ void add_keys_and_gpus(std::vector<option>& out) {
 void add_security(std::vector<option>& out) {
   using t = security_options;
   out.push_back(row("security.anonymous_scopes", &security_options::anonymous_scopes, 0, 5,
-                    "What requests without a credential may do; none: they are refused.",
+                    "Scopes of requests without a credential; when empty, these are refused.",
                     {.words = {"realtime", "batch", "eval", "upload", "monitor"}}));
-  out.push_back(row("security.rotation_grace_s", &t::rotation_grace_s, 0, 30 * day_s,
-                    "How long the old secret of a rotated key works, unless the rotation says."));
+  out.push_back(row(
+      "security.rotation_grace_s", &t::rotation_grace_s, 0, 30 * day_s,
+      "How long the old secret of a rotated key works, unless the rotation sets another time."));
   out.push_back(row("security.jwt_secret", &t::jwt_secret, 0, 512,
                     "Secret that signs the tokens of users, at least 32 bytes; when empty, one is "
                     "made at the first start and kept in the data folder.",
                     {.variable = "SIGNALBOX_JWT_SECRET", .secret = true}));
   out.push_back(row("security.jwt_secret_previous", &t::jwt_secret_previous, 0, 512,
-                    "The secret before it was changed: tokens that it signed count until they "
-                    "expire.",
+                    "The previous secret: tokens that it signed are valid until they expire.",
                     {.variable = "SIGNALBOX_JWT_SECRET_PREVIOUS", .secret = true}));
   out.push_back(row("security.access_token_lifetime_s", &t::access_token_lifetime_s, 1, 30 * day_s,
                     "How long a user's access token is valid."));
@@ -108,11 +106,12 @@ void add_security(std::vector<option>& out) {
                     "How long a refresh token may be exchanged; at least "
                     "access_token_lifetime_s."));
   out.push_back(row("security.login_failures", &t::login_failures, 0, 1000000,
-                    "Failed logins of one account until the next has to wait, a second at first, "
-                    "twice as long with each, up to a minute; 0 never."));
+                    "Failed logins of one account after which the next has to wait: a second at "
+                    "first, twice as long with each failure, up to a minute; 0 never."));
   out.push_back(row("security.login_failures_per_address", &t::login_failures_per_address, 0,
                     1000000,
-                    "The same for one client address; 0 where a proxy makes all addresses one."));
+                    "The same for one client address; set 0 behind a proxy, where all clients have "
+                    "one address."));
   out.push_back(row("security.user_requests_per_minute", &t::user_requests_per_minute, 0, 1e9,
                     "Requests a minute of each user; 0 sets no limit."));
   out.push_back(row("security.user_burst", &t::user_burst, 0, 1e9,
@@ -136,9 +135,9 @@ void add_request_log(std::vector<option>& out) {
 void add_the_rest(std::vector<option>& out) {
   using t = scheduling_options;
   out.push_back(row("scheduling.prompt_token_weight", &t::prompt_token_weight, 0.001, 1000,
-                    "What a token of a prompt counts in the fair share between keys."));
+                    "Weight of a prompt token in the fair share between keys."));
   out.push_back(row("scheduling.completion_token_weight", &t::completion_token_weight, 0.001, 1000,
-                    "What a generated token counts in the fair share between keys."));
+                    "Weight of a generated token in the fair share between keys."));
   out.push_back(row("scheduling.max_starvation_s", &t::max_starvation_s, 0.1, day_s,
                     "A request that waited this long moves up one priority."));
   out.push_back(row(
@@ -162,18 +161,17 @@ void add_the_rest(std::vector<option>& out) {
   add_security(out);
   out.push_back(row("usage.retention_days", &usage_options::retention_days, 1, 3650,
                     "Usage is kept at least this many days; it goes by whole months."));
-  out.push_back(
-      row("usage.clients_per_key", &usage_options::clients_per_key, 0, 10000,
-          "Most clients (X-Client-ID) of a key that are told apart in a day; others count as "
-          "'other'."));
+  out.push_back(row("usage.clients_per_key", &usage_options::clients_per_key, 0, 10000,
+                    "Most clients (X-Client-ID) of a key that are counted separately in a day; "
+                    "others count as 'other'."));
   out.push_back(row("metrics.public", &metrics_options::is_public, 0, 0,
                     "Serve /metrics without a credential.",
                     {.variable = "SIGNALBOX_METRICS_PUBLIC"}));
   out.push_back(row("cors.allowed_origins", &cors_options::allowed_origins, 0, 100,
-                    "Origins whose pages may call this API from a browser, as "
-                    "https://chat.example.org, or * for all; none: browsers let none."));
+                    "Origins whose pages may call this API from a browser, such as "
+                    "https://chat.example.org, or * for all; when empty, browsers allow none."));
   out.push_back(row("cors.max_age_s", &cors_options::max_age_s, 0, day_s,
-                    "How long a browser may keep what it was told about an origin."));
+                    "How long a browser may keep the answer to a preflight."));
   out.push_back(row(
       "log.level", &log_options::level, 0, 0, "Least severe messages to log.",
       {.words = {"trace", "debug", "info", "warn", "error"}, .variable = "SIGNALBOX_LOG_LEVEL"}));
@@ -219,19 +217,19 @@ const std::vector<option>& options() {
 const std::vector<section>& sections() {
   static const std::vector<section> table{
       {"server", "The HTTP server and its limits."},
-      {"server.tls", "What the https:// addresses show their clients."},
+      {"server.tls", "The certificate of the https:// addresses."},
       list_section("keys[]", "API keys. None: an admin key is made at the first start.", 10000,
                    &settings::keys),
-      {"keys[].limits", "What the key may use."},
+      {"keys[].limits", "Limits of the key."},
       list_section("gpus[]", "The GPUs that models may use.", 64, &settings::gpus),
       list_section("models[]", "The models that clients may ask for.", 1000, &settings::models),
-      {"models[].gpu", "What the model takes of a GPU."},
-      {"scheduling", "Who waits and who yields."},
+      {"models[].gpu", "GPU memory that the model takes."},
+      {"scheduling", "Order of waiting requests, and turns of models on a GPU."},
       {"database", "Where usage and crashes are kept."},
-      {"security", "Keys and who may come in."},
-      {"usage", "What is kept of who used what."},
+      {"security", "Credentials and logins."},
+      {"usage", "Usage records."},
       {"metrics", "The Prometheus endpoint."},
-      {"cors", "Which pages of other origins may call."},
+      {"cors", "Access for browser pages of other origins."},
       {"log", "The program's own log, and one of all requests."},
   };
   return table;

@@ -29,7 +29,7 @@ void add_models(std::vector<option>& out) {
   out.push_back(row("models[].health_path", &t::health_path, 1, text_bytes,
                     "Path that answers 200 once the runtime is ready."));
   out.push_back(row("models[].gpu.memory", &t::gpu_memory, 0, 1024.0 * 1024 * gib,
-                    "GPU memory the model takes, on one GPU; 0 needs no GPU."));
+                    "GPU memory that the model takes, on one GPU; 0: it needs no GPU."));
   out.push_back(
       row("models[].residency", &t::residency, 0, 0,
           "pinned: always loaded; on_demand: loaded on request; exclusive: alone on the machine.",
@@ -62,7 +62,7 @@ void add_model_times(std::vector<option>& out) {
                     "Longest silence inside a streamed answer; at most request_timeout_s."));
   out.push_back(
       row("models[].expected_load_s", &t::expected_load_s, 0, day_s,
-          "First guess of the load time, until it was measured; at most start_timeout_s."));
+          "First estimate of the load time, until it is measured; at most start_timeout_s."));
 }
 
 }  // namespace

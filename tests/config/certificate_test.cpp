@@ -29,7 +29,7 @@ struct certificate_files : scratch_folder {
       std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const {
     return read_certificate(files, now);
   }
-  // Of one mistake, without the names of the files.
+  // The text of the one mistake, without the names of the files.
   std::string mistake() const {
     const auto report = read();
     BOOST_TEST(!report.pair.has_value());

@@ -1,4 +1,5 @@
-// What reaches the program: defaults, file, environment, in this order; the demo; validate().
+// The settings that reach the program: defaults, file, environment, in this order; the demo;
+// validate().
 #include <stdlib.h>
 #include <unistd.h>
 #include <boost/test/unit_test.hpp>

@@ -1,4 +1,4 @@
-// What the tests of config share: an environment made of a map, and files of the source tree.
+// Shared by the tests of config: an environment made of a map, and files of the source tree.
 #pragma once
 
 #include <fstream>
@@ -24,7 +24,7 @@ inline std::string source_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// What config_error says; empty when the text loads.
+// Returns the text of config_error; empty when the text loads.
 inline std::string error_of(const std::string& yaml, const environment& env = variables({})) {
   try {
     load_text(yaml, "f", env);

@@ -1,4 +1,4 @@
-// What a browser needs of a gateway, and what it must not be given: CORS and pages.
+// CORS and pages: a browser gets what it needs of a gateway, and no more.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { rendered, startSite } from './harness/browser.mjs';

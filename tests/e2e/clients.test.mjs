@@ -47,7 +47,7 @@ async function occupy(model, running, waiting = 0) {
   const left = new AbortController();
   const answers = Array.from({ length: waiting }, () =>
     gateway.chat(model, { max_tokens: 1 }, { signal: left.signal }).catch(() => {}));
-  // What was taken by credit is told to the queue a little later.
+  // The queue learns of requests that ran on credits a little later.
   await waitFor(`${running} run, ${waiting} wait`, async () => {
     const queue = await gateway.queue(model);
     return queue.processing === running && queue.waiting === waiting;

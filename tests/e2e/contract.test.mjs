@@ -1,4 +1,4 @@
-// What the API promises beside the answers themselves: headers, errors, scopes, and that a request
+// Promises of the API beside the answers themselves: headers, errors, scopes, and that a request
 // reaches the runtime as the client wrote it, without the client's credentials.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

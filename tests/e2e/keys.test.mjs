@@ -124,7 +124,7 @@ describe('keys', () => {
     assert.equal(refused[0].headers['x-ratelimit-limit-requests'], '6');
     assert.equal(refused[0].headers['x-ratelimit-remaining-requests'], '0');
     assert.match(refused[0].headers['x-ratelimit-reset-requests'], /^\d+\.\d{3}s$/);
-    // What was counted belongs to the key, whatever its secret.
+    // Counters belong to the key, whatever its secret.
     const rotated = await gateway.post(`/v1/keys/${id}/rotate`, {});
     assert.equal((await chat(rotated.json.key)).status, 429);
     await gateway.send('PATCH', `/v1/keys/${id}`,

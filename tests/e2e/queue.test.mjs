@@ -1,4 +1,4 @@
-// Who waits, in what order, for how long, and what a waiting client hears.
+// The queue: order, deadlines, and what a waiting client receives.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { simModel, startGateway } from './harness/gateway.mjs';
@@ -212,7 +212,7 @@ describe('the queue', () => {
     const headers = { 'x-max-wait-seconds': '0.3' };
     const refusal = await gateway.chat('colder', {}, { headers });
     assert.equal(refusal.status, 503);
-    // What is left of the load that is configured, not the least there is.
+    // The rest of the configured load time, not the minimum.
     const retryAfter = Number(refusal.headers['retry-after']);
     assert.ok(retryAfter >= 38 && retryAfter <= 42, `Retry-After: ${retryAfter}`);
     assert.equal((await gateway.states()).colder, 'starting');

@@ -1,4 +1,4 @@
-// Who used what, as the API and the command line tell it: the sums are what the runtimes say they
+// Usage, as the API and the command line report it: the sums are what the runtimes say they
 // produced; and which models were asked for that do not exist.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

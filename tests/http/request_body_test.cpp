@@ -1,4 +1,4 @@
-// What the proxy reads of a body, what it refuses, and that its edits touch nothing else.
+// The proxy reads what it needs of a body, refuses bad ones, and edits nothing else.
 #include "http/proxy/request_body.hpp"
 
 #include <boost/test/unit_test.hpp>

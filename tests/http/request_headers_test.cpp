@@ -1,4 +1,4 @@
-// What we read, forward and refuse of header fields.
+// Header fields that we read, forward and refuse.
 #include "http/serve/request_headers.hpp"
 
 #include <boost/test/unit_test.hpp>

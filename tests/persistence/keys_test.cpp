@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(changes_are_read_in_order) {
   BOOST_TEST(store.changed_since(known, 1).size() == 1u);
 }
 
-// What a reader has seen is all there is below the version that it saw.
+// A reader that saw a version has seen all changes below it.
 BOOST_AUTO_TEST_CASE(no_change_is_missed_beside_writers) {
   constexpr int writers = 4, each = 25;
   std::vector<std::future<void>> running;

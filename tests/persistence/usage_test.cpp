@@ -1,4 +1,4 @@
-// What usage is told apart by, how it is reported, and how long it is kept.
+// Usage: how it is grouped, reported and kept.
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What happens to runtimes whose gateway was killed.
+// Runtimes whose gateway was killed are ended.
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>

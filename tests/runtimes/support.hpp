@@ -1,4 +1,4 @@
-// What the tests of runtimes share: a recorder of events, an HTTP client, and a look at /proc.
+// Shared by the tests of runtimes: a recorder of events, an HTTP client, and a look at /proc.
 #pragma once
 
 #include <sys/types.h>
@@ -101,7 +101,7 @@ class http_client {
   explicit http_client(std::uint16_t port);
   reply send(const call& c);
 
-  // For a client that leaves in the middle: send, wait for the first bytes, then destroy it.
+  // A client leaves in the middle so: send, wait for the first bytes, then destroy it.
   void write(const call& c);
   std::string read_some();
 

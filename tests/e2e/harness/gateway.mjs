@@ -54,7 +54,7 @@ export function simModel(name, args = {}, options = {}) {
   };
 }
 
-// What the program says of a configuration, as { code, stdout, stderr }.
+// Checks a configuration with the program, as { code, stdout, stderr }.
 export function checkConfig(config, folder = makeFolder()) {
   const file = path.join(folder, 'checked.yaml');
   writeFileSync(file, JSON.stringify(config));
@@ -157,7 +157,7 @@ export class Gateway {
       .filter(({ args }) => args[args.indexOf('--model') + 1] === model);
   }
 
-  // What the runtime of a model counts itself.
+  // The counters of the runtime of a model.
   async simMetric(model, name) {
     const [{ args }] = this.runtimes(model);
     const port = args[args.indexOf('--port') + 1];

@@ -102,7 +102,7 @@ export class RawConnection {
     socket.setEncoding('latin1');
     socket.on('data', (text) => { this.received += text; });
     socket.on('error', () => {});
-    // Not once(): it would take an error (a write to who has closed) for the end of the wait.
+    // once() would take an error (a write to a peer that has closed) for the end of the wait.
     this.closed = new Promise((resolve) => { socket.on('close', resolve); });
   }
 

@@ -1,4 +1,4 @@
-// What runs in the name of a test, and waiting for something to come true.
+// The processes of a test, and waiting for a condition.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 

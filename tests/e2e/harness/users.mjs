@@ -7,7 +7,7 @@ import { waitFor } from './processes.mjs';
 
 export const formType = { 'content-type': 'application/x-www-form-urlencoded' };
 
-// What `signalbox users …` prints.
+// Returns what `signalbox users …` prints.
 export async function users(gateway, args, input = '') {
   const child = spawn(path.join(build, 'signalbox'),
     ['users', ...args, '--config', path.join(gateway.folder, 'signalbox.yaml'),
