@@ -37,10 +37,10 @@ using namespace signalbox;
 namespace fs = std::filesystem;
 
 constexpr auto database_patience = std::chrono::seconds(30);
-constexpr auto longest_pause = std::chrono::milliseconds(1000);  // between two attempts to connect
+constexpr auto max_pause = std::chrono::milliseconds(1000);  // between two attempts to connect
 
 // Runtimes get at least this long to stop, however long the last requests took.
-constexpr auto least_stop_time = std::chrono::seconds(1);
+constexpr auto min_stop_time = std::chrono::seconds(1);
 
 // At shutdown usage waits this long for a private database that is being restarted.
 constexpr auto restart_patience = std::chrono::seconds(10);
@@ -66,10 +66,10 @@ config::settings load_settings(const arguments& args,
   return settings;
 }
 
-// `least`: the lowest level to log, for commands whose output matters more than the log.
-void set_up_log(const config::settings& settings, spdlog::level::level_enum least = {}) {
+// `min_level`: the lowest level to log, for commands whose output matters more than the log.
+void set_up_log(const config::settings& settings, spdlog::level::level_enum min_level = {}) {
   auto logger = spdlog::stderr_color_mt("signalbox");
-  logger->set_level(std::max(least, spdlog::level::from_str(settings.log.level)));
+  logger->set_level(std::max(min_level, spdlog::level::from_str(settings.log.level)));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
   logger->flush_on(spdlog::level::warn);
   spdlog::set_default_logger(std::move(logger));
@@ -113,7 +113,7 @@ class signal_waiter {
 void migrate_patiently(persistence::database& db, const signal_waiter& signals) {
   const auto deadline = std::chrono::steady_clock::now() + database_patience;
   std::string told;
-  for (auto pause = std::chrono::milliseconds(200);; pause = std::min(2 * pause, longest_pause)) {
+  for (auto pause = std::chrono::milliseconds(200);; pause = std::min(2 * pause, max_pause)) {
     try {
       const auto report = persistence::migrate(db);
       if (report.applied > 0) spdlog::info("database: schema is at version {}", report.version);
@@ -203,10 +203,10 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
   await_restart(store, signals);
   if (asked_to_end()) {
     spdlog::info("second signal: not waiting any longer");
-    control.shutdown(least_stop_time);
+    control.shutdown(min_stop_time);
   } else {
     const duration rest = deadline - std::chrono::steady_clock::now();
-    control.shutdown(std::max<duration>(rest, least_stop_time), asked_to_end);
+    control.shutdown(std::max<duration>(rest, min_stop_time), asked_to_end);
   }
   gateway.stop();
   spdlog::info("stopped");

@@ -16,10 +16,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t text_limit = 200;  // bytes
-constexpr std::size_t models_limit = 1000;
-constexpr double weight_least = 0.01, weight_most = 1000;
-constexpr double rate_most = 1e9, day_most = 1e15, concurrent_most = 1e6;
+constexpr std::size_t max_text_bytes = 200;
+constexpr std::size_t max_models = 1000;
+constexpr double min_weight = 0.01, max_weight = 1000;
+constexpr double max_rate = 1e9, max_day_tokens = 1e15, max_concurrent_requests = 1e6;
 constexpr double ten_years_s = 10 * 365.25 * 86400;
 
 using field_problem = std::optional<document_problem>;
@@ -36,7 +36,7 @@ field_problem unknown(const std::string& field) {
 bool is_text(const json& value) {
   if (!value.is_string()) return false;
   const auto& text = value.get_ref<const std::string&>();
-  return text.size() <= text_limit && config::is_plain_text(text);
+  return text.size() <= max_text_bytes && config::is_plain_text(text);
 }
 
 field_problem read_text(const json& value, const std::string& field, std::string& out) {
@@ -64,7 +64,7 @@ field_problem read_models(const json& value, const std::string& field,
   const auto is_name = [](const json& name) {
     return is_text(name) && !name.get_ref<const std::string&>().empty();
   };
-  if (!value.is_array() || value.size() > models_limit ||
+  if (!value.is_array() || value.size() > max_models ||
       !std::all_of(value.begin(), value.end(), is_name)) {
     return wrong(field, "a list of up to 1000 model names; an empty one allows all");
   }
@@ -73,13 +73,13 @@ field_problem read_models(const json& value, const std::string& field,
 }
 
 template <typename Number>
-field_problem read_number(const json& value, const std::string& field, double least, double most,
+field_problem read_number(const json& value, const std::string& field, double min, double max,
                           Number& out) {
   constexpr bool is_whole = std::is_integral_v<Number>;
   const double number = value.is_number() ? value.get<double>() : std::nan("");
-  if (!(number >= least && number <= most) || (is_whole && number != std::floor(number))) {
+  if (!(number >= min && number <= max) || (is_whole && number != std::floor(number))) {
     return wrong(field, std::string(is_whole ? "a whole number" : "a number") + " from " +
-                            json(least).dump() + " to " + json(most).dump());
+                            json(min).dump() + " to " + json(max).dump());
   }
   out = static_cast<Number>(number);
   return std::nullopt;
@@ -90,17 +90,17 @@ field_problem read_limits(const json& value, scheduling::key_limits& out) {
   const auto read_one = [&out](const std::string& name, const json& number) {
     const auto field = "limits." + name;
     if (name == "requests_per_minute") {
-      return read_number(number, field, 0, rate_most, out.requests_per_minute);
+      return read_number(number, field, 0, max_rate, out.requests_per_minute);
     }
-    if (name == "burst") return read_number(number, field, 0, rate_most, out.burst);
+    if (name == "burst") return read_number(number, field, 0, max_rate, out.burst);
     if (name == "tokens_per_minute") {
-      return read_number(number, field, 0, rate_most, out.tokens_per_minute);
+      return read_number(number, field, 0, max_rate, out.tokens_per_minute);
     }
     if (name == "max_concurrent") {
-      return read_number(number, field, 0, concurrent_most, out.max_concurrent);
+      return read_number(number, field, 0, max_concurrent_requests, out.max_concurrent);
     }
     if (name == "tokens_per_day") {
-      return read_number(number, field, 0, day_most, out.tokens_per_day);
+      return read_number(number, field, 0, max_day_tokens, out.tokens_per_day);
     }
     return unknown(field);
   };
@@ -135,7 +135,7 @@ field_problem apply_field(const std::string& name, const json& value, wall_time 
   if (name == "owner") return read_text(value, name, key.owner);
   if (name == "scopes") return read_scopes(value, name, key.scopes);
   if (name == "models") return read_models(value, name, key.models);
-  if (name == "weight") return read_number(value, name, weight_least, weight_most, key.weight);
+  if (name == "weight") return read_number(value, name, min_weight, max_weight, key.weight);
   if (name == "limits") return read_limits(value, key.limits);
   if (name == "expires_at") return read_expiry(value, now, key.expires_at);
   if (name == "expires_in_s") return read_lifetime(value, now, key.expires_at);

@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int base64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
-constexpr std::size_t longest_cursor = 8192;
+constexpr std::size_t max_cursor_bytes = 8192;
 
 std::optional<int> digits(std::string_view text) {
   int value = 0;
@@ -48,7 +48,7 @@ std::string encode(const std::string& text) {
 }
 
 std::optional<std::string> decode(const std::string& text) {
-  if (text.size() > longest_cursor) return std::nullopt;
+  if (text.size() > max_cursor_bytes) return std::nullopt;
   std::string out(text.size(), '\0');
   std::size_t length = 0;
   if (sodium_base642bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), text.data(),

@@ -22,7 +22,7 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-constexpr std::size_t longest_token = 4096, least_secret = 32;
+constexpr std::size_t max_token_bytes = 4096, min_secret_bytes = 32;
 constexpr auto clock_skew = 60s;  // allowed between the signer's clock and ours
 
 struct jwt_deleter {
@@ -53,7 +53,7 @@ std::int64_t seconds_of(wall_time at) {
 
 // Only three parts of base64url are passed on to the library.
 bool has_shape(std::string_view token) {
-  return token.size() <= longest_token && std::count(token.begin(), token.end(), '.') == 2 &&
+  return token.size() <= max_token_bytes && std::count(token.begin(), token.end(), '.') == 2 &&
          std::all_of(token.begin(), token.end(), [](char c) {
            return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
                   c == '-' || c == '_' || c == '.';
@@ -173,7 +173,7 @@ token_signer make_token_signer(const config::security_options& security,
   std::ifstream file(path);
   std::string secret;
   std::getline(file, secret);
-  if (secret.size() < least_secret) {
+  if (secret.size() < min_secret_bytes) {
     throw std::runtime_error(path.string() +
                              " does not hold a secret; delete it to have a new one made");
   }

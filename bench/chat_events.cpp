@@ -5,8 +5,10 @@
 namespace signalbox::bench {
 
 void event_splitter::add(std::string_view bytes) {
-  constexpr std::size_t limit = 4 << 20;
-  if (pending_.size() + data_.size() > limit) throw std::length_error("an event over 4 MiB");
+  constexpr std::size_t max_event_bytes = 4 << 20;
+  if (pending_.size() + data_.size() > max_event_bytes) {
+    throw std::length_error("an event over 4 MiB");
+  }
   pending_ += bytes;
 }
 

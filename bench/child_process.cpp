@@ -113,9 +113,9 @@ void child_process::stop(milliseconds grace) noexcept {
 
 std::string child_process::output() const {
   std::ifstream file(log_, std::ios::binary | std::ios::ate);
-  const std::streamoff size = file.tellg(), most = 16 * 1024;
+  const std::streamoff size = file.tellg(), max_bytes = 16 * 1024;
   if (size <= 0) return "";
-  file.seekg(std::max<std::streamoff>(0, size - most));
+  file.seekg(std::max<std::streamoff>(0, size - max_bytes));
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

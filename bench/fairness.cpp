@@ -39,7 +39,7 @@ class simulated_model {
     }
     result_.difference.push_back(served(0) - served(1));
     result_.bound =
-        2 * std::max(weights_.prompt * longest_prompt_, weights_.completion * most_in_flight_);
+        2 * std::max(weights_.prompt * max_prompt_tokens_, weights_.completion * max_in_flight_);
     result_.served_a = served(0);
     result_.served_b = served(1);
     result_.mean_wait_a_s = clients_[0].waited_s / std::max(1.0, clients_[0].begun);
@@ -128,9 +128,9 @@ class simulated_model {
     for (const auto& [end, r] : running_) {
       const auto& t = clients_[r.client].traffic;
       in_flight += t.prompt_tokens + t.completion_tokens;
-      longest_prompt_ = std::max(longest_prompt_, t.prompt_tokens);
+      max_prompt_tokens_ = std::max(max_prompt_tokens_, t.prompt_tokens);
     }
-    most_in_flight_ = std::max(most_in_flight_, in_flight);
+    max_in_flight_ = std::max(max_in_flight_, in_flight);
     const auto difference = served(0) - served(1);
     const bool both = clients_[0].waiting > 0 && clients_[1].waiting > 0;
     if (!std::exchange(both_wait_, both)) least_ = most_ = difference;
@@ -150,7 +150,7 @@ class simulated_model {
   std::multimap<time_point, request> running_;
   std::map<ticket_id, std::size_t> owners_;
   ticket_id last_id_ = 0;
-  double mean_completion_ = 0, longest_prompt_ = 0, most_in_flight_ = 0;
+  double mean_completion_ = 0, max_prompt_tokens_ = 0, max_in_flight_ = 0;
   bool both_wait_ = false;
   double least_ = 0, most_ = 0;
   fairness_result result_;

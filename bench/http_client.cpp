@@ -10,7 +10,7 @@
 namespace signalbox::bench {
 
 namespace {
-constexpr std::size_t fetch_limit = 64 << 20;  // bytes kept of an answer
+constexpr std::size_t max_fetch_bytes = 64 << 20;  // kept of an answer
 
 // Turned off: an acknowledgement for every second event of a stream would take time of a small
 // machine from what is measured.
@@ -187,7 +187,7 @@ answer fetch(const target& to, std::string request, steady::duration timeout) {
     answer result;
     void status(int code) override { result.status = code; }
     void body(std::string_view bytes) override {
-      if (result.body.size() < fetch_limit) result.body += bytes;
+      if (result.body.size() < max_fetch_bytes) result.body += bytes;
     }
     void ended(exchange_end end) override { result.end = end; }
   };

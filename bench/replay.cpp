@@ -219,7 +219,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--limit", options.limit, "only the first so many requests; 0: all");
   app.add_flag("--stream,!--no-stream", options.stream, "server-sent events (default)");
-  app.add_option("--concurrency-limit", options.concurrency_limit, "requests under way at most")
+  app.add_option("--concurrency-limit", options.max_concurrent, "requests under way at most")
       ->check(CLI::Range(1, 15000))
       ->capture_default_str();
   app.add_option("--timeout", options.timeout_s, "seconds for one request")

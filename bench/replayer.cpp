@@ -8,7 +8,7 @@ namespace signalbox::bench {
 namespace {
 
 constexpr std::string_view word = "track ";
-constexpr std::size_t whole_limit = 64 << 20;  // bytes kept of an answer that is not streamed
+constexpr std::size_t max_whole_bytes = 64 << 20;  // kept of an answer that is not streamed
 // Shorter than any server keeps an idle connection open, so that none is closed just as we write to
 // it.
 constexpr auto reuse_within = std::chrono::seconds(5);
@@ -44,7 +44,7 @@ class replayer::exchange : public exchange_listener {
     if (answer_.size() < 1024) answer_ += bytes.substr(0, 1024 - answer_.size());
     if (status_ != 200) return;
     if (!all_.options_.stream) {
-      if (whole_.size() < whole_limit) whole_ += bytes;
+      if (whole_.size() < max_whole_bytes) whole_ += bytes;
       return;
     }
     events_.add(bytes);
@@ -117,10 +117,11 @@ class replayer::exchange : public exchange_listener {
 replayer::replayer(asio::io_context& io, const replay_options& options,
                    const std::vector<trace_request>& trace)
     : io_(io), options_(options), trace_(trace), to_(parse_target(options.url)), timer_(io) {
-  std::uint32_t most = 0;
-  for (const auto& request : trace) most = std::max(most, request.prompt_tokens);
-  words_.reserve(most * word.size());
-  for (std::uint32_t i = 0; i < most; ++i) words_ += word;
+  std::uint32_t max_prompt_tokens = 0;
+  for (const auto& request : trace)
+    max_prompt_tokens = std::max(max_prompt_tokens, request.prompt_tokens);
+  words_.reserve(max_prompt_tokens * word.size());
+  for (std::uint32_t i = 0; i < max_prompt_tokens; ++i) words_ += word;
 }
 
 void replayer::start(std::function<void()> all_ended) {
@@ -143,7 +144,7 @@ void replayer::send_due() {
   const auto now = steady::now();
   while (result_.due < trace_.size() && due_at(trace_[result_.due]) <= now) ++result_.due;
   const auto may_send = [&] {
-    return result_.sent < result_.due && result_.sent - result_.ended < options_.concurrency_limit;
+    return result_.sent < result_.due && result_.sent - result_.ended < options_.max_concurrent;
   };
   // Sends some at a time: on a slow machine connections must not wait while many requests are
   // written.

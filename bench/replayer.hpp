@@ -19,14 +19,14 @@ struct replay_options {
   std::string url = "http://127.0.0.1:8000", key, model = "demo", trace, json_file;
   double speedup = 60, timeout_s = 600;
   std::size_t limit = 0;  // 0: the whole trace
-  std::uint32_t concurrency_limit = 5000;
+  std::uint32_t max_concurrent = 5000;
   bool stream = true;
 };
 
 // Times count from the moment a request is due, so that our own delays count too.
 struct replay_result {
   std::size_t due = 0, sent = 0, ended = 0;
-  std::size_t most_held_back = 0;             // most requests due, but over `concurrency`
+  std::size_t most_held_back = 0;             // most requests due, but over the bound
   std::map<std::string, std::size_t> errors;  // by kind
   std::size_t error_count = 0;
   std::string first_error;                                 // with its answer, at most 1 KiB

@@ -92,9 +92,9 @@ class stream : public exchange_listener {
       text_ += chunk->text;
     }
     if (!all_.measuring()) return;
-    const std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+    const std::int64_t max_delay_ns = std::numeric_limits<std::uint32_t>::max();
     all_.delays_ns.push_back(static_cast<std::uint32_t>(
-        std::clamp<std::int64_t>(received_ns - chunk->sent_ns, 0, most)));
+        std::clamp<std::int64_t>(received_ns - chunk->sent_ns, 0, max_delay_ns)));
   }
 
   void fail(const std::string& kind) {

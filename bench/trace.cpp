@@ -11,13 +11,13 @@
 namespace signalbox::bench {
 namespace {
 
-constexpr std::uint32_t most_tokens = 1'000'000;
-constexpr std::size_t most_requests = 5'000'000;
+constexpr std::uint32_t max_tokens = 1'000'000;
+constexpr std::size_t max_requests = 5'000'000;
 
 std::optional<std::uint32_t> count(std::string_view text) {
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value > most_tokens) {
+  if (error != std::errc() || end != text.data() + text.size() || value > max_tokens) {
     return std::nullopt;
   }
   return value;
@@ -64,7 +64,7 @@ std::vector<trace_request> load_trace(const std::string& file, std::size_t limit
     if (!trace.empty() && request->arrival < trace.back().arrival) {
       throw std::runtime_error(where + "earlier than the line before");
     }
-    if (trace.size() == most_requests) throw std::runtime_error(where + "too many requests");
+    if (trace.size() == max_requests) throw std::runtime_error(where + "too many requests");
     trace.push_back(*request);
     if (trace.size() == limit) break;
   }

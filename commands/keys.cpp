@@ -26,7 +26,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint32_t page = 1000;
-constexpr std::size_t token_least = 16, token_most = 512;  // as for keys of the configuration
+// As for keys of the configuration.
+constexpr std::size_t min_token_bytes = 16, max_token_bytes = 512;
 
 struct options {
   json fields = json::object();  // of the new key, in the form of /v1/keys
@@ -139,9 +140,9 @@ imported_key read_entry(const json& entry, std::size_t index) {
         fmt::format("{}.id: must not begin with {}, which is reserved for users", where,
                     config::user_id_prefix));
   }
-  if (key.token.size() < token_least || key.token.size() > token_most) {
+  if (key.token.size() < min_token_bytes || key.token.size() > max_token_bytes) {
     throw std::runtime_error(fmt::format("{}.token: found {} bytes, allowed {} to {}", where,
-                                         key.token.size(), token_least, token_most));
+                                         key.token.size(), min_token_bytes, max_token_bytes));
   }
   key.fields.erase("id");
   key.fields.erase("token");

@@ -27,7 +27,7 @@ namespace signalbox::commands {
 namespace {
 
 constexpr std::uint32_t users_page = 1000;
-constexpr std::size_t longest_user_name = 200, short_password = 8;
+constexpr std::size_t max_user_name_bytes = 200, min_safe_password_bytes = 8;
 
 struct user_options {
   std::string name;
@@ -75,18 +75,18 @@ std::string read_password() {
   } else {
     password = read_line("");
   }
-  if (password.empty() || password.size() > persistence::longest_password) {
+  if (password.empty() || password.size() > persistence::max_password_bytes) {
     throw std::runtime_error(fmt::format("the password has {} bytes, allowed 1 to {}",
-                                         password.size(), persistence::longest_password));
+                                         password.size(), persistence::max_password_bytes));
   }
-  if (password.size() < short_password) {
+  if (password.size() < min_safe_password_bytes) {
     std::cerr << "warning: a password of fewer than 8 bytes is easy to guess" << std::endl;
   }
   return password;
 }
 
 void check_name(const std::string& name) {
-  if (name.empty() || name.size() > longest_user_name || !config::is_plain_text(name)) {
+  if (name.empty() || name.size() > max_user_name_bytes || !config::is_plain_text(name)) {
     throw std::runtime_error(
         "a user's name has 1 to 200 bytes of UTF-8 without control characters");
   }

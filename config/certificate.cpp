@@ -20,7 +20,7 @@
 namespace signalbox::config {
 namespace {
 
-constexpr std::size_t most_bytes = 1 << 20;  // largest file that is read
+constexpr std::size_t max_file_bytes = 1 << 20;
 
 template <auto Free>
 struct freed_by {
@@ -62,11 +62,11 @@ file_text read_text(const std::string& name) {
     out.problem = fmt::format("cannot be read: {}", std::strerror(errno));
     return out;
   }
-  out.text.resize(most_bytes + 1);
+  out.text.resize(max_file_bytes + 1);
   in.read(out.text.data(), static_cast<std::streamsize>(out.text.size()));
   const auto size = static_cast<std::size_t>(in.gcount());
   if (in.bad()) out.problem = "cannot be read";
-  if (size > most_bytes) out.problem = fmt::format("is larger than {} bytes", most_bytes);
+  if (size > max_file_bytes) out.problem = fmt::format("is larger than {} bytes", max_file_bytes);
   out.text.resize(size);
   return out;
 }

@@ -77,7 +77,7 @@ std::string problem_list::line_for(const problem& p) const {
 }
 
 std::vector<std::string> problem_list::lines() const {
-  constexpr std::size_t most = 100;
+  constexpr std::size_t max_lines = 100;
   // Problems with a line come first, in its order; then those without one.
   auto rank = [](const problem& p) {
     return p.at.line > 0 ? p.at.line : std::numeric_limits<unsigned>::max();
@@ -87,8 +87,8 @@ std::vector<std::string> problem_list::lines() const {
                    [&](const problem& a, const problem& b) { return rank(a) < rank(b); });
   std::vector<std::string> lines;
   for (const problem& p : sorted) {
-    if (lines.size() == most) {
-      lines.push_back(fmt::format("and {} more", sorted.size() - most));
+    if (lines.size() == max_lines) {
+      lines.push_back(fmt::format("and {} more", sorted.size() - max_lines));
       break;
     }
     lines.push_back(line_for(p));

@@ -138,12 +138,12 @@ void check_cors(const cors_options& cors, problem_list& problems) {
 // Names appear in URLs, headers, metrics and logs.
 void check_model_name(const std::string& name, const std::string& path,
                       std::map<std::string, std::string>& seen, problem_list& problems) {
-  constexpr std::size_t most = 200;
-  if (name.empty() || name.size() > most || name.front() == ' ' || name.back() == ' ' ||
+  constexpr std::size_t max_bytes = 200;
+  if (name.empty() || name.size() > max_bytes || name.front() == ' ' || name.back() == ' ' ||
       !is_plain_text(name)) {
     problems.unrelated(path, fmt::format("found {}, allowed UTF-8 of 1 to {} bytes without blanks "
                                          "around it",
-                                         in_quotes(name), most));
+                                         in_quotes(name), max_bytes));
     return;
   }
   auto [first, is_new] = seen.emplace(name, path);
@@ -255,11 +255,11 @@ void check_database(const database_options& o, problem_list& problems) {
 }
 
 void check_security(const security_options& o, problem_list& problems) {
-  constexpr std::size_t least = 32;  // as long as the digest that the secret keys
+  constexpr std::size_t min_bytes = 32;  // as long as the digest that the secret keys
   const auto check_secret = [&](const char* path, const std::string& secret) {
-    if (secret.empty() || secret.size() >= least) return;
-    problems.unrelated(path,
-                       fmt::format("found {} bytes, allowed at least {}", secret.size(), least));
+    if (secret.empty() || secret.size() >= min_bytes) return;
+    problems.unrelated(
+        path, fmt::format("found {} bytes, allowed at least {}", secret.size(), min_bytes));
   };
   check_secret("security.jwt_secret", o.jwt_secret);
   check_secret("security.jwt_secret_previous", o.jwt_secret_previous);

@@ -225,26 +225,26 @@ bool is_plain_text(const std::string& text) {
 }
 
 std::string in_quotes(std::string_view text) {
-  constexpr std::size_t most = 80;
+  constexpr std::size_t max_bytes = 80;
   std::string out = "\"";
-  for (char c : text.substr(0, most)) {
+  for (char c : text.substr(0, max_bytes)) {
     auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f)
       out += fmt::format("\\x{:02x}", byte);
     else
       out += c;
   }
-  return out + (text.size() > most ? "\"…" : "\"");
+  return out + (text.size() > max_bytes ? "\"…" : "\"");
 }
 
 std::optional<std::string> closest(std::string_view found,
                                    const std::vector<std::string>& candidates) {
-  constexpr std::size_t most = 2;
-  std::size_t best = most + 1;
+  constexpr std::size_t max_edits = 2;
+  std::size_t best = max_edits + 1;
   const std::string* choice = nullptr;
   for (const std::string& candidate : candidates) {
     std::size_t longer = std::max(candidate.size(), found.size());
-    if (longer - std::min(candidate.size(), found.size()) > most) continue;
+    if (longer - std::min(candidate.size(), found.size()) > max_edits) continue;
     std::size_t distance = edit_distance(found, candidate);
     if (distance < best && 2 * distance < longer) {
       best = distance;

@@ -32,7 +32,7 @@ std::optional<wall_time> optional_time(const pqxx::field& field) {
 
 std::string to_array(const std::vector<std::string>& texts) {
   array_literal all;
-  for (const auto& text : texts) all.add(clean_text(text, text_limit));
+  for (const auto& text : texts) all.add(clean_text(text, max_name_bytes));
   return std::move(all).take();
 }
 
@@ -40,7 +40,7 @@ std::string from_lines(const std::vector<std::string>& texts) {
   std::string lines;
   for (const auto& text : texts) {
     if (&text != &texts.front()) lines += '\n';
-    lines += clean_text(text, text_limit);
+    lines += clean_text(text, max_name_bytes);
   }
   return lines;
 }

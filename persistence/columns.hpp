@@ -11,7 +11,8 @@
 
 namespace signalbox::persistence {
 
-inline constexpr std::size_t text_limit = 256;  // bytes of a name or an id
+// Of a name or an id: three names and a source of usage fit into an index entry (2704 bytes).
+inline constexpr std::size_t max_name_bytes = 256;
 
 // Returns SQL that selects a time as a bigint, which libpqxx reads exactly, under the name
 // COLUMN_us.

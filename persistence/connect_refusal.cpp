@@ -13,11 +13,11 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr auto limit = std::chrono::seconds(5);
+constexpr auto connect_timeout = std::chrono::seconds(5);
 
 // Returns false when it takes too long.
 bool finish_connect(PGconn* attempt) {
-  const auto deadline = clock::now() + limit;
+  const auto deadline = clock::now() + connect_timeout;
   for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK; next = PQconnectPoll(attempt)) {
     if (next == PGRES_POLLING_FAILED) return true;
     const auto left =

@@ -11,12 +11,11 @@ namespace signalbox::persistence {
 
 namespace {
 
-constexpr std::size_t name_limit = 256;     // bytes
-constexpr std::size_t detail_limit = 4096;  // bytes
-constexpr std::size_t line_limit = 4096;    // bytes
-constexpr std::size_t lines_limit = 200;
-constexpr std::uint32_t newest_limit = 1000;
-constexpr std::int64_t kept_crashes = 10000;
+constexpr std::size_t max_detail_bytes = 4096;
+constexpr std::size_t max_line_bytes = 4096;
+constexpr std::size_t max_lines = 200;
+constexpr std::uint32_t max_newest = 1000;
+constexpr std::int64_t max_crashes = 10000;
 
 constexpr const char* insert_crash =
     "INSERT INTO crashes (at, model, reason, detail, log_tail)"
@@ -43,8 +42,10 @@ using snapshot = pqxx::transaction<pqxx::isolation_level::repeatable_read>;
 
 std::string tail_literal(const std::vector<std::string>& lines) {
   array_literal tail;
-  const std::size_t skipped = lines.size() > lines_limit ? lines.size() - lines_limit : 0;
-  for (std::size_t i = skipped; i < lines.size(); ++i) tail.add(clean_text(lines[i], line_limit));
+  const std::size_t skipped = lines.size() > max_lines ? lines.size() - max_lines : 0;
+  for (std::size_t i = skipped; i < lines.size(); ++i) {
+    tail.add(clean_text(lines[i], max_line_bytes));
+  }
   return std::move(tail).take();
 }
 
@@ -53,18 +54,18 @@ std::string tail_literal(const std::vector<std::string>& lines) {
 void crash_store::add(const crash_record& record) {
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);
-    const pqxx::result inserted =
-        tx.exec_params(insert_crash, to_microseconds(record.time),
-                       clean_text(record.model, name_limit), clean_text(record.reason, name_limit),
-                       clean_text(record.detail, detail_limit), tail_literal(record.log_tail));
-    tx.exec_params(delete_old, inserted[0]["id"].as<std::int64_t>() - kept_crashes);
+    const pqxx::result inserted = tx.exec_params(
+        insert_crash, to_microseconds(record.time), clean_text(record.model, max_name_bytes),
+        clean_text(record.reason, max_name_bytes), clean_text(record.detail, max_detail_bytes),
+        tail_literal(record.log_tail));
+    tx.exec_params(delete_old, inserted[0]["id"].as<std::int64_t>() - max_crashes);
     tx.commit();
   });
 }
 
 std::vector<crash_record> crash_store::newest(std::uint32_t limit) {
   std::vector<crash_record> records;
-  const std::uint32_t count = std::min(limit, newest_limit);
+  const std::uint32_t count = std::min(limit, max_newest);
   db_.with_connection([&](session& session) {
     std::map<std::int64_t, std::size_t> index_of;  // by id
     snapshot tx(session.connection);

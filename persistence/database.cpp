@@ -23,7 +23,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using session_ptr = std::unique_ptr<session>;
 
-constexpr auto wait_limit = std::chrono::seconds(5);
+constexpr auto max_wait = std::chrono::seconds(5);
 constexpr auto retry_pause = std::chrono::milliseconds(50);
 
 constexpr std::array<std::pair<const char*, const char*>, 7> defaults{{
@@ -111,7 +111,7 @@ std::string one_line(const std::string& text) {
 
 // Connects, and waits briefly for a server that starts up or recovers from a crash.
 session_ptr connect(const std::string& url) {
-  const auto deadline = clock::now() + wait_limit;
+  const auto deadline = clock::now() + max_wait;
   while (true) {
     try {
       return std::make_unique<session>(url);
@@ -148,7 +148,7 @@ struct database::pool {
     session_ptr found;
     {
       std::unique_lock lock(mutex);
-      if (!returned.wait_for(lock, wait_limit, [this] { return closed || taken < size; })) {
+      if (!returned.wait_for(lock, max_wait, [this] { return closed || taken < size; })) {
         throw database_unavailable(fmt::format("all {} database connections are busy", size));
       }
       if (closed) throw database_unavailable("the program ends");

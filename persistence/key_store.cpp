@@ -155,10 +155,10 @@ std::vector<key_record> to_keys(const pqxx::result& rows) {
 std::array<std::string, insert_columns> row_of(const key_record& key) {
   const auto& l = key.limits;
   const auto expires_at = to_microseconds(key.expires_at);
-  return {clean_text(key.id, text_limit),
-          clean_text(key.name, text_limit),
-          clean_text(key.owner, text_limit),
-          clean_text(key.hint, text_limit),
+  return {clean_text(key.id, max_name_bytes),
+          clean_text(key.name, max_name_bytes),
+          clean_text(key.owner, max_name_bytes),
+          clean_text(key.hint, max_name_bytes),
           to_hex(key.digest),
           from_lines(key.scopes),
           from_lines(key.models),
@@ -214,24 +214,24 @@ bool key_store::add(const std::vector<key_record>& keys) {
 
 bool key_store::update(const key_record& key) {
   const auto& l = key.limits;
-  return change(db_, update_one, key.id, clean_text(key.name, text_limit),
-                clean_text(key.owner, text_limit), to_array(key.scopes), to_array(key.models),
+  return change(db_, update_one, key.id, clean_text(key.name, max_name_bytes),
+                clean_text(key.owner, max_name_bytes), to_array(key.scopes), to_array(key.models),
                 key.weight, l.requests_per_minute, l.burst, l.tokens_per_minute,
                 static_cast<std::int64_t>(l.max_concurrent),
                 static_cast<std::int64_t>(l.tokens_per_day), to_microseconds(key.expires_at));
 }
 
 bool key_store::rotate(const rotate_key& order) {
-  return change(db_, rotate_one, clean_text(order.id, text_limit), to_hex(order.digest),
-                clean_text(order.hint, text_limit), order.grace_s);
+  return change(db_, rotate_one, clean_text(order.id, max_name_bytes), to_hex(order.digest),
+                clean_text(order.hint, max_name_bytes), order.grace_s);
 }
 
 bool key_store::revoke(const std::string& id) {
-  return change(db_, revoke_one, clean_text(id, text_limit));
+  return change(db_, revoke_one, clean_text(id, max_name_bytes));
 }
 
 std::optional<key_record> key_store::find(const std::string& id) {
-  auto found = to_keys(read_rows(db_, select_one, clean_text(id, text_limit)));
+  auto found = to_keys(read_rows(db_, select_one, clean_text(id, max_name_bytes)));
   if (found.empty()) return std::nullopt;
   return std::move(found.front());
 }
@@ -241,7 +241,7 @@ std::vector<key_record> key_store::find_all(const std::vector<std::string>& ids)
 }
 
 std::vector<key_record> key_store::newest(std::uint32_t limit, const std::string& after) {
-  return to_keys(read_rows(db_, select_newest_keys, limit, clean_text(after, text_limit)));
+  return to_keys(read_rows(db_, select_newest_keys, limit, clean_text(after, max_name_bytes)));
 }
 
 std::vector<key_record> key_store::changed_since(std::int64_t version, std::uint32_t limit) {
@@ -251,7 +251,7 @@ std::vector<key_record> key_store::changed_since(std::int64_t version, std::uint
 void key_store::save_states(const std::vector<key_limit_state>& states) {
   array_literal ids, requests, tokens;
   for (const auto& state : states) {
-    ids.add(clean_text(state.key_id, text_limit));
+    ids.add(clean_text(state.key_id, max_name_bytes));
     requests.add(std::to_string(to_microseconds(state.requests_full_at)));
     tokens.add(std::to_string(to_microseconds(state.tokens_full_at)));
   }

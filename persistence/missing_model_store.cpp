@@ -34,12 +34,12 @@ const std::string select_missing =
 void missing_model_store::save(const std::vector<missing_model>& models) {
   array_literal names, requests, first, last, clients, keys;
   for (const auto& m : models) {
-    names.add(clean_text(m.model, text_limit));
+    names.add(clean_text(m.model, max_name_bytes));
     requests.add(std::to_string(m.requests));
     first.add(std::to_string(to_microseconds(m.first_seen)));
     last.add(std::to_string(to_microseconds(m.last_seen)));
-    clients.add(clean_text(m.last_client_id, text_limit));
-    keys.add(clean_text(m.last_key_id, text_limit));
+    clients.add(clean_text(m.last_client_id, max_name_bytes));
+    keys.add(clean_text(m.last_key_id, max_name_bytes));
   }
   db_.with_connection([&](session& session) {
     pqxx::work tx(session.connection);

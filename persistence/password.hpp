@@ -6,7 +6,7 @@
 
 namespace signalbox::persistence {
 
-inline constexpr std::size_t longest_password = 1024;  // bytes
+inline constexpr std::size_t max_password_bytes = 1024;
 
 std::string hash_password(const std::string& password);
 

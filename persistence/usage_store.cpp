@@ -14,11 +14,9 @@ namespace signalbox::persistence {
 
 namespace {
 
-// Three names and a source fit into an index entry (2704 bytes).
-constexpr std::size_t name_limit = 256;  // bytes
 // A larger count in one row is a fault of the runtime. It is cut so that sums stay inside a bigint.
-constexpr std::uint64_t count_limit = 1'000'000'000'000;
-constexpr std::uint32_t group_limit = 1000;
+constexpr std::uint64_t max_count = 1'000'000'000'000;
+constexpr std::uint32_t max_groups = 1000;
 
 // A batch that gets no lock in this time is kept and added later.
 constexpr const char* wait_for_locks = "SET LOCAL lock_timeout = '5s'";
@@ -147,11 +145,11 @@ auto key_of(const usage_row& row) {
 // Merges the rows of each key, and sorts them by key: all writers lock rows in the same order.
 std::vector<usage_row> merge(std::vector<usage_row> rows) {
   for (usage_row& row : rows) {
-    row.key_id = clean_text(row.key_id, name_limit);
-    row.client_id = clean_text(row.client_id, name_limit);
-    row.model = clean_text(row.model, name_limit);
+    row.key_id = clean_text(row.key_id, max_name_bytes);
+    row.client_id = clean_text(row.client_id, max_name_bytes);
+    row.model = clean_text(row.model, max_name_bytes);
     for (const auto& count : counts) {
-      row.*count.member = std::min(row.*count.member, count_limit);
+      row.*count.member = std::min(row.*count.member, max_count);
     }
   }
   std::sort(rows.begin(), rows.end(),
@@ -299,14 +297,14 @@ usage_report usage_store::report(const list_usage& query, time_limit limit) {
   const auto& by = query.by;
   const auto after = query.after.value_or(usage_group{});
   std::optional<std::string> key_id;
-  if (query.key_id) key_id = clean_text(*query.key_id, name_limit);
+  if (query.key_id) key_id = clean_text(*query.key_id, max_name_bytes);
   usage_report report;
-  for (const auto& row :
-       read_in_time(db_, limit, select_groups, by.day, by.key, by.client, by.model, by.source,
-                    query.first_day, query.last_day, key_id, query.after.has_value(), after.day,
-                    clean_text(after.key_id, name_limit), clean_text(after.client_id, name_limit),
-                    clean_text(after.model, name_limit), clean_text(after.source, name_limit),
-                    std::min(query.limit, group_limit))) {
+  for (const auto& row : read_in_time(
+           db_, limit, select_groups, by.day, by.key, by.client, by.model, by.source,
+           query.first_day, query.last_day, key_id, query.after.has_value(), after.day,
+           clean_text(after.key_id, max_name_bytes), clean_text(after.client_id, max_name_bytes),
+           clean_text(after.model, max_name_bytes), clean_text(after.source, max_name_bytes),
+           std::min(query.limit, max_groups))) {
     usage_group group;
     read_counts(row, group);
     group.day = row["of_day"].as<std::int32_t>();
@@ -322,8 +320,8 @@ usage_report usage_store::report(const list_usage& query, time_limit limit) {
 key_usage_report usage_store::by_key(const list_key_usage& query, time_limit limit) {
   key_usage_report report;
   for (const auto& row :
-       read_in_time(db_, limit, select_by_key, query.day, clean_text(query.after, name_limit),
-                    std::min(query.limit, group_limit))) {
+       read_in_time(db_, limit, select_by_key, query.day, clean_text(query.after, max_name_bytes),
+                    std::min(query.limit, max_groups))) {
     key_usage key;
     read_counts(row, key);
     key.key_id = row["key_id"].as<std::string>();

@@ -109,7 +109,7 @@ bool change_user(database& db, bool ends_sessions, const char* statement, const 
 bool user_store::add(const user_record& user) {
   bool added = false;
   write_alone(db_, [&](pqxx::work& tx) {
-    const pqxx::result inserted = tx.exec_params(insert_user, clean_text(user.name, text_limit),
+    const pqxx::result inserted = tx.exec_params(insert_user, clean_text(user.name, max_name_bytes),
                                                  user.password_hash, to_array(user.scopes));
     return added = inserted.affected_rows() == 1;
   });
@@ -117,24 +117,24 @@ bool user_store::add(const user_record& user) {
 }
 
 bool user_store::set_scopes(const std::string& name, const std::vector<std::string>& scopes) {
-  return change_user(db_, false, update_user_scopes, clean_text(name, text_limit),
+  return change_user(db_, false, update_user_scopes, clean_text(name, max_name_bytes),
                      to_array(scopes));
 }
 
 bool user_store::set_password(const std::string& name, const std::string& hash) {
-  return change_user(db_, true, update_password, clean_text(name, text_limit), hash);
+  return change_user(db_, true, update_password, clean_text(name, max_name_bytes), hash);
 }
 
 bool user_store::disable(const std::string& name) {
-  return change_user(db_, true, disable_user, clean_text(name, text_limit));
+  return change_user(db_, true, disable_user, clean_text(name, max_name_bytes));
 }
 
 bool user_store::enable(const std::string& name) {
-  return change_user(db_, false, enable_user, clean_text(name, text_limit));
+  return change_user(db_, false, enable_user, clean_text(name, max_name_bytes));
 }
 
 std::optional<user_record> user_store::find(const std::string& name) {
-  const auto rows = read_rows(db_, select_user, clean_text(name, text_limit));
+  const auto rows = read_rows(db_, select_user, clean_text(name, max_name_bytes));
   return rows.empty() ? std::nullopt : std::optional(to_user(rows[0]));
 }
 

@@ -16,7 +16,7 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using asio::ip::tcp;
 
-constexpr std::uint32_t header_limit = 16 * 1024;
+constexpr std::uint32_t max_header_bytes = 16 * 1024;
 
 class probe : public std::enable_shared_from_this<probe> {
  public:
@@ -25,12 +25,12 @@ class probe : public std::enable_shared_from_this<probe> {
       : target_(target),
         stream_(io),
         resolver_(io),
-        buffer_(header_limit),
+        buffer_(max_header_bytes),
         request_(http::verb::get, target.path, 11),
         on_result_(std::move(on_result)) {
     request_.set(http::field::host, config::to_string(config::address{target_.host, target_.port}));
     request_.set(http::field::connection, "close");
-    parser_.header_limit(header_limit);
+    parser_.header_limit(max_header_bytes);
   }
 
   void begin(duration timeout) {

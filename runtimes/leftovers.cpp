@@ -24,15 +24,15 @@ using namespace std::chrono_literals;
 constexpr const char* guard_name = "signalbox-guard";  // fits into the 15 bytes of a process name
 constexpr auto guard_patience = 2s;
 constexpr auto kill_patience = 8s;
-constexpr auto longest_wait_for_one = 100ms;  // then the list is read anew
+constexpr auto max_wait_for_one = 100ms;  // then the list is read anew
 
-// Waits until `find` finds no process. Returns false when it still does after the limit.
+// Waits until `find` finds no process. Returns false when it still does after `max_wait`.
 template <typename Find>
-bool wait_until_none(std::chrono::nanoseconds limit, Find find) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
+bool wait_until_none(std::chrono::nanoseconds max_wait, Find find) {
+  const auto deadline = std::chrono::steady_clock::now() + max_wait;
   for (auto found = find(); !found.empty(); found = find()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
-    wait_for_end(open_process(found.front()), longest_wait_for_one);
+    wait_for_end(open_process(found.front()), max_wait_for_one);
   }
   return true;
 }

@@ -8,7 +8,7 @@ void log_tail::add(std::string_view bytes) {
   while (!bytes.empty()) {
     const auto end = bytes.find_first_of("\r\n");  // progress bars write \r only
     const auto part = bytes.substr(0, end);
-    open_line_.append(part.substr(0, line_limit - open_line_.size()));
+    open_line_.append(part.substr(0, max_line_bytes - open_line_.size()));
     if (end == std::string_view::npos) return;
     this->end();
     bytes.remove_prefix(end + 1);

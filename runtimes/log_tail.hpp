@@ -11,7 +11,7 @@ namespace signalbox::runtimes {
 
 class log_tail {
  public:
-  static constexpr std::size_t line_limit = 4096;  // bytes; the rest of a longer line is cut off
+  static constexpr std::size_t max_line_bytes = 4096;  // the rest of a line is cut off
   static constexpr std::size_t lines_kept = 200;
 
   explicit log_tail(std::function<void(const std::string&)> on_line)

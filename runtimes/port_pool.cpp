@@ -12,13 +12,13 @@ namespace {
 
 using boost::asio::ip::tcp;
 
-constexpr std::uint32_t lowest = 10000;  // services with well-known ports are below
+constexpr std::uint32_t min_port = 10000;  // services with well-known ports are below
 constexpr std::uint32_t wanted = 16384;
 
 std::uint32_t first_ephemeral() {
   std::uint32_t first = 32768;
   std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first;
-  return std::clamp<std::uint32_t>(first, lowest + 1000, 65000);
+  return std::clamp<std::uint32_t>(first, min_port + 1000, 65000);
 }
 
 bool is_free(std::uint16_t port) {
@@ -36,7 +36,7 @@ bool is_free(std::uint16_t port) {
 
 port_pool::port_pool() {
   const auto end = first_ephemeral();
-  const auto begin = end - std::min(wanted, end - lowest);
+  const auto begin = end - std::min(wanted, end - min_port);
   first_ = static_cast<std::uint16_t>(begin);
   count_ = static_cast<std::uint16_t>(end - begin);
   next_ = static_cast<std::uint16_t>(std::random_device{}() % count_);

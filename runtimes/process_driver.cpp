@@ -25,7 +25,7 @@ using clock = std::chrono::steady_clock;
 
 constexpr const char* local_address = "127.0.0.1";
 constexpr duration probe_gap = 5ms;      // between the end of a probe and the next one
-constexpr duration probe_gap_max = 8ms;  // while a runtime answers slowly or not yet
+constexpr duration max_probe_gap = 8ms;  // while a runtime answers slowly or not yet
 constexpr duration local_probe_timeout = 2s;
 constexpr duration clean_up_gap = 10ms;
 constexpr std::size_t output_turn = 256 * 1024;  // bytes read in one turn of the loop
@@ -201,7 +201,7 @@ void process_run::probed(probe_outcome outcome, time_point asked_at) {
   if (exited() || stop_asked_ || start_timed_out_) return;
   if (outcome != probe_outcome::ok) {
     // A runtime that answers slowly is busy loading, so it is probed a little less often.
-    return after(timer_, std::clamp(clock::now() - asked_at, probe_gap, probe_gap_max),
+    return after(timer_, std::clamp(clock::now() - asked_at, probe_gap, max_probe_gap),
                  &process_run::probe);
   }
   start_timer_.cancel();

@@ -30,11 +30,11 @@ void for_each_character(std::string_view text, Take take) {
 
 }  // namespace
 
-std::string clean_text(std::string_view text, std::size_t limit) {
+std::string clean_text(std::string_view text, std::size_t max_bytes) {
   std::string clean;
   for_each_character(text, [&](utf::code_point point, std::string_view bytes) {
     if (point == 0) bytes = replacement;
-    if (clean.size() + bytes.size() > limit) return false;
+    if (clean.size() + bytes.size() > max_bytes) return false;
     clean += bytes;
     return true;
   });

@@ -22,7 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t longest_form = 16 * 1024, longest_name = 200, longest_password = 1024;
+constexpr std::size_t max_form_bytes = 16 * 1024, max_name_bytes = 200, max_password_bytes = 1024;
 constexpr auto password_timeout = std::chrono::seconds(30);
 
 struct token_pair {
@@ -51,7 +51,7 @@ void refuse_too_often(const responder& reply, duration wait) {
 
 // Checks the form of a name; any other cannot exist and is not looked up.
 bool is_name(const std::string& text) {
-  return !text.empty() && text.size() <= longest_name && config::is_plain_text(text);
+  return !text.empty() && text.size() <= max_name_bytes && config::is_plain_text(text);
 }
 
 // Returns the fields of the form; nothing when the request has been refused.
@@ -63,7 +63,7 @@ std::optional<form> read_form(const routed_request& request, const responder& re
     return std::nullopt;
   }
   const std::string_view body = request.client->body();
-  if (body.size() > longest_form) {
+  if (body.size() > max_form_bytes) {
     reply.refuse(error_code::body_too_large, "The body must not be larger than 16384 bytes.");
     return std::nullopt;
   }
@@ -174,7 +174,7 @@ void create_token(shard& home, routed_request request) {
   if (!is_name(name))
     return reply.refuse(error_code::invalid_value,
                         "username must have 1 to 200 bytes of UTF-8 without control characters.");
-  if (password.empty() || password.size() > longest_password) {
+  if (password.empty() || password.size() > max_password_bytes) {
     return reply.refuse(error_code::invalid_value, "password must have 1 to 1024 bytes.");
   }
   auto client_id = value_of(*fields, "client_id");

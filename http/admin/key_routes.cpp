@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double longest_grace_s = 30 * 86400.0;
+constexpr double max_grace_s = 30 * 86400.0;
 
 // Treats an empty body as an empty object.
 std::optional<json> parse_body(const routed_request& request) {
@@ -147,7 +147,7 @@ void rotate_api_key(shard& home, routed_request request) {
   if (!body) return refuse_body(reply);
   double grace_s = home.gateway().settings().security.rotation_grace_s;
   for (const auto& [name, value] : body->items()) {
-    if (name != "grace_s" || !value.is_number() || value < 0 || value > longest_grace_s) {
+    if (name != "grace_s" || !value.is_number() || value < 0 || value > max_grace_s) {
       return reply.refuse(error_code::invalid_value,
                           "The body may have one field only: grace_s, a number from 0 to 2592000.",
                           name);

@@ -9,7 +9,7 @@ namespace signalbox::http {
 
 namespace {
 
-constexpr std::size_t longest_wish = 2048;  // longest Access-Control-Request-Headers
+constexpr std::size_t max_request_headers_bytes = 2048;  // of Access-Control-Request-Headers
 
 std::string_view field_of(const restinio::request_handle_t& client, const char* name) {
   const auto value = client->header().opt_value_of(name);
@@ -18,7 +18,7 @@ std::string_view field_of(const restinio::request_handle_t& client, const char* 
 
 // Recognizes a list of field names that is safe to send back.
 bool is_name_list(std::string_view text) {
-  if (text.size() > longest_wish) return false;
+  if (text.size() > max_request_headers_bytes) return false;
   for (std::size_t begin = 0; begin <= text.size();) {
     const auto end = std::min(text.find(',', begin), text.size());
     auto name = text.substr(begin, end - begin);

@@ -9,7 +9,7 @@ namespace signalbox::http {
 
 namespace {
 
-constexpr std::size_t most_fields = 32;
+constexpr std::size_t max_fields = 32;
 
 std::optional<std::string> decode_part(std::string_view text) {
   std::string decoded;
@@ -46,7 +46,7 @@ std::optional<form> parse_form(std::string_view body) {
     const auto equals = std::min(pair.find('='), pair.size());
     const auto name = decode_part(pair.substr(0, equals));
     const auto value = decode_part(pair.substr(std::min(pair.size(), equals + 1)));
-    if (!name || !value || fields.size() == most_fields || !fields.emplace(*name, *value).second) {
+    if (!name || !value || fields.size() == max_fields || !fields.emplace(*name, *value).second) {
       return std::nullopt;
     }
   }

@@ -90,7 +90,7 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
         std::make_unique<shard>(static_cast<shard_id>(i), state_->shared));
     auto& identity = boost::asio::use_service<tls_identity>(home.io());
     identity.show(context);
-    identity.limit_handshakes(std::chrono::seconds(settings.server.header_read_timeout_s));
+    identity.set_handshake_timeout(std::chrono::seconds(settings.server.header_read_timeout_s));
     auto& own = *state_->servers.emplace_back(std::make_unique<server>(home, listen));
     listen = own.bound();  // all shards use the port that the first one got
   }

@@ -33,8 +33,8 @@ using transfer_handler_ptr = std::unique_ptr<transfer_handler>;
 
 // The pieces of one gathered write.
 struct write_pieces {
-  static constexpr std::size_t limit = 16;  // pieces in one system call
-  std::array<iovec, limit> pieces;
+  static constexpr std::size_t max_pieces = 16;  // in one system call
+  std::array<iovec, max_pieces> pieces;
   std::size_t count = 0;
 
   template <typename ConstBufferSequence>
@@ -42,7 +42,7 @@ struct write_pieces {
     write_pieces result;
     auto at = boost::asio::buffer_sequence_begin(buffers);
     const auto end = boost::asio::buffer_sequence_end(buffers);
-    for (; at != end && result.count < limit; ++at) {
+    for (; at != end && result.count < max_pieces; ++at) {
       const boost::asio::const_buffer piece(*at);
       if (piece.size() == 0) continue;
       result.pieces[result.count++] = {const_cast<void*>(piece.data()), piece.size()};

@@ -18,7 +18,7 @@ bool is_alphanumeric(char c) {
   return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
 }
 
-constexpr std::size_t longest_id = 128;
+constexpr std::size_t max_id_bytes = 128;
 
 enum class field : std::uint8_t {
   other,
@@ -72,12 +72,12 @@ constexpr known_field known_fields[] = {
     {"proxy-authorization", field::hop_by_hop},
 };
 
-constexpr std::size_t longest_known = 19;
+constexpr std::size_t max_known_bytes = 19;
 
 // The position of the first name of each length in known_fields, which is sorted by length. Every
 // field of every request is looked up here.
 constexpr auto first_of_length = [] {
-  std::array<std::uint8_t, longest_known + 2> first{};
+  std::array<std::uint8_t, max_known_bytes + 2> first{};
   for (std::size_t length = 0; length < first.size(); ++length) {
     while (first[length] < std::size(known_fields) &&
            known_fields[first[length]].name.size() < length) {
@@ -101,7 +101,7 @@ bool is_known(std::string_view known, std::string_view name) {
 }
 
 field kind_of(std::string_view name) {
-  if (name.size() > longest_known) return field::other;
+  if (name.size() > max_known_bytes) return field::other;
   for (auto i = first_of_length[name.size()]; i < first_of_length[name.size() + 1]; ++i) {
     if (is_known(known_fields[i].name, name)) return known_fields[i].kind;
   }
@@ -229,13 +229,13 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 bool is_sane_request_id(std::string_view id) {
-  return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
+  return !id.empty() && id.size() <= max_id_bytes && std::all_of(id.begin(), id.end(), [](char c) {
     return is_alphanumeric(c) || std::string_view("._-").find(c) != std::string_view::npos;
   });
 }
 
 bool is_sane_client_id(std::string_view id) {
-  return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
+  return !id.empty() && id.size() <= max_id_bytes && std::all_of(id.begin(), id.end(), [](char c) {
     return is_alphanumeric(c) || std::string_view("._:@/+-").find(c) != std::string_view::npos;
   });
 }

@@ -31,7 +31,7 @@ tls_socket::tls_socket(asio::io_context& io)
 // When the timer expires, the handshake may be done or the socket gone.
 void tls_socket::begin() {
   stream_ = std::make_shared<stream>(std::move(plain_), identity_->context());
-  timer_ = std::make_unique<asio::steady_timer>(get_executor(), identity_->handshake_limit());
+  timer_ = std::make_unique<asio::steady_timer>(get_executor(), identity_->handshake_timeout());
   timer_->async_wait([watch = std::weak_ptr<stream>(stream_)](const io_error& error) {
     if (error) return;
     const auto late = watch.lock();

@@ -34,16 +34,16 @@ class tls_identity final : public boost::asio::execution_context::service {
 
   // Call it on the thread of the loop. Connections that exist keep their certificate.
   void show(tls_context context) { context_ = std::move(context); }
-  void limit_handshakes(duration limit) { handshake_limit_ = limit; }
+  void set_handshake_timeout(duration timeout) { handshake_timeout_ = timeout; }
 
   boost::asio::ssl::context& context() { return *context_; }
-  duration handshake_limit() const { return handshake_limit_; }
+  duration handshake_timeout() const { return handshake_timeout_; }
 
  private:
   void shutdown() override {}
 
   tls_context context_;
-  duration handshake_limit_ = std::chrono::seconds(15);
+  duration handshake_timeout_ = std::chrono::seconds(15);
 };
 
 // A plain accepted socket until handshake(); it may be moved only before that.

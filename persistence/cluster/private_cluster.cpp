@@ -34,16 +34,16 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr std::uintmax_t log_limit = 10 * 1024 * 1024;  // bytes; a start truncates a larger log
-constexpr std::size_t told_lines = 20;                  // lines of the log that an error shows
-constexpr auto initdb_limit = std::chrono::seconds(120);
+constexpr std::uintmax_t max_log_bytes = 10 * 1024 * 1024;  // a start truncates a larger log
+constexpr std::size_t max_told_lines = 20;                  // lines of the log that an error shows
+constexpr auto initdb_timeout = std::chrono::seconds(120);
 constexpr auto initdb_poll = std::chrono::milliseconds(50);
-constexpr auto ready_limit = std::chrono::seconds(60);
+constexpr auto ready_timeout = std::chrono::seconds(60);
 constexpr auto ready_poll = std::chrono::milliseconds(20);
-constexpr auto fast_stop_limit = std::chrono::seconds(30);
-constexpr auto immediate_stop_limit = std::chrono::seconds(10);
-constexpr auto first_pause = std::chrono::milliseconds(500);  // after the first failed restart
-constexpr auto longest_pause = std::chrono::seconds(30);
+constexpr auto fast_stop_timeout = std::chrono::seconds(30);
+constexpr auto immediate_stop_timeout = std::chrono::seconds(10);
+constexpr auto min_pause = std::chrono::milliseconds(500);  // after the first failed restart
+constexpr auto max_pause = std::chrono::seconds(30);
 constexpr auto proven_after = std::chrono::seconds(60);  // a longer run: restart at once
 
 fs::path prepare_folder(const fs::path& data_dir) {
@@ -62,7 +62,7 @@ std::string last_lines(const fs::path& log) {
   std::ifstream file(log);
   for (std::string line; std::getline(file, line);) {
     lines.push_back(line);
-    if (lines.size() > told_lines) lines.pop_front();
+    if (lines.size() > max_told_lines) lines.pop_front();
   }
   std::string text;
   for (const std::string& line : lines) text += "\n  " + line;
@@ -116,7 +116,7 @@ void initialise(const cluster_place& place, const fs::path& programs, const fs::
   command.output = log;
   command.death_signal = SIGKILL;
   child_process initdb(command);
-  const auto deadline = clock::now() + initdb_limit;
+  const auto deadline = clock::now() + initdb_timeout;
   auto status = initdb.wait_for(initdb_poll);
   while (!status && clock::now() < deadline) {
     if (interrupted()) throw start_interrupted("stopped while initdb ran");
@@ -207,11 +207,11 @@ struct private_cluster::process {
   void start(const std::function<bool()>& interrupted) {
     stop_leftovers(place.folder);
     std::error_code ignored;
-    if (fs::file_size(log, ignored) > log_limit && !ignored) fs::resize_file(log, 0);
+    if (fs::file_size(log, ignored) > max_log_bytes && !ignored) fs::resize_file(log, 0);
     remove_stale_locks(place.folder, socket_folder);
     server.emplace(command);
     const std::string ping = url + " connect_timeout=5";
-    const auto deadline = clock::now() + ready_limit;
+    const auto deadline = clock::now() + ready_timeout;
     while (PQping(ping.c_str()) != PQPING_OK) {
       if (interrupted()) {
         stop();
@@ -242,7 +242,7 @@ struct private_cluster::process {
       if (clock::now() - started >= proven_after) pause = std::chrono::milliseconds(0);
       while (!server) {
         if (!wait_for(pause, ending)) return;
-        pause = std::clamp<std::chrono::milliseconds>(2 * pause, first_pause, longest_pause);
+        pause = std::clamp<std::chrono::milliseconds>(2 * pause, min_pause, max_pause);
         if (!start_again(pause, ending)) return;
       }
       started = clock::now();
@@ -274,11 +274,11 @@ struct private_cluster::process {
   void stop() {
     if (!server) return;
     server->signal(SIGINT);
-    if (!server->wait_for(fast_stop_limit)) {
+    if (!server->wait_for(fast_stop_timeout)) {
       spdlog::warn(
           "database: PostgreSQL does not stop, forcing it (it recovers at the next start)");
       server->signal(SIGQUIT);
-      server->wait_for(immediate_stop_limit);
+      server->wait_for(immediate_stop_timeout);
     }
     server.reset();
   }

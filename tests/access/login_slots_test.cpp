@@ -15,14 +15,15 @@ BOOST_AUTO_TEST_CASE(nobody_takes_the_places_of_all) {
     if (slot) held.push_back(slot);
     return slot != nullptr;
   };
-  for (std::uint32_t i = 0; i < login_slots::most_of_user; ++i) BOOST_TEST(take("a", ""));
+  for (std::uint32_t i = 0; i < login_slots::max_of_user; ++i) BOOST_TEST(take("a", ""));
   BOOST_TEST(!take("a", ""));
-  for (std::uint32_t i = 0; i < login_slots::most_of_address; ++i) {
+  for (std::uint32_t i = 0; i < login_slots::max_of_address; ++i) {
     BOOST_TEST(take("user " + std::to_string(i), "here"));
   }
   BOOST_TEST(!take("b", "here"));
   BOOST_TEST(take("b", "there"));
-  for (int i = 0; held.size() < login_slots::most; ++i) take("other " + std::to_string(i), "");
+  for (int i = 0; held.size() < login_slots::max_logins; ++i)
+    take("other " + std::to_string(i), "");
   BOOST_TEST(!take("c", "elsewhere"));
   held.clear();
   BOOST_TEST(take("a", "here"));

@@ -70,7 +70,7 @@ struct tls_fixture {
 
   tls_fixture() {
     identity.show(context_with(1));
-    identity.limit_handshakes(1h);
+    identity.set_handshake_timeout(1h);
   }
 
   void run_until(const std::function<bool()>& done) {
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_knows_old_versions_only_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_handshake_has_a_limit) {
-  identity.limit_handshakes(50ms);
+  identity.set_handshake_timeout(50ms);
   tls_pair silent(io);
   silent.accept();
   run_until([&] { return silent.accepted.has_value(); });

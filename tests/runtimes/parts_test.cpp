@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(log_is_bounded) {
   BOOST_TEST(log.lines().back() == "999");
   const auto lines = lines_of({std::string(10'000, 'x'), std::string(10'000, 'x') + "\nnext\n"});
   BOOST_REQUIRE(lines.size() == 2u);
-  BOOST_TEST(lines[0].size() == log_tail::line_limit);
+  BOOST_TEST(lines[0].size() == log_tail::max_line_bytes);
   BOOST_TEST(lines[1] == "next");
 }
 
