@@ -29,8 +29,8 @@ export function commandsOf(file) {
   return Object.fromEntries(blocks.filter(Boolean).map(([, title, command]) => [title, command]));
 }
 
-// The answer that curl got, written beside what it prints, by a configuration file: its command lines
-// stay as they are.
+// The answer that curl got, written beside what it prints, by a configuration file: its command
+// lines stay as they are.
 const told = 'write-out = "%{stderr}\\nanswer {\\"status\\": %{http_code}, ' +
   '\\"headers\\": %{header_json}}\\nend of answer\\n"\n';
 
