@@ -26,7 +26,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint32_t page = 1000;
-// As for keys of the configuration.
+// The same bounds as for keys of the configuration.
 constexpr std::size_t min_token_bytes = 16, max_token_bytes = 512;
 
 struct options {

@@ -11,7 +11,7 @@
 
 namespace signalbox::persistence {
 
-// Of a name or an id: three names and a source of usage fit into an index entry (2704 bytes).
+// The longest name or id: three names and a source of usage fit into an index entry (2704 bytes).
 inline constexpr std::size_t max_name_bytes = 256;
 
 // Returns SQL that selects a time as a bigint, which libpqxx reads exactly, under the name

@@ -1,5 +1,6 @@
 // The request log: a line of JSON for each answered request. It has no bodies and no credentials.
-// Of what a client sent it has checked ids only; the pattern of the route replaces the path.
+// It shows only the checked ids that a client sent, and the pattern of the route instead of the
+// path.
 #pragma once
 
 #include <cstdint>

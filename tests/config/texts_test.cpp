@@ -21,7 +21,8 @@ std::string last_key(const std::string& path) {
   return path.substr(path.rfind('.') + 1);
 }
 
-// As far as our schema goes: type, enum, bounds, required, properties. Returns the first complaint.
+// Validates as far as our schema needs it: type, enum, bounds, required, properties. Returns the
+// first complaint.
 std::string complaint(const json& schema, const json& value, const std::string& path);
 
 bool is_a(const std::string& type, const json& value) {

@@ -31,7 +31,7 @@ describe('the openai client', () => {
   });
   after(() => gateway.stop());
 
-  // Until the runtime and the queue know of nothing that still runs.
+  // Waits until neither the runtime nor the queue knows of a running request.
   const quiet = (model, boundMs = 1_000) => waitFor(`${model} is idle`, async () => {
     const { processing, waiting } = await gateway.queue(model);
     return processing === 0 && waiting === 0 && await gateway.simMetric(model, 'sim_active') === 0;

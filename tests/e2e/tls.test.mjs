@@ -67,7 +67,7 @@ describe('TLS', () => {
     headers: { authorization, 'content-type': 'application/json' },
   });
   const openFiles = () => readdirSync(`/proc/${gateway.pid}/fd`).length;
-  // Until that many lines of the log match.
+  // Waits until that many lines of the log match.
   const told = (pattern, count) => waitFor(`${count} times in the log: ${pattern}`,
     () => (gateway.log.match(pattern) ?? []).length >= count);
   const reload = async (pattern) => {

@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_throws_costs_the_others_nothing) {
   BOOST_TEST(next() == "again");
 }
 
-// As connections of RESTinio do: what waits keeps the socket alive that it waits for.
+// A handler keeps the socket alive that it waits for, as in the connections of RESTinio.
 BOOST_AUTO_TEST_CASE(the_end_of_the_loop_drops_what_waits) {
   auto owned = std::make_shared<polled_pair>(io);
   const std::weak_ptr<polled_pair> watch = owned;

@@ -217,7 +217,7 @@ BOOST_AUTO_TEST_CASE(a_new_certificate_is_for_new_connections) {
   exchange(*first, "and on");
 }
 
-// As connections of RESTinio do: what waits keeps the socket alive that it waits for.
+// A handler keeps the socket alive that it waits for, as in the connections of RESTinio.
 BOOST_AUTO_TEST_CASE(the_end_of_the_loop_drops_what_waits) {
   std::shared_ptr<tls_pair> reading = make_connection();
   auto greeting = std::make_shared<tls_pair>(io);

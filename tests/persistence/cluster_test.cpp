@@ -222,7 +222,8 @@ BOOST_AUTO_TEST_CASE(server_that_does_not_start_tells_why) {
                         });
 }
 
-// As in /root: PostgreSQL's user cannot reach the data folder of a gateway that runs as root.
+// PostgreSQL's user cannot reach the data folder of a gateway that runs as root, such as one in
+// /root.
 BOOST_AUTO_TEST_CASE(folder_that_the_user_cannot_enter) {
   if (::geteuid() != 0) {
     BOOST_TEST_MESSAGE("not root: the cluster runs as ourselves");

@@ -202,7 +202,7 @@ BOOST_FIXTURE_TEST_CASE(are_made_ahead_and_dropped_when_all_of_them_is_old,
   BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "3");
 }
 
-// As pg_dump does, or a person who has forgotten to commit.
+// A reader holds its lock for long, as pg_dump does, or a person who has forgotten to commit.
 constexpr const char* read_on = "SELECT count(*) FROM usage_daily";
 
 BOOST_FIXTURE_TEST_CASE(a_reader_is_in_nobodys_way, store_fixture<usage_store>) {
