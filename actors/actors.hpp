@@ -18,6 +18,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::close_queue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::refuse_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::load_estimated)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::preempt_class)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::holder_known)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::register_holder)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::holder_registered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::acquire_lease)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::withdraw_acquire)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::release_lease)
@@ -25,7 +28,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_granted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_refused)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::yield_lease)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::demand_reported)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::holder_restarted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::runtime_event)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_record)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_crashes)
@@ -60,8 +62,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
 namespace signalbox {
 
-// Whoever holds a GPU lease.
+// Whoever holds a GPU lease, or wants one: a backend, a training run, an outside program.
 using lease_holder_actor = caf::typed_actor<
+    // Your number: what you ask for, you ask for under it.
+    caf::reacts_to<holder_registered>,
     // The lease is yours until you release it, under this fencing token.
     caf::reacts_to<lease_granted>,
     // It will never fit.
@@ -69,18 +73,19 @@ using lease_holder_actor = caf::typed_actor<
     // Give it back, after a drain.
     caf::reacts_to<yield_lease>>;
 
-// One for the machine: which model holds which GPU memory (core: lease_arbiter).
+// One for the machine: who holds which GPU memory (core: lease_arbiter).
 using gpu_lease_actor = caf::typed_actor<
-    // The sender's model wants room; answered by lease_granted or lease_refused, some time.
-    caf::reacts_to<acquire_lease, lease_holder_actor>,
+    // That actor is a holder until it ends; answered to it by holder_registered. When it ends, all
+    // that it ran must be gone: its request and its lease end with it.
+    caf::reacts_to<register_holder, lease_holder_actor>,
+    // A holder wants room; answered by lease_granted or lease_refused, some time.
+    caf::reacts_to<acquire_lease>,
     // Not wanted any more.
     caf::reacts_to<withdraw_acquire>,
     // The holder's process tree is seen gone.
     caf::reacts_to<release_lease>,
-    // What a model's queue says of itself, on change.
+    // What the queue of a holder's model says of itself, on change.
     caf::reacts_to<demand_reported>,
-    // The holder died with everything that it ran: its request and lease end.
-    caf::reacts_to<holder_restarted>,
     // Deadlines of the core.
     caf::reacts_to<tick>>;
 
@@ -125,7 +130,9 @@ using queue_control_actor = caf::typed_actor<
     // Fresh estimate of the load time.
     caf::reacts_to<load_estimated>,
     // Requests of this class in flight are to wait again.
-    caf::reacts_to<preempt_class>>;
+    caf::reacts_to<preempt_class>,
+    // The backend has registered with the lease pool; told again to a queue started anew.
+    caf::reacts_to<holder_known>>;
 
 // One for each backend: its lifecycle, and the driver's handle (core: model_lifecycle).
 using model_backend_actor = lease_holder_actor::extend_with<backend_control_actor>::extend<

@@ -10,6 +10,7 @@
 #include "actors/status_board.hpp"
 #include "actors/supervisor.hpp"
 #include "persistence/database.hpp"
+#include "persistence/epoch_source.hpp"
 
 namespace signalbox {
 namespace {
@@ -65,9 +66,11 @@ void flush(caf::scoped_actor& self, const control_handles& all) {
 }  // namespace
 
 struct control_plane::state {
-  explicit state(persistence::database& database) : db(database) {}
+  state(persistence::database& database, const std::string& data_dir)
+      : db(database), epochs(database, data_dir) {}
 
   persistence::database& db;
+  persistence::epoch_source epochs;  // asked by one lease pool after the other
   // Before the actor system: the supervisor and others write to these as long as that lives.
   status_board board;
   std::atomic<control_handles_ptr> published;
@@ -80,13 +83,14 @@ struct control_plane::state {
 
 control_plane::control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
                              persistence::database& db, metrics& m, std::function<void()> on_fatal)
-    : state_(std::make_unique<state>(db)) {
+    : state_(std::make_unique<state>(db, settings.data_dir)) {
   supervisor_options options;
   options.settings = &settings;
   options.driver = &driver;
   options.db = &db;
   options.recorder = &m;
   options.board = &state_->board;
+  options.next_epoch = [s = state_.get()] { return s->epochs.next(); };
   options.publish = [s = state_.get()](control_handles_ptr handles) {
     s->published = std::move(handles);
     s->has_published.release();

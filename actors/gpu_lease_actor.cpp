@@ -2,7 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/shell.hpp"
@@ -10,27 +14,31 @@
 namespace signalbox {
 namespace {
 
-scheduling::arbiter_options options_of(const config::settings& s) {
+scheduling::arbiter_options options_of(const config::settings& s, std::uint32_t epoch) {
   scheduling::arbiter_options o;
   for (const auto& gpu : s.gpus) o.gpu_memory.push_back(gpu.memory);
   o.min_residency = from_seconds(s.scheduling.min_residency_s);
   o.max_swap_wait = from_seconds(s.scheduling.max_swap_wait_s);
+  o.token_floor = fencing_token{epoch} << 32;
   return o;
 }
 
-// model_backend ── acquire_lease ──▶ core ── lease_granted, lease_refused ──▶ model_backend
-// model_queue ── demand_reported ──▶ core ── yield_lease ──▶ the backend that must give way
-// model_backend ── release_lease (its process tree is gone) ──▶ core ── lease_granted ──▶ the next
+// holder ── register_holder ──▶ a number for it ── holder_registered ──▶ holder
+// holder ── acquire_lease ──▶ core ── lease_granted, lease_refused ──▶ holder
+// model_queue ── demand_reported ──▶ core ── yield_lease ──▶ the holder that must give way
+// holder ── release_lease, when its process tree is gone, or its end ──▶ core
+//   core ── lease_granted ──▶ the next holder
 class gpu_lease : public gpu_lease_actor::base {
  public:
   gpu_lease(caf::actor_config& cfg, const config::settings& settings, metrics& recorder,
-            status_board& board)
+            status_board& board, std::function<std::uint32_t()> next_epoch)
       : gpu_lease_actor::base(cfg),
         settings_(settings),
         recorder_(recorder),
         board_(board),
-        core_(options_of(settings)) {
+        next_epoch_(std::move(next_epoch)) {
     end_on_exception(this, "gpu_lease");
+    set_down_handler([this](caf::down_msg& m) { on_down(m); });
   }
 
   const char* name() const override { return "gpu_lease"; }
@@ -39,61 +47,88 @@ class gpu_lease : public gpu_lease_actor::base {
 
  protected:
   behavior_type make_behavior() override {
+    core_.emplace(options_of(settings_, next_epoch_()));
     finish();  // nothing of an earlier life of ours is held any more
     return {
-        [this](const acquire_lease& m, const lease_holder_actor& h) { on_acquire(m, h); },
+        [this](const register_holder& m, const lease_holder_actor& h) { on_register(m, h); },
+        [this](const acquire_lease& m) { on_acquire(m); },
         [this](const withdraw_acquire& m) { on_withdraw(m.holder); },
         [this](const release_lease& m) { on_release(m); },
         [this](const demand_reported& m) { on_demand(m); },
-        [this](const holder_restarted& m) { on_holder_restarted(m.holder); },
         [this](tick) { on_tick(); },
     };
   }
 
  private:
-  void on_acquire(const acquire_lease& m, const lease_holder_actor& holder) {
+  struct holder {
+    std::string name;
+    holder_kind kind;
+    lease_holder_actor actor;
+    scheduling::holder_demand demand{};  // the latest, for the log
+  };
+
+  void on_register(const register_holder& m, const lease_holder_actor& actor) {
+    const auto known = of(actor.address());
+    const auto id = known == holders_.end() ? ++last_holder_ : known->first;
+    if (known == holders_.end()) {
+      holders_.emplace(id, holder{m.name, m.kind, actor});
+      monitor(actor);
+    }
+    send(actor, holder_registered{id});
+  }
+
+  void on_acquire(const acquire_lease& m) {
+    if (!holders_.contains(m.request.holder)) {  // the core hears of nobody whom we do not know
+      spdlog::warn("holder {}, which is not registered, asks for a lease", m.request.holder);
+      return;
+    }
     const auto now = clock().now();
-    holders_[m.request.holder] = holder;
-    apply(core_.acquire(m.request, now));
+    apply(core_->acquire(m.request, now));
     finish();
   }
 
-  void on_withdraw(holder_id holder) {
+  void on_withdraw(holder_id id) {
     const auto now = clock().now();
-    apply(core_.withdraw(holder, now));
+    apply(core_->withdraw(id, now));
     finish();
   }
 
   void on_release(const release_lease& m) {
     const auto now = clock().now();
-    apply(core_.release(m.holder, m.token, now));
+    apply(core_->release(m.holder, m.token, now));
     finish();
   }
 
   void on_demand(const demand_reported& m) {
+    const auto found = holders_.find(m.holder);
+    if (found == holders_.end()) return;  // its queue has yet to hear that it is gone
     const auto now = clock().now();
-    demands_[m.holder] = m.demand;
-    const auto effects = core_.demand(m.holder, m.demand, now);
+    found->second.demand = m.demand;
+    const auto effects = core_->demand(m.holder, m.demand, now);
     apply(effects);
     if (!effects.empty()) return finish();
-    timer_.arm(this, core_.next_deadline());  // comes often, and no lease has changed
+    timer_.arm(this, core_->next_deadline());  // comes often, and no lease has changed
   }
 
-  // What the dead holder ran is gone: the supervisor hears of its end only after that.
-  void on_holder_restarted(holder_id holder) {
+  // What the dead holder ran is gone: its end is told only after that.
+  void on_down(const caf::down_msg& m) {
+    const auto found = of(m.source);
+    if (found == holders_.end()) return;
     const auto now = clock().now();
-    holders_.erase(holder);
-    apply(core_.withdraw(holder, now));
-    for (const auto& lease : core_.leases()) {
-      if (lease.holder == holder) apply(core_.release(holder, lease.token, now));
-    }
+    const auto id = found->first;
+    const auto leases = core_->leases();
+    const bool had_lease = std::any_of(leases.begin(), leases.end(),
+                                       [id](const auto& lease) { return lease.holder == id; });
+    if (had_lease) spdlog::warn("{} ended without giving its lease back", label(id));
+    holders_.erase(found);
+    apply(core_->remove(id, now));
     finish();
   }
 
   void on_tick() {
     const auto now = clock().now();
     timer_.fired(now);
-    apply(core_.advance(now));
+    apply(core_->advance(now));
     finish();
   }
 
@@ -106,47 +141,43 @@ class gpu_lease : public gpu_lease_actor::base {
   void carry_out(const scheduling::lease_grant& e) {
     std::uint64_t used = 0, total = 0;
     for (const auto& share : e.gpus) {
-      used += core_.used_memory(share.gpu);
+      used += core_->used_memory(share.gpu);
       total += settings_.gpus.at(share.gpu).memory;
     }
-    spdlog::info("gpu {}: lease {} granted to model {} (rule {}), {} of {} MiB taken",
-                 indexes_of(e.gpus), e.token, name_of(e.holder), e.rule, mebibytes(used),
-                 mebibytes(total));
-    const auto holder = holders_.find(e.holder);
-    if (holder != holders_.end()) send(holder->second, lease_granted{e.token, e.gpus});
+    spdlog::info("gpu {}: lease {} granted to {} (rule {}), {} of {} MiB taken", indexes_of(e.gpus),
+                 e.token, label(e.holder), e.rule, mebibytes(used), mebibytes(total));
+    send(holders_.at(e.holder).actor, lease_granted{e.token, e.gpus});
   }
 
   void carry_out(const scheduling::lease_refusal& e) {
-    spdlog::warn("gpu lease refused to model {}: {}", name_of(e.holder), to_string(e.why));
-    const auto holder = holders_.find(e.holder);
-    if (holder != holders_.end()) send(holder->second, lease_refused{e.why});
+    spdlog::warn("gpu lease refused to {}: {}", label(e.holder), to_string(e.why));
+    send(holders_.at(e.holder).actor, lease_refused{e.why});
   }
 
   void carry_out(const scheduling::ask_back& e) {
-    const auto& own = demands_[e.holder];
-    const auto& other = demands_[e.for_holder];
+    const auto& own = holders_.at(e.holder);
+    const auto& other = holders_.at(e.for_holder);
     spdlog::info(
-        "lease {} of model {} asked back for model {} (rule {}): {} in flight and {} "
-        "waiting against {} waiting",
-        e.token, name_of(e.holder), name_of(e.for_holder), e.rule, own.in_use(), own.waiting(),
-        other.waiting());
+        "lease {} of {} asked back for {} (rule {}): {} in flight and {} waiting against {} "
+        "waiting",
+        e.token, label(e.holder), label(e.for_holder), e.rule, own.demand.in_use(),
+        own.demand.waiting(), other.demand.waiting());
     recorder_.swapped();
-    const auto holder = holders_.find(e.holder);
-    if (holder != holders_.end()) send(holder->second, yield_lease{e.token});
+    send(own.actor, yield_lease{e.token});
   }
 
   // What every handled message ends with.
   void finish() {
     std::vector<std::uint32_t> holders(settings_.gpus.size());
-    const auto leases = core_.leases();
+    const auto leases = core_->leases();
     for (const auto& lease : leases) {
       for (const auto& share : lease.gpus) ++holders[share.gpu];
     }
     for (std::uint32_t gpu = 0; gpu < holders.size(); ++gpu) {
-      recorder_.leases(gpu, holders[gpu], core_.used_memory(gpu));
+      recorder_.leases(gpu, holders[gpu], core_->used_memory(gpu));
     }
     tell_board(leases);
-    timer_.arm(this, core_.next_deadline());
+    timer_.arm(this, core_->next_deadline());
   }
 
   void tell_board(const std::vector<scheduling::lease_view>& leases) {
@@ -154,8 +185,9 @@ class gpu_lease : public gpu_lease_actor::base {
     for (const auto& lease : leases) {
       lease_status status;
       status.token = lease.token;
-      status.holder = name_of(lease.holder);
-      status.kind = "backend";
+      const auto& who = holders_.at(lease.holder);
+      status.holder = who.name;
+      status.kind = to_string(who.kind);
       status.gpus = lease.gpus;
       status.work = lease.work;
       status.yield_asked = lease.asked_back;
@@ -164,29 +196,41 @@ class gpu_lease : public gpu_lease_actor::base {
     board_.leases_changed(all, std::chrono::system_clock::now());
     std::vector<gpu_status> gpus;
     for (std::uint32_t gpu = 0; gpu < settings_.gpus.size(); ++gpu) {
-      gpus.push_back({gpu, settings_.gpus[gpu].memory, core_.used_memory(gpu)});
+      gpus.push_back({gpu, settings_.gpus[gpu].memory, core_->used_memory(gpu)});
     }
     board_.gpus_changed(gpus);
   }
 
-  const std::string& name_of(holder_id holder) const { return settings_.models.at(holder).name; }
+  std::map<holder_id, holder>::iterator of(const caf::actor_addr& address) {
+    return std::find_if(holders_.begin(), holders_.end(),
+                        [&](const auto& h) { return h.second.actor.address() == address; });
+  }
+
+  // "model red"
+  std::string label(holder_id id) const {
+    const auto& h = holders_.at(id);
+    return std::string(to_string(h.kind)) + " " + h.name;
+  }
 
   static std::uint64_t mebibytes(std::uint64_t bytes) { return bytes / config::mib; }
 
   const config::settings& settings_;
   metrics& recorder_;
   status_board& board_;
-  scheduling::lease_arbiter core_;
-  std::map<holder_id, lease_holder_actor> holders_;
-  std::map<holder_id, scheduling::holder_demand> demands_;  // the latest, for the log
+  std::function<std::uint32_t()> next_epoch_;
+  std::optional<scheduling::lease_arbiter> core_;
+  std::map<holder_id, holder> holders_;
+  holder_id last_holder_ = 0;
   tick_timer timer_;
 };
 
 }  // namespace
 
 gpu_lease_actor spawn_gpu_lease(caf::actor_system& system, const config::settings& settings,
-                                metrics& recorder, status_board& board) {
-  return system.spawn<gpu_lease>(std::cref(settings), std::ref(recorder), std::ref(board));
+                                metrics& recorder, status_board& board,
+                                std::function<std::uint32_t()> next_epoch) {
+  return system.spawn<gpu_lease>(std::cref(settings), std::ref(recorder), std::ref(board),
+                                 std::move(next_epoch));
 }
 
 }  // namespace signalbox

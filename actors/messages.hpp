@@ -147,8 +147,21 @@ struct preempt_class {
   work_class work;
 };
 
-// model_backend ↔ gpu_lease, model_queue → gpu_lease
+// Its backend's number at the lease pool, to report demand under.
+struct holder_known {
+  backend_id backend;
+  holder_id holder;
+};
 
+// lease holder ↔ gpu_lease, model_queue → gpu_lease
+
+struct register_holder {
+  std::string name;  // for people: the model's, the run's, the program's
+  holder_kind kind;
+};
+struct holder_registered {
+  holder_id holder;
+};
 struct acquire_lease {
   scheduling::lease_request request;
 };
@@ -168,9 +181,6 @@ struct lease_refused {
 };
 struct yield_lease {
   fencing_token token;
-};
-struct holder_restarted {
-  holder_id holder;
 };
 struct demand_reported {
   holder_id holder;

@@ -43,6 +43,7 @@ scheduling::gpu_need need_of(const config::model_options& m) {
   return {m.gpu_memory, 1};
 }
 
+// register_holder ──▶ gpu_lease ── holder_registered ──▶ what was to be acquired meanwhile
 // queue ── ensure_ready ──▶ core ── acquire_lease ──▶ gpu_lease ── lease_granted ──▶ core
 //   core ── start_runtime ──▶ driver ── runtime_ready ──▶ core ── open_queue ──▶ queue
 // gpu_lease ── yield_lease ──▶ core ── close_queue ──▶ queue ── queue_drained ──▶ core
@@ -79,9 +80,13 @@ class model_backend : public model_backend_actor::base {
     const auto now = clock().now();
     introduce();
     recorder_.model_state(model_, core_.state());
+    if (needs_lease(config_)) {
+      send(leases_, register_holder{config_.name, holder_kind::model}, lease_holder_actor{this});
+    }
     if (is_kept_ready(config_)) apply(core_.ensure_ready(now), now);
     finish();
     return {
+        [this](const holder_registered& m) { on_registered(m.holder); },
         [this](const lease_granted& m) { on_lease_granted(m); },
         [this](const lease_refused& m) { on_lease_refused(m); },
         [this](const yield_lease& m) { on_yield(m); },
@@ -98,6 +103,12 @@ class model_backend : public model_backend_actor::base {
   }
 
  private:
+  void on_registered(holder_id holder) {
+    holder_ = holder;
+    send(queue_, holder_known{backend_, holder_});
+    if (std::exchange(is_acquire_due_, false)) acquire();
+  }
+
   void on_lease_granted(const lease_granted& m) {
     const auto now = clock().now();
     apply(core_.lease_granted(m.token, m.gpus, now), now);
@@ -121,6 +132,7 @@ class model_backend : public model_backend_actor::base {
   void on_queue(const queue_control_actor& queue) {
     queue_ = queue;
     introduce();
+    if (holder_ != 0) send(queue_, holder_known{backend_, holder_});
     tell_load(clock().now());
     if (core_.state() == lifecycle_state::ready && endpoint_)
       send(queue_, open_queue{endpoint_, config_.max_concurrent});
@@ -203,17 +215,21 @@ class model_backend : public model_backend_actor::base {
   }
 
   void carry_out(const scheduling::acquire_lease&, time_point) {
+    is_acquire_due_ = holder_ == 0;
+    if (!is_acquire_due_) acquire();
+  }
+
+  void acquire() {
     const bool is_pinned = config_.residency == config::residency::pinned;
-    send(leases_, acquire_lease{{model_, need_of(config_), is_pinned, work_class::realtime}},
-         lease_holder_actor{this});
+    send(leases_, acquire_lease{{holder_, need_of(config_), is_pinned, work_class::realtime}});
   }
 
   void carry_out(const scheduling::withdraw_acquire&, time_point) {
-    send(leases_, withdraw_acquire{model_});
+    if (!std::exchange(is_acquire_due_, false)) send(leases_, withdraw_acquire{holder_});
   }
 
   void carry_out(const scheduling::release_lease& e, time_point) {
-    send(leases_, release_lease{model_, e.token});
+    send(leases_, release_lease{holder_, e.token});
   }
 
   void carry_out(const scheduling::start_runtime& e, time_point now) {
@@ -344,10 +360,12 @@ class model_backend : public model_backend_actor::base {
 
   scheduling::model_lifecycle core_;
   std::unique_ptr<runtimes::runtime_handle> handle_;
-  endpoint_ptr endpoint_;       // of the current run
-  std::uint64_t closing_ = 0;   // number of the last close_queue: older ones' answers are void
-  scheduling::gpu_set gpus_;    // of the current run, or the last one
-  runtime_exited last_exit_{};  // while it is handled
+  holder_id holder_ = 0;         // our number at the pool; 0: not registered yet
+  bool is_acquire_due_ = false;  // once we are
+  endpoint_ptr endpoint_;        // of the current run
+  std::uint64_t closing_ = 0;    // number of the last close_queue: older ones' answers are void
+  scheduling::gpu_set gpus_;     // of the current run, or the last one
+  runtime_exited last_exit_{};   // while it is handled
   std::optional<scheduling::exit_reason> last_failure_;
   std::optional<time_point> load_started_;
   lifecycle_state told_state_ = lifecycle_state::stopped;

@@ -51,7 +51,6 @@ class model_queue_shell : public model_queue_actor::base {
         [this](const backend_added& m) {
           backends_[m.backend].actor = m.actor;
           carry_out(core_.add_backend(m.backend, now()));
-          carry_out(core_.set_holder(m.backend, model_, now()));
         },
         [this](const open_queue& m) {
           backends_[m.endpoint->backend].endpoint = m.endpoint;
@@ -67,6 +66,7 @@ class model_queue_shell : public model_queue_actor::base {
         [this](const load_estimated& m) {
           carry_out(core_.set_load(m.backend, m.expected_load, m.ready_at, now()));
         },
+        [this](const holder_known& m) { carry_out(core_.set_holder(m.backend, m.holder, now())); },
         [this](const preempt_class& m) { carry_out(core_.preempt(m.work, now())); },
         [this](const backend_removed& m) {
           carry_out(core_.remove_backend(m.backend, now()));
@@ -74,7 +74,7 @@ class model_queue_shell : public model_queue_actor::base {
         },
         [this](const gpu_lease_actor& leases) {
           leases_ = leases;
-          carry_out(core_.restart_demand(now()));
+          carry_out(core_.forget_holders(now()));
         },
         [this](const shard_attached& m) {
           shards_[m.shard] = m.inbox;

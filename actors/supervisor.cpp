@@ -42,9 +42,9 @@ const char* text_of(child_kind kind) {
 // What a death costs, and what is wired anew after the restart:
 //   model_queue    its shards introduce themselves and send their tickets again; the backend tells
 //                  how things stand, its runtime and the requests in flight live on
-//   model_backend  its runtime is killed; the pool is told that the lease is free; the queue closes
-//   gpu_lease      nobody knows any more who holds what: all backends end with it and start anew
-//   key_registry   the keys that are known stay in force; it tells everything again
+//   model_backend  its runtime is killed; the pool sees its end and frees its lease; the queue
+//   closes gpu_lease      nobody knows any more who holds what: all backends end with it and start
+//   anew key_registry   the keys that are known stay in force; it tells everything again
 //   login_guard    it forgets who failed to log in
 //   crash_log, usage_ledger   what they had not written is lost
 class supervisor : public supervisor_actor::base {
@@ -155,8 +155,8 @@ class supervisor : public supervisor_actor::base {
   }
 
   void start_gpu_lease(child& c) {
-    handles_.leases =
-        spawn_gpu_lease(system(), *options_.settings, *options_.recorder, *options_.board);
+    handles_.leases = spawn_gpu_lease(system(), *options_.settings, *options_.recorder,
+                                      *options_.board, options_.next_epoch);
     watch(c, handles_.leases);
     for (const auto& queue : handles_.queues) {
       if (queue) send(queue, handles_.leases);
@@ -208,7 +208,6 @@ class supervisor : public supervisor_actor::base {
     if (stopping_) return;
     if (found->kind == child_kind::model_backend) {
       send(handles_.queues[found->model], backend_removed{found->backend});
-      send(handles_.leases, holder_restarted{found->model});
       if (!of(child_kind::gpu_lease).alive) return restart_leases();  // it ends with the pool
     }
     spdlog::error("{} ended: {}", label(*found), system().render(m.reason));

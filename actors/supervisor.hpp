@@ -41,6 +41,7 @@ struct supervisor_options {
   persistence::database* db = nullptr;
   metrics* recorder = nullptr;
   status_board* board = nullptr;
+  std::function<std::uint32_t()> next_epoch;         // for each lease pool; see spawn_gpu_lease
   std::function<void(control_handles_ptr)> publish;  // at start and after every restart
   std::function<void()> on_fatal;                    // a restart budget is spent; once
 };

@@ -59,7 +59,8 @@ struct lease_arbiter::room {
   std::vector<std::uint64_t> unreserved;
 };
 
-lease_arbiter::lease_arbiter(arbiter_options options) : options_(std::move(options)) {}
+lease_arbiter::lease_arbiter(arbiter_options options)
+    : options_(std::move(options)), last_token_(options_.token_floor) {}
 
 arbiter_effects lease_arbiter::acquire(const lease_request& request, time_point now) {
   if (leases_.contains(request.holder) || pending_.contains(request.holder)) return {};
@@ -82,6 +83,13 @@ arbiter_effects lease_arbiter::release(holder_id holder, fencing_token token, ti
   leases_.erase(found);
   turn_ended_[holder] = now;
   return decide(now);
+}
+
+arbiter_effects lease_arbiter::remove(holder_id holder, time_point now) {
+  demands_.erase(holder);
+  turn_ended_.erase(holder);
+  const auto ended = pending_.erase(holder) + leases_.erase(holder);
+  return ended > 0 ? decide(now) : arbiter_effects{};
 }
 
 arbiter_effects lease_arbiter::demand(holder_id holder, const holder_demand& demand,

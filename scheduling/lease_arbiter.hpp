@@ -40,6 +40,7 @@ struct arbiter_options {
   std::vector<std::uint64_t> gpu_memory;  // bytes, one entry for each GPU
   duration min_residency = std::chrono::seconds(5);
   duration max_swap_wait = std::chrono::seconds(30);
+  fencing_token token_floor = 0;  // every token is above it
 };
 
 struct lease_request {
@@ -87,6 +88,8 @@ class lease_arbiter {
   arbiter_effects withdraw(holder_id holder, time_point now);
   // Ignored unless `token` is the holder's current one.
   arbiter_effects release(holder_id holder, fencing_token token, time_point now);
+  // The holder is gone with all that it ran: its request and its lease end, and it is forgotten.
+  arbiter_effects remove(holder_id holder, time_point now);
   arbiter_effects demand(holder_id holder, const holder_demand& demand, time_point now);
   arbiter_effects advance(time_point now);
   // When a pending request may become servable without another event.
@@ -144,7 +147,7 @@ class lease_arbiter {
   time_point next_change(time_point now) const;
 
   arbiter_options options_;
-  fencing_token last_token_ = 0;
+  fencing_token last_token_;
   std::map<holder_id, lease> leases_;
   std::map<holder_id, pending_request> pending_;
   std::map<holder_id, holder_demand> demands_;

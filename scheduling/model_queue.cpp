@@ -138,8 +138,8 @@ queue_effects model_queue::set_holder(backend_id id, holder_id holder, time_poin
   return finish(now);
 }
 
-queue_effects model_queue::restart_demand(time_point now) {
-  for (auto& b : backends_) b.demand.reset();
+queue_effects model_queue::forget_holders(time_point now) {
+  for (auto& b : backends_) b.holder.reset();
   return finish(now);
 }
 

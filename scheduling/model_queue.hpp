@@ -95,8 +95,8 @@ class model_queue {
   queue_effects add_backend(backend_id backend, time_point now);
   queue_effects remove_backend(backend_id backend, time_point now);
   queue_effects set_holder(backend_id backend, holder_id holder, time_point now);
-  // Demand is to be told again: the lease pool was started anew.
-  queue_effects restart_demand(time_point now);
+  // The lease pool was started anew: it will give out numbers of holders anew.
+  queue_effects forget_holders(time_point now);
   // `run` names the runtime that serves; permits of another run are closed off first.
   queue_effects open(backend_id backend, std::uint32_t units, std::uint64_t run, time_point now);
   queue_effects close(backend_id backend, std::uint64_t closing, bool only_if_idle, time_point now);

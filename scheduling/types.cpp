@@ -13,6 +13,11 @@ std::string_view to_string(priority value) {
   return names[static_cast<std::size_t>(value)];
 }
 
+std::string_view to_string(holder_kind value) {
+  constexpr std::array<std::string_view, 3> names{"model", "training", "outside"};
+  return names[static_cast<std::size_t>(value)];
+}
+
 std::string_view to_string(refusal value) {
   switch (value) {
     case refusal::queue_full:

@@ -53,11 +53,14 @@ using shard_id = std::uint16_t;
 // by the supervisor, above 0, and never reused in a process.
 using backend_id = std::uint32_t;
 
-// Who has a lease of GPU memory or wants one. Given out by the lease pool, above 0; it says nothing
-// about models.
+// Who has a lease of GPU memory or wants one. Given out by the lease pool, above 0, and never
+// reused in the pool's life; it says nothing about models.
 using holder_id = std::uint32_t;
 
-// Grows by one with every lease granted in the machine's life; an older one is refused.
+enum class holder_kind : std::uint8_t { model, training, outside };
+
+// Grows with every lease granted, for ever; an older one is refused. Above the lower 32 bits, which
+// count, stands the pool's epoch (persistence/epoch_source.hpp).
 using fencing_token = std::uint64_t;
 
 // Why a request was not admitted. Each has one HTTP status (http/serve/error.cpp).
@@ -71,6 +74,7 @@ enum class refusal : std::uint8_t {
 
 std::string_view to_string(work_class value);
 std::string_view to_string(priority value);
+std::string_view to_string(holder_kind value);
 std::string_view to_string(refusal value);
 std::optional<priority> parse_priority(std::string_view text);  // "high" | "normal" | "low"
 

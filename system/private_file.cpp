@@ -9,7 +9,21 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "system/unique_fd.hpp"
+
 namespace signalbox {
+namespace {
+
+// Until then a new name may be lost, or the old file be back, when the machine goes down.
+bool sync_folder_of(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path().string() : std::string(".");
+  const unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return false;
+  const bool synced = ::fsync(fd.get()) == 0;
+  return synced || errno == EINVAL;  // a file system that cannot, and need not
+}
+
+}  // namespace
 
 void write_private_file(const std::filesystem::path& path, const std::string& text) {
   const auto part = path.string() + ".part";
@@ -19,7 +33,7 @@ void write_private_file(const std::filesystem::path& path, const std::string& te
                        ::fsync(fd) == 0;
   const int error = errno;
   if (fd >= 0) ::close(fd);
-  if (!written || ::rename(part.c_str(), path.c_str()) != 0) {
+  if (!written || ::rename(part.c_str(), path.c_str()) != 0 || !sync_folder_of(path)) {
     throw std::runtime_error("cannot write " + path.string() + ": " +
                              std::strerror(written ? errno : error));
   }

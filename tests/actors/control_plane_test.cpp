@@ -145,6 +145,7 @@ class simple_shard : public shard_inbox {
 
 config::settings make_settings() {
   config::settings s;
+  s.data_dir = server::folder->path();
   s.gpus = {{24 * config::gib}};
   s.scheduling.min_residency_s = 0.2;
   s.scheduling.load_backoff_s = 0.1;

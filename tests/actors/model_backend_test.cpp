@@ -21,6 +21,7 @@ struct fixture {
     backend = spawn_model_backend(
         *system, {0, 7, &settings, &driver, &recorder, &board, queue, leases, crashes});
     system.run();
+    send(holder_registered{5});
   }
 
   ~fixture() {
@@ -71,7 +72,7 @@ struct pinned_fixture : fixture {
 BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, fixture) {
   BOOST_TEST(driver.runs.empty());
   send(ensure_ready{});
-  BOOST_TEST(heard("acquire 16 GiB"));
+  BOOST_TEST(heard("holder 5 acquires 16 GiB"));
   BOOST_TEST((state() == lifecycle_state::awaiting_lease));
   send(lease_granted{11, one_gpu});
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 1u);
@@ -108,6 +109,37 @@ BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, fixture) {
   BOOST_TEST(failed.gpus.empty());
 }
 
+BOOST_FIXTURE_TEST_CASE(it_acquires_when_it_knows_its_number_and_its_queue_is_told, fixture) {
+  BOOST_TEST(log == (journal{"register model red", "holder 5"}), boost::test_tools::per_element());
+  const auto spawn_early = [&] {
+    log.clear();
+    return spawn_model_backend(
+        *system, {0, 8, &settings, &driver, &recorder, &board, queue, leases, crashes});
+  };
+  const auto acquired = [&] { return heard("holder 6 acquires 16 GiB"); };
+  auto early = spawn_early();
+  caf::anon_send(early, ensure_ready{});
+  caf::anon_send(early, queue_activity{system.now(), false});  // nobody waits any more
+  caf::anon_send(early, holder_registered{6});
+  system.run();
+  BOOST_TEST(!acquired());
+  BOOST_TEST(!heard("withdraw"));
+  caf::anon_send(early, ensure_ready{});
+  system.run();
+  BOOST_TEST(acquired());
+  caf::anon_send_exit(early, caf::exit_reason::kill);
+  system.run();
+  early = spawn_early();
+  caf::anon_send(early, ensure_ready{});
+  system.run();
+  BOOST_TEST(!acquired());
+  caf::anon_send(early, holder_registered{6});
+  system.run();
+  BOOST_TEST(acquired());
+  caf::anon_send_exit(early, caf::exit_reason::kill);
+  system.run();
+}
+
 BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, fixture) {
   send(ensure_ready{});
   BOOST_TEST(log.back() == "load of 7 s");  // it has yet to begin
@@ -117,7 +149,8 @@ BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, fixture) {
   system.advance(3s);
   journal other_log;
   send(fake_queue(*system, other_log));
-  BOOST_TEST(other_log == (journal{"load of 7 s, 4 s left"}), boost::test_tools::per_element());
+  BOOST_TEST(other_log == (journal{"holder 5", "load of 7 s, 4 s left"}),
+             boost::test_tools::per_element());
   tell_gone(*driver.runs[0], exit_reason::crashed);
   system.run();
   BOOST_TEST(other_log.back() ==
@@ -266,7 +299,7 @@ BOOST_FIXTURE_TEST_CASE(a_pinned_model_is_loaded_at_once_and_again_after_a_crash
   tell_gone(*driver.runs[0], exit_reason::crashed);
   system.run();
   system.advance(2s);
-  BOOST_TEST(heard("acquire 16 GiB"));
+  BOOST_TEST(heard("holder 5 acquires 16 GiB"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_load_that_takes_too_long_is_told_even_by_a_silent_driver, fixture) {

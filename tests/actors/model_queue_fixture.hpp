@@ -12,6 +12,7 @@ struct queue_fixture {
   queue_fixture() {
     caf::anon_send(queue, backend_added{1, backend});
     caf::anon_send(queue, leases);
+    caf::anon_send(queue, holder_known{1, 5});
     caf::anon_send(queue, shard_attached{0, inbox, {}});
     system.run();
     demands.clear();

@@ -243,6 +243,17 @@ BOOST_FIXTURE_TEST_CASE(demand_is_told_at_once_when_it_turns_and_seldom_otherwis
   BOOST_TEST(demands.size() == 2u);  // nothing changed
 }
 
+BOOST_FIXTURE_TEST_CASE(demand_is_told_under_the_number_that_the_backend_told, fixture) {
+  caf::anon_send(queue, leases);  // a pool started anew: it gives out numbers anew
+  submit({1});
+  system.advance(1s);
+  BOOST_TEST(demands.empty());
+  caf::anon_send(queue, holder_known{1, 6});
+  system.run();
+  BOOST_REQUIRE_EQUAL(demands.size(), 1u);
+  BOOST_TEST(demands[0].waiting() == 1u);
+}
+
 BOOST_FIXTURE_TEST_CASE(activity_is_told_when_it_ends, fixture) {
   open();
   submit({1});

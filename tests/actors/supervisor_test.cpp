@@ -21,6 +21,11 @@ struct fixture {
     options.db = &db;
     options.recorder = &recorder;
     options.board = &board;
+    options.next_epoch = [this]() -> std::uint32_t {
+      ++epochs_asked;
+      if (is_epoch_missing) throw std::runtime_error("no epoch");
+      return epochs_asked;
+    };
     options.publish = [this](control_handles_ptr published) { handles = std::move(published); };
     options.on_fatal = [this] { ++fatal; };
     supervisor = spawn_supervisor(*system, options);
@@ -89,6 +94,8 @@ struct fixture {
   std::map<model_index, backend_id> backends;  // of the last permit
   std::shared_ptr<recording_inbox> inbox = std::make_shared<recording_inbox>();
   control_handles_ptr handles;
+  std::uint32_t epochs_asked = 0;
+  bool is_epoch_missing = false;
   int fatal = 0;
   supervisor_actor supervisor;
 };
@@ -122,8 +129,9 @@ BOOST_FIXTURE_TEST_CASE(a_dead_backend_frees_its_lease_and_is_loaded_again, fixt
   BOOST_TEST(board.snapshot()->backends.contains(2));  // blue's
   submit(0, 7);
   system.advance(2s);
-  BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);               // under a new lease
-  BOOST_TEST(board.snapshot()->backends.at(3).token == 2u);  // a new one: ids are not reused
+  BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);  // under a new lease
+  BOOST_TEST(board.snapshot()->backends.at(3).token ==
+             (std::uint64_t{1} << 32) + 2);  // a new one: ids are not reused
   BOOST_TEST(only<permit_granted>(inbox->take()).empty());
   tell_ready(*driver.runs[1]);
   system.run();
@@ -145,6 +153,22 @@ BOOST_FIXTURE_TEST_CASE(the_backends_end_with_the_lease_pool_and_start_anew, fix
   BOOST_TEST((handles->queues[0] == before.queues[0]));
   submit(1, 8);
   system.advance(1s);
+  BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);
+  BOOST_TEST(driver.runs[1]->model == "blue");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_lease_pool_without_an_epoch_is_started_until_it_has_one, fixture) {
+  load(0);
+  BOOST_TEST(epochs_asked == 1u);
+  is_epoch_missing = true;
+  kill(handles->leases);
+  system.advance(500ms);
+  BOOST_TEST(epochs_asked > 2u);
+  submit(1, 8);
+  BOOST_TEST(driver.runs.size() == 1u);
+  is_epoch_missing = false;
+  system.advance(5s, 100ms);
+  BOOST_TEST(fatal == 0);
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);
   BOOST_TEST(driver.runs[1]->model == "blue");
 }

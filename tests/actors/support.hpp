@@ -151,6 +151,7 @@ inline config::settings two_models() {
 inline model_backend_actor fake_backend(caf::actor_system& system, journal& log) {
   return system.spawn([&log]() -> model_backend_actor::behavior_type {
     return {
+        [](const holder_registered&) {},
         [](const lease_granted&) {},
         [](const lease_refused&) {},
         [](const yield_lease&) {},
@@ -190,6 +191,7 @@ inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
                                             : fmt::format("load of {:g} s, {:g} s left",
                                                           m.expected_load / 1.0s, rest / 1.0s));
         },
+        [&log](const holder_known& m) { log.push_back(fmt::format("holder {}", m.holder)); },
         [](const preempt_class&) {},
     };
   });
@@ -200,13 +202,16 @@ inline gpu_lease_actor fake_leases(caf::actor_system& system, journal& log,
                                    std::vector<scheduling::holder_demand>& demands) {
   return system.spawn([&log, &demands]() -> gpu_lease_actor::behavior_type {
     return {
-        [&log](const acquire_lease& m, const lease_holder_actor&) {
-          log.push_back(fmt::format("acquire {} GiB", m.request.need.memory / config::gib));
+        [&log](const register_holder& m, const lease_holder_actor&) {
+          log.push_back(fmt::format("register {} {}", to_string(m.kind), m.name));
+        },
+        [&log](const acquire_lease& m) {
+          log.push_back(fmt::format("holder {} acquires {} GiB", m.request.holder,
+                                    m.request.need.memory / config::gib));
         },
         [&log](const withdraw_acquire&) { log.push_back("withdraw"); },
         [&log](const release_lease& m) { log.push_back(fmt::format("release {}", m.token)); },
         [&demands](const demand_reported& m) { demands.push_back(m.demand); },
-        [&log](const holder_restarted&) { log.push_back("holder_restarted"); },
         [](tick) {},
     };
   });

@@ -27,6 +27,12 @@ BOOST_AUTO_TEST_CASE(room_is_free_grants_with_growing_tokens) {
   BOOST_CHECK_EQUAL(a.used_memory(0), 24u);
 }
 
+BOOST_AUTO_TEST_CASE(tokens_are_above_their_floor) {
+  lease_arbiter a({.gpu_memory = {24}, .token_floor = 3ull << 32});
+  BOOST_CHECK_EQUAL(hold(a, of(1, 10)), (3ull << 32) + 1);
+  BOOST_CHECK_EQUAL(hold(a, of(2, 10)), (3ull << 32) + 2);
+}
+
 BOOST_AUTO_TEST_CASE(what_can_never_fit_is_refused_at_once) {
   auto a = machine({24, 24});
   auto refused = all<lease_refusal>(a.acquire(of(1, 25), t0));
@@ -186,6 +192,19 @@ BOOST_AUTO_TEST_CASE(withdrawn_waits_no_more_and_a_lease_cannot_be_withdrawn) {
   BOOST_CHECK_EQUAL(a.leases().size(), 1u);
   BOOST_CHECK(a.release(1, token, t0).empty());
   BOOST_CHECK(a.next_deadline() == never);
+}
+
+BOOST_AUTO_TEST_CASE(who_is_gone_holds_nothing_and_waits_for_nothing) {
+  auto a = machine({24});
+  auto token = hold(a, of(1, 24), busy(5, 1));
+  a.acquire(of(2, 24), t0);
+  a.acquire(of(3, 24), t0);
+  BOOST_CHECK(a.remove(2, t0).empty());
+  auto grants = all<lease_grant>(a.remove(1, t0));
+  BOOST_REQUIRE_EQUAL(grants.size(), 1u);
+  BOOST_CHECK_EQUAL(grants[0].holder, 3u);
+  BOOST_CHECK(a.release(1, token, t0).empty());
+  BOOST_CHECK(a.remove(7, t0).empty());
 }
 
 BOOST_AUTO_TEST_CASE(what_a_turn_left_behind_waits_behind_the_others) {
