@@ -26,9 +26,6 @@
 
 namespace signalbox {
 
-// A model's index in settings.models; fixed for the life of the process.
-using model_index = std::uint16_t;
-
 // Where permits of one run of a backend are spent. Immutable; shared by shards.
 struct backend_endpoint {
   backend_id backend = 0;

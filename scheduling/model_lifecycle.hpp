@@ -98,6 +98,8 @@ class model_lifecycle {
 
   lifecycle_effects ensure_ready(time_point now);  // somebody waits (or it is pinned); idempotent
   lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
+  // The same, but while it is ready it serves until the queue has nothing: nobody is cut off.
+  lifecycle_effects stop_when_idle(time_point now);
   lifecycle_effects lease_granted(fencing_token token, const gpu_set& gpus, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);
   // The lease is asked back: drain, stop, release. A token that is not the held one is ignored
@@ -130,6 +132,8 @@ class model_lifecycle {
   void begin_start(fencing_token token, const gpu_set& gpus, lifecycle_effects& out,
                    time_point now);
   void begin_drain(lifecycle_effects& out, time_point now);
+  void ask_if_idle(lifecycle_effects& out, time_point now);
+  time_point next_idle_question() const;
   void stop_now(duration grace, lifecycle_effects& out);
   void fail(exit_reason reason, lifecycle_effects& out, time_point now);
   void enter_failed(lifecycle_effects& out, time_point now);
@@ -149,12 +153,14 @@ class model_lifecycle {
   time_point deadline_ = never;  // starting, draining: when it has taken too long
   time_point retry_at_{};        // failed: no start before
   time_point last_active_{};
-  time_point idle_answer_by_{};  // close_queue_if_idle not answered: drain
-  bool wanted_ = false;          // somebody waits: start (again) as soon as possible
-  bool ordered_stop_ = false;    // stop() is not over, or nobody asked for it since
-  bool exit_recorded_ = false;   // of this incarnation
-  bool failing_ = false;         // stopping because of a failure: back off afterwards
-  bool asked_idle_ = false;      // close_queue_if_idle is under way
+  time_point asked_idle_at_{};    // the last close_queue_if_idle
+  time_point idle_answer_by_{};   // close_queue_if_idle not answered: drain
+  bool wanted_ = false;           // somebody waits: start (again) as soon as possible
+  bool ordered_stop_ = false;     // stop() is not over, or nobody asked for it since
+  bool stops_when_idle_ = false;  // ordered so, while ready
+  bool exit_recorded_ = false;    // of this incarnation
+  bool failing_ = false;          // stopping because of a failure: back off afterwards
+  bool asked_idle_ = false;       // close_queue_if_idle is under way
 };
 
 }  // namespace signalbox::scheduling

@@ -230,6 +230,8 @@ std::string model_queue::text_of(refusal why) const {
       return "it waited as long as it may for its turn";
     case refusal::shutting_down:
       return "the gateway shuts down";
+    case refusal::model_removed:
+      return "the configuration has the model no more";
     case refusal::model_failed:
       return "the model's runtime does not start";
     case refusal::does_not_fit:

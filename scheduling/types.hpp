@@ -45,6 +45,10 @@ constexpr std::uint32_t total(const class_counts& counts) {
 enum class priority : std::uint8_t { high, normal, low };
 inline constexpr std::size_t priority_count = 3;
 
+// A configured model. Given out by the supervisor, and never reused in a process: a model that is
+// removed from the configuration and comes back has another one.
+using model_index = std::uint32_t;
+
 // Made by the shard that holds the request: (shard << 48) | sequence. Never reused in a process.
 using ticket_id = std::uint64_t;
 using shard_id = std::uint16_t;
@@ -70,6 +74,7 @@ enum class refusal : std::uint8_t {
   model_failed,     // the runtime does not start, or crashes in a loop; see the detail
   does_not_fit,     // it needs more GPU memory than the machine has
   shutting_down,    // the gateway drains
+  model_removed,    // the configuration has it no more
 };
 
 std::string_view to_string(work_class value);
