@@ -6,6 +6,7 @@
 #include <caf/all.hpp>
 
 #include "actors/messages.hpp"
+#include "actors/model_table.hpp"
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_attached)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_batch)
@@ -58,6 +59,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::session_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::check_password)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::password_checked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_all)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_when_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::units_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
 namespace signalbox {
@@ -110,6 +113,11 @@ using backend_control_actor = caf::typed_actor<
     // The queue has work and goes on (answer to close_queue{only_if_idle}).
     caf::reacts_to<queue_not_idle>>;
 
+// What the gateway keeps to for the model changed; its runtimes are not concerned.
+struct model_changed {
+  served_model_ptr model;
+};
+
 // A backend introduces itself to its queue, before anything else that it says. It is closed until
 // open_queue.
 struct backend_added {
@@ -127,6 +135,8 @@ using queue_control_actor = caf::typed_actor<
     caf::reacts_to<close_queue>,
     // Refuse all that wait, and what comes, until open_queue or the time has passed.
     caf::reacts_to<refuse_waiting>,
+    // The open backend takes another number of requests at once.
+    caf::reacts_to<units_changed>,
     // Fresh estimate of the load time.
     caf::reacts_to<load_estimated>,
     // Requests of this class in flight are to wait again.
@@ -142,6 +152,10 @@ using model_backend_actor = lease_holder_actor::extend_with<backend_control_acto
     caf::reacts_to<crash_log_actor>,
     // From the driver.
     caf::reacts_to<runtime_event>,
+    // Its options changed in what concerns no runtime.
+    caf::reacts_to<model_changed>,
+    // Serve until the queue has nothing, then as stop_all; when there is no ready runtime, at once.
+    caf::reacts_to<stop_when_idle>,
     // Drain, stop the runtime, quit.
     caf::reacts_to<stop_all>,
     // Deadlines of the core.
@@ -151,6 +165,8 @@ using model_backend_actor = lease_holder_actor::extend_with<backend_control_acto
 using model_queue_actor = queue_control_actor::extend<
     // A backend ended.
     caf::reacts_to<backend_removed>,
+    // Its limits changed.
+    caf::reacts_to<model_changed>,
     // The lease pool to report demand to; again after it was restarted.
     caf::reacts_to<gpu_lease_actor>,
     // A shard introduces itself, at start and after queue_restarted.
@@ -220,4 +236,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_control_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_control_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::model_backend_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_added)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::model_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_removed)

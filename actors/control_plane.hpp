@@ -4,11 +4,14 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "actors/actors.hpp"
 #include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "config/settings.hpp"
 
 namespace signalbox::persistence {
@@ -22,10 +25,15 @@ namespace signalbox {
 
 class status_board;
 
-// Published by the supervisor, anew after every restart of a child; indexes are model_index.
+// Published by the supervisor, anew after every restart of a child and every change of the models.
+// A model that was removed is in `models` no more, and has its queue until its last backend is
+// gone.
 struct control_handles {
-  std::vector<model_queue_actor> queues;
-  std::vector<model_backend_actor> backends;
+  model_table_ptr models;
+  std::map<model_index, model_queue_actor> queues;
+  std::map<backend_id, model_backend_actor> backends;
+  model_queue_actor queue_of(model_index model) const;  // null: the model is gone
+
   gpu_lease_actor leases;
   usage_ledger_actor usage;
   crash_log_actor crashes;
@@ -34,12 +42,16 @@ struct control_handles {
 };
 using control_handles_ptr = std::shared_ptr<const control_handles>;
 
+// Reads and validates the configuration again. Throws config::config_error.
+using configuration_source = std::function<config::settings()>;
+
 class control_plane {
  public:
   // Spawns everything; pinned models begin to load. `on_fatal` is called once, from some thread,
   // when a child's restart budget is spent: the process should end.
   control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
-                persistence::database& db, metrics& m, std::function<void()> on_fatal);
+                persistence::database& db, metrics& m, std::function<void()> on_fatal,
+                configuration_source source = {});
   ~control_plane();  // shutdown(), when it was not called
 
   // The current snapshot: an atomic load, for every batch of a shard.
@@ -54,6 +66,16 @@ class control_plane {
   // The listener hears of all keys in the database, and of every change from then on; returns when
   // it has heard everything. Throws std::runtime_error when the database is away.
   void subscribe_to_keys(key_listener listener);
+
+  // Reads the configuration again, on a thread of its own, and serves the models that it has from
+  // then on. A changed model gets its new runtime when it is next idle, or `now`: then requests in
+  // flight have the model's drain timeout. A removed one is not found any more, and serves what it
+  // has. Exactly one of the callbacks is called, on any thread: on_error with all the problems of
+  // the configuration, of which nothing was applied, or with what else went wrong. One at a time;
+  // returns false, and does nothing, when `max_reloads` wait already.
+  static constexpr int max_reloads = 4;
+  bool reload(bool now, std::function<void(const reload_report&)> on_done,
+              std::function<void(std::string)> on_error);
 
   // In order: queues refuse what waits, backends drain and stop their runtimes (all bounded by
   // `grace`, or by `hurry` being true, then killed), the ledger and the crash log write what they

@@ -73,13 +73,17 @@ struct class_preempted {
   model_index model;
   work_class work;
 };
+// The model is served no more, and its queue is gone: nothing that waits for it will be granted.
+struct model_gone {
+  model_index model;
+};
 // A queue was started anew and knows nothing: introduce yourself (shard_attached), resubmit.
 struct queue_restarted {
   model_index model;
 };
 
 using shard_event = std::variant<permit_granted, ticket_refused, credits_given, credits_recalled,
-                                 ticket_placed, class_preempted, queue_restarted>;
+                                 ticket_placed, class_preempted, queue_restarted, model_gone>;
 
 // The way into a shard from any thread. Never blocks; after the shard stopped, events are dropped.
 class shard_inbox {
@@ -121,6 +125,10 @@ struct close_queue {
   backend_id backend;
   std::uint64_t closing;
   bool only_if_idle;
+};
+struct units_changed {  // of an open backend
+  backend_id backend;
+  std::uint32_t units;
 };
 struct backend_removed {  // it ended
   backend_id backend;
@@ -195,8 +203,9 @@ struct crash_list {
 
 // everybody
 
-struct stop_all {};  // orderly shutdown
-struct tick {};      // a delayed message to oneself
+struct stop_all {};        // orderly shutdown
+struct stop_when_idle {};  // the same, once nothing waits or is in flight
+struct tick {};            // a delayed message to oneself
 
 // questions from HTTP
 

@@ -2,16 +2,15 @@
 #pragma once
 
 #include "actors/actors.hpp"
-#include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "actors/status_board.hpp"
 #include "config/settings.hpp"
 
 namespace signalbox {
 
 struct model_queue_options {
-  model_index model = 0;
-  const config::settings* settings = nullptr;  // outlives the actor, as do the next two
-  metrics* recorder = nullptr;
+  served_model_ptr model;
+  const config::settings* settings = nullptr;  // outlives the actor, as does the board
   status_board* board = nullptr;
   std::size_t shards = 0;  // that must attach before it can know that nothing is in flight
 };

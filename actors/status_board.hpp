@@ -120,6 +120,8 @@ class status_board {
   void queue_changed(const queue_status& status);
   void backend_changed(backend_status status, wall_time at);
   void backend_gone(backend_id backend);
+  // It is served no more. Its last backend is gone before.
+  void model_gone(const std::string& model);
   // All that there are; those that are not among them are gone.
   void leases_changed(const std::vector<lease_status>& all, wall_time at);
   void gpus_changed(const std::vector<gpu_status>& all);

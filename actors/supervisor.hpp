@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include "actors/actors.hpp"
 #include "actors/control_plane.hpp"
@@ -20,6 +22,13 @@ enum class child_kind : std::uint8_t {
   model_backend
 };
 
+// Serve these models from now on. Those that need new backends get them when they are next idle, or
+// at once: then requests in flight have the drain timeout, and those that wait go on waiting.
+struct change_models {
+  std::vector<config::model_options> models;  // valid with the settings in force
+  bool restart_now = false;
+};
+
 // To oneself, after the delay that restart_policy asked for.
 struct restart_child {
   child_kind kind;
@@ -32,6 +41,8 @@ using supervisor_actor = caf::typed_actor<
     caf::replies_to<shard_attached>::with<bool>,
     // For the registry, and for every one that is started later.
     caf::replies_to<subscribe_keys>::with<bool>,
+    // Answered when the new table is published; what has to drain goes on draining.
+    caf::replies_to<change_models>::with<reload_report>,
     // From now on a death is no accident: nothing is started anew.
     caf::replies_to<stop_all>::with<bool>, caf::reacts_to<restart_child>>;
 
@@ -51,3 +62,5 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, const supervisor_op
 }  // namespace signalbox
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::restart_child)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::change_models)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::reload_report)

@@ -320,7 +320,7 @@ holder_demand model_queue::demand_of(const backend& b) const {
 }
 
 void model_queue::report_demand(backend& b, time_point now) {
-  if (!options_.needs_lease || !b.holder) return;
+  if (!b.holder) return;
   const auto d = demand_of(b);
   const auto& told = b.demand;
   bool turned = !told, changed = false;

@@ -44,8 +44,7 @@ struct shard_batch {
 struct model_queue_options {
   admission_limits limits;
   duration expected_load = std::chrono::seconds(10);  // of a backend that has told none yet
-  std::size_t shards = 0;   // that must attach before it can be known that nothing is in flight
-  bool needs_lease = true;  // demand is told to the lease pool
+  std::size_t shards = 0;  // that must attach before it can be known that nothing is in flight
 };
 
 // Effects beside those of admission, for the actor to carry out in order.
@@ -94,6 +93,7 @@ class model_queue {
   // that is started anew has no runtime yet.
   queue_effects add_backend(backend_id backend, time_point now);
   queue_effects remove_backend(backend_id backend, time_point now);
+  // Demand is told to the lease pool for each backend whose holder is known.
   queue_effects set_holder(backend_id backend, holder_id holder, time_point now);
   // The lease pool was started anew: it will give out numbers of holders anew.
   queue_effects forget_holders(time_point now);
