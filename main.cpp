@@ -17,9 +17,11 @@
 #include <utility>
 
 #include "access/admin_key.hpp"
+#include "access/gateway_file.hpp"
 #include "actors/control_plane.hpp"
 #include "actors/metrics.hpp"
 #include "commands/keys.hpp"
+#include "commands/reload.hpp"
 #include "commands/storage.hpp"
 #include "commands/subcommands.hpp"
 #include "commands/usage.hpp"
@@ -161,13 +163,32 @@ std::vector<key_record> configured_keys(const config::settings& settings) {
   return keys;
 }
 
+void log_report(const reload_report& report) {
+  if (!report.problems.empty()) {
+    return spdlog::error("reload: nothing was changed:\n{}", report.problems);
+  }
+  spdlog::info("reload: {} models added, {} removed, {} changed, {} restarting",
+               report.added.size(), report.removed.size(), report.changed.size(),
+               report.restarting.size());
+  for (const auto& path : report.needs_restart) {
+    spdlog::warn("reload: {} changed, and is used from the next start on", path);
+  }
+}
+
+void reload(http::gateway& gateway, control_plane& control) {
+  gateway.reload_certificate();
+  const bool began = control.reload(
+      false, log_report, [](const std::string& problem) { spdlog::error("reload: {}", problem); });
+  if (!began) spdlog::warn("reload: too many wait already");
+}
+
 // Returns the signal that ends the program. `fatal` is set before SIGUSR1 is sent.
-int wait_for_end(http::gateway& gateway, const signal_waiter& signals,
+int wait_for_end(http::gateway& gateway, control_plane& control, const signal_waiter& signals,
                  const std::atomic<bool>& fatal) {
   for (;;) {
     const int signal = signals.wait();
     if (signal == SIGHUP) {
-      gateway.reload_certificate();
+      reload(gateway, control);
     } else if (signal != SIGUSR1 || fatal) {
       return signal;
     }
@@ -176,25 +197,36 @@ int wait_for_end(http::gateway& gateway, const signal_waiter& signals,
 
 // Serves until SIGINT or SIGTERM arrives or the control plane gives up. A second signal ends the
 // grace period.
-int serve_until_asked(const config::settings& settings, const signal_waiter& signals) {
+int serve_until_asked(const config::settings& settings, const signal_waiter& signals,
+                      const configuration_source& read_again) {
   const auto asked_to_end = [&signals] { return signals.asked_to_end(); };
   commands::storage store(settings, asked_to_end);
   migrate_patiently(*store.db, signals);
   metrics meters(settings.gpus.size(), http::shard_count(settings));
   auto driver = runtimes::make_runtime_driver({settings.data_dir, program_dir()});
   std::atomic<bool> fatal{false};
-  control_plane control(settings, *driver, *store.db, meters, [&fatal] {
-    fatal = true;
-    ::kill(::getpid(), SIGUSR1);
+  control_plane control(
+      settings, *driver, *store.db, meters,
+      [&fatal] {
+        fatal = true;
+        ::kill(::getpid(), SIGUSR1);
+      },
+      read_again);
+  published_gateway published(settings.data_dir, SIGNALBOX_VERSION);
+  auto keys = configured_keys(settings);
+  keys.push_back(local_key(published.key()));
+  http::gateway gateway(settings, keys, control, meters, [&published](const std::string& sha256) {
+    published.certificate_changed(sha256);
   });
-  http::gateway gateway(settings, configured_keys(settings), control, meters);
   gateway.run();
+  std::vector<std::string> urls;
   for (const auto& address : gateway.bound()) {
-    std::cout << "signalbox serves on " << (address.starts_with("https://") ? "" : "http://")
-              << address << std::endl;
+    urls.push_back((address.starts_with("https://") ? "" : "http://") + address);
+    std::cout << "signalbox serves on " << urls.back() << std::endl;
   }
+  published.publish(urls);
 
-  const int signal = wait_for_end(gateway, signals, fatal);
+  const int signal = wait_for_end(gateway, control, signals, fatal);
   spdlog::info("{}: shutting down, requests in flight have up to {} s",
                fatal ? "fatal error" : strsignal(signal), settings.server.shutdown_grace_s);
   const auto grace = from_seconds(settings.server.shutdown_grace_s);
@@ -213,17 +245,31 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
   return fatal ? 1 : 0;
 }
 
+// As at the start: what is only a doubt is logged.
+config::settings load_for_service(const arguments& args, std::vector<std::string>& doubts) {
+  return load_settings(args,
+                       {{program_dir(), [&](const std::string& line) { doubts.push_back(line); }}});
+}
+
+void log_doubts(const std::vector<std::string>& doubts) {
+  for (const auto& line : doubts) spdlog::warn("configuration: {}", line);
+}
+
 int serve(const arguments& args) {
   std::vector<std::string> doubts;
-  const auto settings = load_settings(
-      args, {{program_dir(), [&](const std::string& line) { doubts.push_back(line); }}});
+  const auto settings = load_for_service(args, doubts);
   const signal_waiter signals;
   set_up_log(settings);
-  for (const auto& line : doubts) spdlog::warn("configuration: {}", line);
+  log_doubts(doubts);
   fs::create_directories(settings.data_dir);
   http::require_free_addresses(settings);
   try {
-    return serve_until_asked(settings, signals);
+    return serve_until_asked(settings, signals, [&args] {
+      std::vector<std::string> found;
+      auto fresh = load_for_service(args, found);
+      log_doubts(found);
+      return fresh;
+    });
   } catch (const persistence::start_interrupted& e) {
     spdlog::info("signal: {}", e.what());
     return 0;
@@ -282,7 +328,10 @@ int run(int argc, char** argv) {
   const auto run_keys = commands::add_keys(app, load_quietly);
   const auto run_users = commands::add_users(app, load_quietly);
   const auto run_usage = commands::add_usage(app, load_quietly);
-  for (const auto* name : {"keys", "users", "usage"}) add_config(app.get_subcommand(name));
+  const auto run_reload = commands::add_reload(
+      app, [&args] { return args.data.empty() ? load_settings(args).data_dir : args.data; });
+  for (const auto* name : {"keys", "users", "usage", "reload"})
+    add_config(app.get_subcommand(name));
   CLI11_PARSE(app, argc, argv);
 
   if (serve_command->parsed()) return serve(args);
@@ -291,6 +340,7 @@ int run(int argc, char** argv) {
   if (const auto status = run_keys()) return *status;
   if (const auto status = run_users()) return *status;
   if (const auto status = run_usage()) return *status;
+  if (const auto status = run_reload()) return *status;
   std::cout << "signalbox " << SIGNALBOX_VERSION << std::endl;
   return 0;
 }

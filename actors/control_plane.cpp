@@ -98,10 +98,16 @@ struct control_plane::state {
 // Only models change while we run: they must go with the rest as it is in force.
 reload_report control_plane::state::reload(bool now) {
   const std::lock_guard lock(reload_mutex);
-  const auto fresh = source();
-  auto merged = settings;
-  merged.models = fresh.models;
-  config::validate(merged);
+  config::settings fresh, merged = settings;
+  try {
+    fresh = source();
+    merged.models = fresh.models;
+    config::validate(merged);
+  } catch (const config::config_error& e) {
+    reload_report report;
+    report.problems = e.what();
+    return report;
+  }
   caf::scoped_actor self{system};
   std::optional<reload_report> report;
   self->request(supervisor, answer_limit, change_models{merged.models, now})

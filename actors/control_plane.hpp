@@ -67,12 +67,12 @@ class control_plane {
   // it has heard everything. Throws std::runtime_error when the database is away.
   void subscribe_to_keys(key_listener listener);
 
-  // Reads the configuration again, on a thread of its own, and serves the models that it has from
+  // Reads the configuration again, on a thread of its own, and serves the models that it names from
   // then on. A changed model gets its new runtime when it is next idle, or `now`: then requests in
-  // flight have the model's drain timeout. A removed one is not found any more, and serves what it
-  // has. Exactly one of the callbacks is called, on any thread: on_error with all the problems of
-  // the configuration, of which nothing was applied, or with what else went wrong. One at a time;
-  // returns false, and does nothing, when `max_reloads` wait already.
+  // flight have the model's drain timeout. A removed model is no longer found; it serves the
+  // requests that it has. Exactly one of the callbacks is called, on any thread; on_error gets a
+  // text for the log. Reloads take turns: the call returns false, and does nothing, when
+  // max_reloads wait already.
   static constexpr int max_reloads = 4;
   bool reload(bool now, std::function<void(const reload_report&)> on_done,
               std::function<void(std::string)> on_error);

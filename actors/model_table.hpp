@@ -64,6 +64,7 @@ class table_maker {
 
 // What another reading of the configuration did, by the names of models.
 struct reload_report {
+  std::string problems;  // of the configuration, one in a line; if any, nothing else is set or done
   std::vector<std::string> added, removed, changed, restarting;  // as in table_change
   std::vector<std::string> needs_restart;  // paths of options that only a new start applies
 };

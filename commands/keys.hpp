@@ -5,8 +5,8 @@
 #include <CLI/App.hpp>
 
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 
 #include "config/settings.hpp"
 

@@ -1,6 +1,7 @@
 #include "config/certificate.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -216,6 +217,12 @@ bool use_pair(SSL_CTX* context, const certificate_pair& pair) {
 certificate_report read_certificate(const tls_options& files,
                                     std::chrono::system_clock::time_point now) {
   return pair_reader(files, now).read();
+}
+
+std::string fingerprint(const certificate_pair& pair) {
+  std::array<unsigned char, 32> digest{};
+  X509_digest(pair.chain.front().get(), EVP_sha256(), digest.data(), nullptr);
+  return fmt::format("{:02x}", fmt::join(digest, ""));
 }
 
 std::string describe(const certificate_pair& pair) {

@@ -17,7 +17,7 @@ void add_server(std::vector<option>& out) {
       {.variable = "SIGNALBOX_LISTEN"}));
   out.push_back(row("server.tls.certificate", &tls_options::certificate, 0, text_bytes,
                     "PEM file with the certificate of the https:// addresses, followed by its "
-                    "chain up to one that clients trust. Read again at SIGHUP.",
+                    "chain up to one that clients trust. Read again at a reload.",
                     {.variable = "SIGNALBOX_TLS_CERTIFICATE"}));
   out.push_back(row("server.tls.private_key", &tls_options::private_key, 0, text_bytes,
                     "PEM file with the certificate's private key, not encrypted.",

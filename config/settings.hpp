@@ -36,6 +36,9 @@ struct server_options {
 // Prefix of the ids under which users are limited and accounted; no key may have it.
 inline constexpr std::string_view user_id_prefix = "user:";
 
+// Id of the key under which commands on this machine get in; no configured key may have it.
+inline constexpr std::string_view local_key_id = "local";
+
 struct key_options {
   std::string id;
   std::string token;      // exactly one of token, token_env

@@ -86,6 +86,11 @@ void check_keys(const std::vector<key_options>& keys, problem_list& problems) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const key_options& key = keys[i];
     std::string path = fmt::format("keys[{}]", i);
+    if (key.id == local_key_id) {
+      problems.unrelated(path + ".id",
+                         fmt::format("found {}, which is reserved for commands on this machine",
+                                     in_quotes(key.id)));
+    }
     if (key.id.starts_with(user_id_prefix)) {
       problems.unrelated(path + ".id", fmt::format("found {}, but {} is reserved for ids of users",
                                                    in_quotes(key.id), in_quotes(user_id_prefix)));

@@ -132,6 +132,32 @@ void show_queue(shard& home, routed_request request) {
       });
 }
 
+void reload_configuration(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request);
+  const auto now = query_value(request.client, "now");
+  if (!now.empty() && now != "true" && now != "false") {
+    return reply.refuse(error_code::invalid_value, "now must be true or false.", "now");
+  }
+  const bool began = home.gateway().control().reload(
+      now == "true",
+      [reply](const reload_report& report) {
+        if (!report.problems.empty()) {
+          return reply.refuse(error_code::invalid_configuration, report.problems);
+        }
+        answer_json(reply, {{"added", report.added},
+                            {"removed", report.removed},
+                            {"changed", report.changed},
+                            {"restarting", report.restarting},
+                            {"needs_restart", report.needs_restart}});
+      },
+      [reply](const std::string& error) {
+        spdlog::error("reload: {}", error);
+        reply.refuse(error_code::internal, "The configuration cannot be reloaded now.");
+      });
+  if (!began) reply.refuse(error_code::conflict, "Too many reloads wait already.");
+  home.gateway().reload_certificate();
+}
+
 void list_crash_records(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto limit = limit_of(request);

@@ -14,6 +14,7 @@ void health_ready(shard& home, routed_request request);
 void show_metrics(shard& home, routed_request request);
 void show_openapi(shard& home, routed_request request);
 void show_queue(shard& home, routed_request request);
+void reload_configuration(shard& home, routed_request request);
 void list_crash_records(shard& home, routed_request request);
 void show_index(shard& home, routed_request request);
 

@@ -19,6 +19,7 @@ const error_words& words(error_code code) {
       {404, "Not Found", invalid, "not_found"},
       {405, "Method Not Allowed", invalid, "method_not_allowed"},
       {409, "Conflict", invalid, "conflict"},
+      {422, "Unprocessable Content", invalid, "invalid_configuration"},
       {413, "Content Too Large", invalid, "body_too_large"},
       {415, "Unsupported Media Type", invalid, "unsupported_media_type"},
       {429, "Too Many Requests", "rate_limit_error", "rate_limit_exceeded"},

@@ -22,6 +22,7 @@ enum class error_code : std::uint8_t {
   not_found,               // 404 no such route or object
   method_not_allowed,      // 405
   conflict,                // 409
+  invalid_configuration,   // 422 the configuration file has mistakes
   body_too_large,          // 413
   unsupported_media_type,  // 415
   rate_limited,            // 429

@@ -41,7 +41,11 @@ void require_free(const std::string& listen) {
 }
 
 // Logs which certificate is used. Throws std::runtime_error with one line for each mistake.
-tls_context load_certificate(const config::tls_options& files) {
+struct loaded_certificate {
+  tls_context context;
+  std::string fingerprint;
+};
+loaded_certificate load_certificate(const config::tls_options& files) {
   const auto report = config::read_certificate(files, std::chrono::system_clock::now());
   std::string mistakes;
   for (const auto& mistake : report.mistakes) {
@@ -51,7 +55,7 @@ tls_context load_certificate(const config::tls_options& files) {
   auto context = make_tls_context(*report.pair);
   for (const auto& doubt : report.doubts) spdlog::warn("TLS: {}: {}", doubt.option, doubt.text);
   spdlog::info("TLS: {}", config::describe(*report.pair));
-  return context;
+  return {std::move(context), config::fingerprint(*report.pair)};
 }
 
 scheduling::key_limits user_limits(const config::security_options& security) {
@@ -62,10 +66,12 @@ scheduling::key_limits user_limits(const config::security_options& security) {
 
 struct gateway::state {
   state(const config::settings& settings, const std::vector<key_record>& configured,
-        control_plane& control, metrics& m)
-      : keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
+        control_plane& control, metrics& m, std::function<void(const std::string&)> tell)
+      : on_certificate(std::move(tell)),
+        keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
         shared(settings, keys, control, m) {}
 
+  std::function<void(const std::string&)> on_certificate;
   std::shared_ptr<key_ring> keys;  // shared with the registry, which may outlive us
   gateway_state shared;
   std::vector<std::unique_ptr<shard>> shards;
@@ -78,13 +84,20 @@ std::uint32_t shard_count(const config::settings& settings) {
 }
 
 gateway::gateway(const config::settings& settings, const std::vector<key_record>& configured,
-                 control_plane& control, metrics& m)
-    : state_(std::make_unique<state>(settings, configured, control, m)) {
+                 control_plane& control, metrics& m,
+                 std::function<void(const std::string&)> on_certificate)
+    : state_(std::make_unique<state>(settings, configured, control, m, std::move(on_certificate))) {
   require_free_addresses(settings);
   control.subscribe_to_keys([keys = state_->keys](const keys_changed& news) { keys->apply(news); });
   auto listen = settings.server.listen;
   const auto& tls = settings.server.tls;
-  const tls_context context = tls.certificate.empty() ? nullptr : load_certificate(tls);
+  tls_context context;
+  if (!tls.certificate.empty()) {
+    auto loaded = load_certificate(tls);
+    context = std::move(loaded.context);
+    state_->on_certificate(loaded.fingerprint);
+  }
+  state_->shared.set_reload_certificate([this] { reload_certificate(); });
   for (std::uint32_t i = 0; i < shard_count(settings); ++i) {
     auto& home = *state_->shards.emplace_back(
         std::make_unique<shard>(static_cast<shard_id>(i), state_->shared));
@@ -113,16 +126,15 @@ void gateway::run() {
 
 void gateway::reload_certificate() {
   const auto& tls = state_->shared.settings().server.tls;
-  if (tls.certificate.empty()) {
-    spdlog::info("SIGHUP: no certificate is configured, so there is none to reload");
-    return;
-  }
+  if (tls.certificate.empty()) return;
   try {
-    const auto context = load_certificate(tls);
+    const auto [context, fingerprint] = load_certificate(tls);
     for (auto& one : state_->shards) {
-      one->poster()(
-          [&io = one->io(), context] { boost::asio::use_service<tls_identity>(io).show(context); });
+      one->poster()([&io = one->io(), context = context] {
+        boost::asio::use_service<tls_identity>(io).show(context);
+      });
     }
+    state_->on_certificate(fingerprint);
   } catch (const std::exception& e) {
     spdlog::error("TLS: keeping the certificate in use: {}", e.what());
   }

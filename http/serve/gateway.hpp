@@ -27,10 +27,13 @@ void require_free_addresses(const config::settings& settings);
 class gateway {
  public:
   // Binds, and subscribes to the keys of the database. `configured` are the keys of the
-  // configuration. Throws std::runtime_error that names an address that cannot be bound, for
-  // example because another process listens there.
-  gateway(const config::settings& settings, const std::vector<key_record>& configured,
-          control_plane& control, metrics& m);
+  // configuration. `on_certificate` gets the fingerprint of each certificate that is used from then
+  // on, also of the first one. Throws std::runtime_error that names an address that cannot be
+  // bound, for example because another process listens there.
+  gateway(
+      const config::settings& settings, const std::vector<key_record>& configured,
+      control_plane& control, metrics& m,
+      std::function<void(const std::string&)> on_certificate = [](const auto&) {});
   ~gateway();
 
   void run();                                     // starts to serve

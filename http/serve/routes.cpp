@@ -26,7 +26,7 @@ constexpr route_traits of_embeddings{.label = metric_route::embeddings};
 constexpr route_traits of_models{.label = metric_route::models};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 26> table{{
+constexpr std::array<route, 27> table{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
@@ -47,6 +47,7 @@ constexpr std::array<route, 26> table{{
     {"GET", "/openapi.json", scope::none, show_openapi},
     {"GET", "/docs", scope::none, show_docs},
     {"GET", "/docs/{file}", scope::none, show_docs_file},
+    {"POST", "/admin/reload", scope::admin, reload_configuration},
     {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
     {"GET", "/admin/crashes", scope::monitor, list_crash_records},
     {"GET", "/admin/missing-models", scope::monitor, list_models_missing},

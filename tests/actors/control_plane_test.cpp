@@ -190,6 +190,7 @@ struct fixture {
       runtimes::make_runtime_driver({server::folder->path(), SIGNALBOX_BINARY_DIR});
   std::shared_ptr<simple_shard> shard = std::make_shared<simple_shard>();
   control_plane plane{settings, *driver, db, recorder, [] { std::abort(); }};
+  ticket_id last_ticket = 0;
 };
 
 }  // namespace
@@ -250,6 +251,29 @@ BOOST_FIXTURE_TEST_CASE(a_killed_queue_loses_no_ticket, fixture) {
   BOOST_REQUIRE(
       shard->serve(plane, [&] { return shard->waiting.empty() && shard->queue_restarts == 1; }));
   BOOST_TEST(shard->granted.size() == 20u);
+}
+
+// The epoch that makes it so is in the database, and each life of a pool takes the next one.
+BOOST_FIXTURE_TEST_CASE(fencing_tokens_grow_over_restarts_of_pool_and_gateway, fixture) {
+  const auto load_red = [this](control_plane& on) {
+    on.attach_shard(0, shard);
+    shard->submit(on, 0, ++last_ticket);
+    BOOST_REQUIRE(shard->serve(on, [&] { return shard->waiting.empty(); }));
+    const auto& leases = on.board().snapshot()->leases;
+    BOOST_REQUIRE_EQUAL(leases.size(), 1u);
+    return leases.begin()->first;
+  };
+  const auto first = load_red(plane);
+  const auto pool = plane.handles()->leases;
+  caf::anon_send_exit(pool, caf::exit_reason::kill);
+  BOOST_REQUIRE(shard->serve(plane, [&] { return plane.handles()->leases != pool; }));
+  const auto second = load_red(plane);
+  BOOST_TEST(second > first);
+  plane.shutdown(duration::zero());
+  persistence::database again{server::cluster->url()};  // the plane has closed the other one
+  control_plane next{settings, *driver, again, recorder, [] { std::abort(); }};
+  BOOST_TEST(load_red(next) > second);
+  next.shutdown(duration::zero());
 }
 
 namespace {

@@ -1,0 +1,183 @@
+#include "commands/gateway_client.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <openssl/x509.h>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/ssl.hpp>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "access/gateway_file.hpp"
+#include "config/address.hpp"
+
+namespace signalbox::commands {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using tcp = asio::ip::tcp;
+using tls_stream = beast::ssl_stream<beast::tcp_stream>;
+
+constexpr auto answer_limit = std::chrono::seconds(30);
+constexpr std::uint64_t max_answer_bytes = 64 * 1024 * 1024;
+
+struct target {
+  config::address address;
+  std::string key;
+  std::string certificate_sha256;  // empty: the certificate must be trusted by this machine
+};
+
+config::address address_of(const std::string& url) {
+  const bool is_plain = url.starts_with("http://");
+  const auto parsed = config::parse_listen(is_plain ? url.substr(7) : url);
+  if (!parsed || (!is_plain && !url.starts_with("https://")) || parsed->port == 0) {
+    throw std::runtime_error("--url: found \"" + url +
+                             "\", allowed http://HOST:PORT or https://HOST:PORT");
+  }
+  return *parsed;
+}
+
+bool has_fingerprint(X509* certificate, const std::string& expected) {
+  std::array<unsigned char, 32> digest{};
+  return X509_digest(certificate, EVP_sha256(), digest.data(), nullptr) == 1 &&
+         fmt::format("{:02x}", fmt::join(digest, "")) == expected;
+}
+
+// One request on one connection. Every step has the same deadline, and an error ends it.
+class exchange {
+ public:
+  exchange(const target& to, const std::string& method, const std::string& path) : to_(to) {
+    request_.version(11);
+    request_.method_string(method);
+    request_.target(path);
+    request_.set(beast::http::field::host, config::to_string({to.address.host, to.address.port}));
+    request_.set(beast::http::field::authorization, "Bearer " + to.key);
+    request_.set(beast::http::field::connection, "close");
+    request_.content_length(0);
+    parser_.body_limit(max_answer_bytes);
+    context_.set_default_verify_paths();
+  }
+
+  gateway_answer run() {
+    if (to_.address.is_tls) {
+      tls_stream stream(io_, context_);
+      verify_peer(stream);
+      connect(beast::get_lowest_layer(stream));
+      wait([&](auto done) { stream.async_handshake(asio::ssl::stream_base::client, done); });
+      talk(stream);
+    } else {
+      beast::tcp_stream stream(io_);
+      connect(stream);
+      talk(stream);
+    }
+    return {static_cast<int>(parser_.get().result_int()), std::move(parser_.get().body())};
+  }
+
+ private:
+  void verify_peer(tls_stream& stream) {
+    SSL_set_tlsext_host_name(stream.native_handle(), to_.address.host.c_str());
+    stream.set_verify_mode(asio::ssl::verify_peer);
+    if (to_.certificate_sha256.empty()) {
+      stream.set_verify_callback(asio::ssl::host_name_verification(to_.address.host));
+      return;
+    }
+    // The one that the gateway said is its own; who signed it does not matter.
+    stream.set_verify_callback([this](bool, asio::ssl::verify_context& chain) {
+      auto* store = chain.native_handle();
+      return X509_STORE_CTX_get_error_depth(store) > 0 ||
+             has_fingerprint(X509_STORE_CTX_get_current_cert(store), to_.certificate_sha256);
+    });
+  }
+
+  void connect(beast::tcp_stream& stream) {
+    stream.expires_after(answer_limit);
+    tcp::resolver resolver(io_);
+    const auto found = resolver.resolve(to_.address.host, std::to_string(to_.address.port));
+    wait([&](auto done) {
+      stream.async_connect(found, [done](const auto& error, const auto&) { done(error); });
+    });
+  }
+
+  template <class Stream>
+  void talk(Stream& stream) {
+    wait([&](auto done) {
+      beast::http::async_write(stream, request_,
+                               [done](const auto& error, std::size_t) { done(error); });
+    });
+    wait([&](auto done) {
+      beast::http::async_read(stream, buffer_, parser_,
+                              [done](const auto& error, std::size_t) { done(error); });
+    });
+  }
+
+  // The asynchronous calls are those that have a deadline.
+  template <class Begin>
+  void wait(Begin begin) {
+    boost::system::error_code result;
+    begin([&result](const boost::system::error_code& error) { result = error; });
+    io_.restart();
+    io_.run();
+    if (result) throw boost::system::system_error(result);
+  }
+
+  const target& to_;
+  asio::io_context io_;
+  asio::ssl::context context_{asio::ssl::context::tls_client};
+  beast::http::request<beast::http::empty_body> request_;
+  beast::http::response_parser<beast::http::string_body> parser_;
+  beast::flat_buffer buffer_;
+};
+
+target target_of(const std::string& url, const std::string& key, const std::string& data_dir) {
+  if (!url.empty()) {
+    if (key.empty()) throw std::runtime_error("--url needs --key or SIGNALBOX_KEY");
+    return {address_of(url), key, {}};
+  }
+  const auto file = read_gateway_file(data_dir);
+  if (!file) throw std::runtime_error("no gateway runs on " + data_dir);
+  return {address_of(file->urls.front()), key.empty() ? file->key : key, file->certificate_sha256};
+}
+
+}  // namespace
+
+gateway_client::gateway_client(CLI::App& command, std::function<std::string()> data_dir)
+    : options_(std::make_shared<options>()), data_dir_(std::move(data_dir)) {
+  command
+      .add_option("--url", options_->url,
+                  "The gateway to ask, http://HOST:PORT; default: that of the data folder")
+      ->envname("SIGNALBOX_URL");
+  command.add_option("--key", options_->key, "A key of that gateway with scope admin")
+      ->envname("SIGNALBOX_KEY");
+}
+
+gateway_answer gateway_client::send(const std::string& method, const std::string& path) const {
+  const auto data_dir = options_->url.empty() ? data_dir_() : std::string();
+  const auto to = target_of(options_->url, options_->key, data_dir);
+  try {
+    return exchange(to, method, path).run();
+  } catch (const boost::system::system_error& e) {
+    const bool is_refused = e.code() == boost::system::errc::connection_refused;
+    if (is_refused && !data_dir.empty()) throw std::runtime_error("no gateway runs on " + data_dir);
+    throw std::runtime_error("the gateway at " + config::to_string(to.address) +
+                             " does not answer: " + e.code().message());
+  }
+}
+
+std::string error_text(const gateway_answer& answer) {
+  const auto body = nlohmann::json::parse(answer.body, nullptr, false);
+  if (body.is_object() && body.contains("detail")) return body["detail"].get<std::string>();
+  if (body.is_object() && body.contains("error")) return body["error"].value("message", "");
+  return fmt::format("HTTP status {}: {}", answer.status, answer.body.substr(0, 200));
+}
+
+}  // namespace signalbox::commands

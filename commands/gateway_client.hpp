@@ -1,0 +1,38 @@
+// How commands ask a running gateway: that of the data folder, or any that is named.
+#pragma once
+
+#include <CLI/App.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace signalbox::commands {
+
+struct gateway_answer {
+  int status = 0;
+  std::string body;
+};
+
+class gateway_client {
+ public:
+  // Adds --url and --key, which SIGNALBOX_URL and SIGNALBOX_KEY set too. Without a URL it reads
+  // gateway.json in the folder that `data_dir` returns.
+  gateway_client(CLI::App& command, std::function<std::string()> data_dir);
+
+  // Sends one request without a body, and returns the answer, within 30 s. Throws
+  // std::runtime_error that says what to do when no gateway runs or answers.
+  gateway_answer send(const std::string& method, const std::string& path) const;
+
+ private:
+  struct options {
+    std::string url, key;
+  };
+  std::shared_ptr<options> options_;  // CLI11 fills it in later
+  std::function<std::string()> data_dir_;
+};
+
+// Returns the text of an error's body, in OpenAI's form or with `detail`; else the body.
+std::string error_text(const gateway_answer& answer);
+
+}  // namespace signalbox::commands

@@ -1,0 +1,53 @@
+#include "commands/reload.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "commands/gateway_client.hpp"
+
+namespace signalbox::commands {
+namespace {
+
+void print(const nlohmann::json& report, const char* list, const char* words) {
+  const auto names = report.value(list, std::vector<std::string>());
+  if (!names.empty())
+    std::cout << words << ": " << fmt::format("{}", fmt::join(names, ", ")) << "\n";
+}
+
+int reload(const gateway_client& gateway, bool now) {
+  const auto answer = gateway.send("POST", now ? "/admin/reload?now=true" : "/admin/reload");
+  if (answer.status != 200) {
+    std::cerr << error_text(answer) << std::endl;
+    return 1;
+  }
+  const auto report = nlohmann::json::parse(answer.body);
+  print(report, "added", "added");
+  print(report, "removed", "removed, serve what they have");
+  print(report, "changed", "changed");
+  print(report, "restarting", now ? "changed, restart now" : "changed, restart when they are idle");
+  print(report, "needs_restart", "changed, but used only from the next start of the gateway on");
+  std::cout << "the configuration was read" << std::endl;
+  return 0;
+}
+
+}  // namespace
+
+std::function<std::optional<int>()> add_reload(CLI::App& app,
+                                               std::function<std::string()> data_dir) {
+  auto* command = app.add_subcommand("reload", "Have the gateway read its configuration again");
+  auto now = std::make_shared<bool>(false);
+  command->add_flag("--now", *now, "Restart changed models at once, not when they are next idle");
+  const gateway_client gateway(*command, std::move(data_dir));
+  return [=]() -> std::optional<int> {
+    if (!command->parsed()) return std::nullopt;
+    return reload(gateway, *now);
+  };
+}
+
+}  // namespace signalbox::commands
