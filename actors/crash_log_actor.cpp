@@ -50,7 +50,7 @@ class crash_log : public crash_log_actor::base {
     write();
   }
 
-  // A commit whose answer was lost is written twice: better than a crash that is not on record.
+  // If the answer to a commit is lost, the crash is written twice. That is better than to lose it.
   void write() {
     try {
       while (!buffer_.empty()) {
@@ -97,7 +97,7 @@ class crash_log : public crash_log_actor::base {
 
   persistence::crash_store store_;
   std::deque<crash_record> buffer_;  // not written yet, oldest first
-  std::string told_away_;            // why; empty: it is there
+  std::string told_away_;            // why the database is away; empty: it is there
   retry_backoff backoff_;
   time_point retry_at_{};
   tick_timer timer_;

@@ -14,12 +14,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Other programs change keys too (the command line): a change is known everywhere within a second.
+// Other programs, such as the command line, change keys too. Looking this often makes a change
+// known everywhere within a second.
 constexpr duration look_interval = 250ms;
-constexpr std::uint32_t page = 10000;  // keys or users in one reading
+constexpr std::uint32_t page = 10000;  // keys or users that are read at once
 constexpr std::uint32_t listed_keys_limit = 1000;
 
-// Adds all rows above `version`, which becomes that of the last.
+// Adds all rows above `version`, and sets it to the version of the last one.
 template <typename Store, typename Record>
 void read_changes(Store& store, std::int64_t& version, std::vector<Record>& into) {
   while (true) {
@@ -99,7 +100,7 @@ class key_registry : public key_registry_actor::base {
     timer_.arm(this, clock().now() + next);
   }
 
-  // Tells what changed since the last time; the first time, everything.
+  // Tells the listener what changed since the last time; the first time it tells everything.
   void look() {
     if (!listener_) return;
     keys_changed news;
@@ -117,7 +118,7 @@ class key_registry : public key_registry_actor::base {
     users_version_ = users_version;
   }
 
-  // What hands out a secret is not done once nobody would hear of it.
+  // A secret is not handed out once the sender has stopped waiting for it.
   static void require_in_time(time_point give_up_at) {
     if (std::chrono::steady_clock::now() < give_up_at) return;
     throw persistence::database_unavailable("an order waited too long");
@@ -158,7 +159,7 @@ class key_registry : public key_registry_actor::base {
     return {key_problem::none, store_.newest(std::min(m.limit, listed_keys_limit), m.after)};
   }
 
-  // What cannot be kept now is said anew while it matters.
+  // States that cannot be kept now are sent again as long as they matter.
   void on_states(const save_limit_states& m) {
     try {
       store_.save_states(m.states);
@@ -192,7 +193,7 @@ class key_registry : public key_registry_actor::base {
   persistence::user_store users_;
   metrics& recorder_;
   key_listener listener_;
-  std::int64_t version_ = 0, users_version_ = 0;  // the greatest that were told
+  std::int64_t version_ = 0, users_version_ = 0;  // greatest ones told so far
   bool loaded_ = false;
   bool away_ = false;
   retry_backoff backoff_;

@@ -40,7 +40,7 @@ double seconds(duration value) {
   return std::chrono::duration<double>(value).count();
 }
 
-// Every series of one model, made at start: recording looks nothing up by name.
+// All series of one model. They are made at start, so that recording looks up no name.
 struct model_series {
   std::array<std::array<Counter*, status_classes.size()>, metric_route_count> requests{};
   Gauge* queue_depth = nullptr;
@@ -85,7 +85,7 @@ struct metrics::families {
 
   prometheus::Registry registry;
   std::vector<std::unique_ptr<model_series>> models;
-  model_series none;  // only its requests: those that name no configured model
+  model_series none;  // requests that name no configured model; only `requests` is used
   std::vector<gpu_series> gpus;
   std::vector<Gauge*> connections;
   Counter* swaps = nullptr;

@@ -1,6 +1,6 @@
-// Every metric of the process, declared in one place with what its labels may hold: model names
-// come from the configuration, never from a request. Thread-safe; recording is a few atomic
-// operations. They are written only: what is so now stands on the status board.
+// All metrics of the process, declared in one place with the values of their labels. Model names
+// come from the configuration, never from a request. It is thread-safe, and recording takes a few
+// atomic operations. The program never reads metrics; the status board has its present state.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,10 @@ namespace signalbox {
 enum class metric_route : std::uint8_t { chat_completions, completions, embeddings, models, other };
 inline constexpr std::size_t metric_route_count = 5;
 
-// For requests that name no configured model; the label `model` is then "none".
+// Stands for the model of requests that name no configured one; the label `model` is then "none".
 inline constexpr model_index no_model = 0xffff;
 
+// Records and renders the metrics.
 class metrics {
  public:
   metrics(const config::settings& settings, std::uint32_t shards);
@@ -25,15 +26,15 @@ class metrics {
 
   std::string render() const;  // Prometheus text format 0.0.4
 
-  // From shards.
+  // Shards call these.
   void request_ended(model_index model, metric_route route, int http_status);
-  void queue_waited(model_index model, duration waited);  // ticket to permit; 0 by credit
+  void queue_waited(model_index model, duration waited);  // from ticket to permit; 0 by credit
   void first_token(model_index model, duration since_arrival);
   void tokens(model_index model, std::uint64_t prompt, std::uint64_t completion);
   void in_flight(model_index model, int delta);
   void request_log_lost(std::uint64_t lines);
   void shard_connections(shard_id shard, std::uint32_t open);
-  // From actors.
+  // Actors call these.
   void queue_depth(model_index model, std::uint32_t waiting);
   void model_state(model_index model, scheduling::lifecycle_state state);
   void model_loaded(model_index model, bool success, duration took);

@@ -93,7 +93,7 @@ class model_queue_shell : public model_queue_actor::base {
  private:
   struct served_by {
     backend_control_actor actor;
-    endpoint_ptr endpoint;  // of the run that is, or was last, open
+    endpoint_ptr endpoint;  // of the run that is open or was open last
   };
 
   time_point now() { return clock().now(); }
@@ -111,7 +111,7 @@ class model_queue_shell : public model_queue_actor::base {
             settled.timed_out + core_.timed_out()};
   }
 
-  // What every handled message ends with.
+  // Ends the handling of every message.
   void carry_out(const scheduling::queue_effects& effects) {
     for (const auto& effect : effects) {
       std::visit([this](const auto& e) { apply(e); }, effect);
@@ -166,7 +166,7 @@ class model_queue_shell : public model_queue_actor::base {
 
   const model_index model_;
   const std::string name_;
-  const std::uint32_t units_, max_waiting_;  // as configured
+  const std::uint32_t units_, max_waiting_;  // from the configuration
   metrics& recorder_;
   queue_reporter reporter_;
   scheduling::model_queue core_;

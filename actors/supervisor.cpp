@@ -39,14 +39,15 @@ const char* text_of(child_kind kind) {
   return "?";
 }
 
-// What a death costs, and what is wired anew after the restart:
-//   model_queue    its shards introduce themselves and send their tickets again; the backend tells
-//                  how things stand, its runtime and the requests in flight live on
-//   model_backend  its runtime is killed; the pool sees its end and frees its lease; the queue
-//   closes gpu_lease      nobody knows any more who holds what: all backends end with it and start
-//   anew key_registry   the keys that are known stay in force; it tells everything again
-//   login_guard    it forgets who failed to log in
-//   crash_log, usage_ledger   what they had not written is lost
+// The consequences of a child's end, and of its restart:
+//   model_queue    The shards introduce themselves and send their tickets again, and the backend
+//                  tells its state. The runtime and the requests in flight go on.
+//   model_backend  Its runtime is killed, the lease pool frees its lease, and the queue closes.
+//   gpu_lease      The holders of memory are not known any more, so all backends end with it and
+//                  start again.
+//   key_registry   The known keys stay in force, and the new registry tells all keys again.
+//   login_guard    Failed logins are forgotten.
+//   crash_log, usage_ledger   What they had not written is lost.
 class supervisor : public supervisor_actor::base {
  public:
   supervisor(caf::actor_config& cfg, const supervisor_options& options)
@@ -88,7 +89,7 @@ class supervisor : public supervisor_actor::base {
     model_index model;
     scheduling::restart_policy policy{scheduling::restart_options{}};
     caf::actor_addr address;
-    backend_id backend = 0;  // of its present life, of a backend
+    backend_id backend = 0;  // of the present start; 0 if it is no backend
     bool alive = false;
   };
 
@@ -208,7 +209,7 @@ class supervisor : public supervisor_actor::base {
     if (stopping_) return;
     if (found->kind == child_kind::model_backend) {
       send(handles_.queues[found->model], backend_removed{found->backend});
-      if (!of(child_kind::gpu_lease).alive) return restart_leases();  // it ends with the pool
+      if (!of(child_kind::gpu_lease).alive) return restart_leases();  // backends end with the pool
     }
     spdlog::error("{} ended: {}", label(*found), system().render(m.reason));
     const auto now = clock().now();
@@ -231,16 +232,17 @@ class supervisor : public supervisor_actor::base {
       leases_due_ = true;
       return restart_leases();
     }
-    // Without the pool it could ask nobody; it is started together with that.
+    // A backend needs the lease pool, so it is started together with that.
     if (m.kind == child_kind::model_backend && !of(child_kind::gpu_lease).alive) return;
     restart(c);
     publish();
     if (m.kind != child_kind::model_queue) return;
-    // After publish(): who hears this must find the new queue.
+    // This comes after publish(), because a shard that hears it must find the new queue.
     for (const auto& [shard, inbox] : inboxes_) inbox->post({queue_restarted{m.model}});
   }
 
-  // When the last backend is gone, and with it its runtime: no memory is taken then.
+  // Starts the lease pool again when the last backend is gone and its runtime too, so that no
+  // memory is in use.
   void restart_leases() {
     const auto is_living_backend = [](const child& c) {
       return c.kind == child_kind::model_backend && c.alive;
@@ -278,12 +280,12 @@ class supervisor : public supervisor_actor::base {
   }
 
   supervisor_options options_;
-  std::vector<child> children_;  // in the order in which they are started
+  std::vector<child> children_;  // in the order of their start
   control_handles handles_;
   backend_id last_backend_ = 0;
   std::map<shard_id, shard_inbox_ptr> inboxes_;
   subscribe_keys subscription_;
-  bool leases_due_ = false;  // its delay is over, but backends still live
+  bool leases_due_ = false;  // the pool's delay is over, but backends still live
   bool stopping_ = false;
 };
 

@@ -21,20 +21,19 @@ using namespace std::chrono_literals;
 
 constexpr duration commit_interval = 250ms;
 constexpr duration drop_log_interval = 10s;
-constexpr duration upkeep_interval = 1h;   // without usage, the next day is noticed this late
-constexpr duration keep_pause = 5min;      // until partitions are tried again that somebody reads
-constexpr auto report_limit = 5000ms;      // of a report, which holds up writing
+constexpr duration upkeep_interval = 1h;   // between looks for a new day while no usage comes
+constexpr duration keep_pause = 5min;      // between tries to drop partitions that somebody reads
+constexpr auto report_limit = 5000ms;      // for one report, as it holds up writing
 constexpr std::size_t batch_limit = 1000;  // rows in one transaction
-constexpr std::size_t model_bytes = 200;   // of a name that no model has
+constexpr std::size_t model_bytes = 200;   // of a name that no model has; longer ones are cut
 
-// shards ── usage_batch ──▶ open_ (added up by key) ── freeze ──▶ frozen_ ── one at a time ──▶
-// store
+// shards ── usage_batch ──▶ open_ (added up by key) ── freeze ──▶ frozen_ ── singly ──▶ store
 //
-// A frozen batch keeps its id and its rows until the store says that it has it: the answer to an
-// earlier try may have been lost after the commit, and the id is what makes the retry harmless.
+// A frozen batch keeps its id and its rows until the store confirms it. The answer to an earlier
+// try may have been lost after the commit; the id makes the retry harmless.
 //
-// Before anything is written, once a life, what is known already is read; after it, once a day,
-// partitions are made ahead and old ones dropped. Until something comes, nothing is done.
+// Before it first writes, the actor reads what earlier processes stored. Once a day, after writing,
+// it makes partitions ahead and drops old ones. Until the first message comes it does nothing.
 class usage_ledger : public usage_ledger_actor::base {
  public:
   usage_ledger(caf::actor_config& cfg, const config::settings& settings, persistence::database& db,
@@ -133,7 +132,7 @@ class usage_ledger : public usage_ledger_actor::base {
     }
   }
 
-  // True when everything taken so far is durable.
+  // Returns true when everything taken so far is durable.
   bool write() {
     try {
       learn();
@@ -165,7 +164,7 @@ class usage_ledger : public usage_ledger_actor::base {
         std::chrono::floor<std::chrono::days>(wall_clock_()).time_since_epoch().count());
   }
 
-  // What an earlier life knew: it may have used up a key's clients.
+  // Reads the client names that earlier processes stored: they may fill a key's limit already.
   void learn() {
     if (learned_) return;
     const auto known = store_.clients_since(today() - 1);
@@ -187,14 +186,14 @@ class usage_ledger : public usage_ledger_actor::base {
         spdlog::info("usage: {} months older than {} days dropped", dropped, retention_days_);
       }
     } catch (const persistence::database_unavailable& e) {
-      // Somebody reads what is to be dropped. What is written makes the partitions that it needs.
+      // Somebody reads the partitions to drop. Writing goes on, since it makes those that it needs.
       if (!std::exchange(told_kept_later_, true)) {
         spdlog::info("usage: old partitions are dropped later: {}", e.what());
       }
       keep_at_ = now + keep_pause;
       return timer_.arm(this, keep_at_);
     } catch (const std::exception& e) {
-      // Tried again tomorrow.
+      // The next try is tomorrow.
       spdlog::error("usage: partitions cannot be kept: {}", e.what());
     }
     kept_on_ = day;
@@ -214,8 +213,8 @@ class usage_ledger : public usage_ledger_actor::base {
     missing_.all_are_saved();
   }
 
-  // `work` gets the time that it may take. A report that nobody waits for any more is not made: it
-  // would only hold up writing.
+  // `work` gets the time that it may take. A report whose deadline has passed is not made, because
+  // it would only hold up writing.
   template <class Question, class Work>
   auto report(const Question& m, Work work) -> caf::result<decltype(work(report_limit))> {
     const auto rest =
@@ -228,7 +227,7 @@ class usage_ledger : public usage_ledger_actor::base {
     }
   }
 
-  // Makes the next batch to write when there is none; false: nothing left to write.
+  // Makes the next batch if there is none. Returns false when nothing is left to write.
   bool freeze() {
     if (!frozen_.empty()) return true;
     if (open_.empty()) return false;
@@ -241,8 +240,9 @@ class usage_ledger : public usage_ledger_actor::base {
     return true;
   }
 
-  // One row that PostgreSQL refuses must not hold up the rest: halve the batch until it is alone.
-  // A refusal (unlike a lost connection) says that nothing was committed, so the ids may change.
+  // A row that PostgreSQL refuses must not hold up the rest, so the batch is halved until that row
+  // is alone. After a refusal, unlike a lost connection, nothing was committed, so the ids may
+  // change.
   void write_first() {
     auto& batch = frozen_.front();
     try {
@@ -272,8 +272,8 @@ class usage_ledger : public usage_ledger_actor::base {
   client_names clients_;
   missing_models missing_{missing_model_limit};
   bool learned_ = false;
-  std::int32_t kept_on_ = -1;  // the day when partitions were kept last
-  time_point keep_at_{};       // not before
+  std::int32_t kept_on_ = -1;  // day of the last upkeep of partitions
+  time_point keep_at_{};       // no upkeep before this
   bool told_kept_later_ = false;
   time_point look_again_at_{};
   persistence::usage_store store_;
@@ -282,7 +282,7 @@ class usage_ledger : public usage_ledger_actor::base {
   std::map<row_key, usage_row> open_;
   std::deque<frozen_batch> frozen_;
   std::size_t frozen_rows_ = 0;
-  std::string told_away_;  // why; empty: it is there
+  std::string told_away_;  // why the database is away; empty: it is there
   retry_backoff backoff_;
   time_point retry_at_{};
   time_point next_drop_log_{};
