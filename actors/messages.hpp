@@ -77,7 +77,7 @@ struct ticket_placed {
   double eta_s;
 };
 // The shard must cancel those of its requests in flight that are of this class and can be sent
-// again. Their tickets wait again at their old places.
+// again. These wait again, under new tickets.
 struct class_preempted {
   model_index model;
   work_class work;
@@ -157,7 +157,7 @@ struct load_estimated {
 };
 
 // The model_queue must give back its requests in flight of this class. Each one that can be sent
-// again is cancelled at its backend and waits again at its old place; it loses no attempt.
+// again is cancelled at its backend and waits again, under a new ticket; it loses no attempt.
 struct preempt_class {
   work_class work;
 };
