@@ -53,7 +53,7 @@ void flush(caf::scoped_actor& self, const control_handles& all) {
   auto keys = self->request(all.keys, store_limit, list_keys{1, {}});
   usage.receive(
       [](bool durable) {
-        if (!durable) spdlog::error("usage that the database did not take is lost");
+        if (!durable) spdlog::error("usage is lost: the database did not take it");
       },
       [](const caf::error&) {
         spdlog::error("usage is lost: the database did not take it within {} s",

@@ -62,7 +62,7 @@ class crash_log : public crash_log_actor::base {
       told_away_.clear();
     } catch (const persistence::database_unavailable& e) {
       if (std::exchange(told_away_, e.what()) != e.what()) {
-        spdlog::warn("crash log: the database is away, what is to be written waits: {}", e.what());
+        spdlog::warn("crash log: the database is away, crashes wait to be written: {}", e.what());
       }
       retry_at_ = clock().now() + backoff_.failed();
       timer_.arm(this, retry_at_);

@@ -122,11 +122,11 @@ void metrics::families::add_requests(const config::settings& settings) {
 }
 
 void metrics::families::add_traffic(const config::settings& settings) {
-  auto& depth = gauges("signalbox_queue_depth", "Requests that wait.");
-  auto& wait = histograms("signalbox_queue_wait_seconds", "From arrival to the first permit.");
+  auto& depth = gauges("signalbox_queue_depth", "Requests that wait for a permit.");
+  auto& wait = histograms("signalbox_queue_wait_seconds", "Time from arrival to the first permit.");
   auto& in_flight = gauges("signalbox_in_flight", "Requests that hold a permit.");
   auto& first = histograms("signalbox_time_to_first_token_seconds",
-                           "From arrival to the first byte of a streamed answer.");
+                           "Time from arrival to the first byte of a streamed answer.");
   auto& tokens = counters("signalbox_tokens_total", "Tokens, by kind (prompt, completion).");
   for (std::size_t i = 0; i < models.size(); ++i) {
     auto& m = *models[i];
@@ -144,9 +144,9 @@ void metrics::families::add_lifecycle(const config::settings& settings) {
   auto& state = gauges("signalbox_model_state", "1 for the state that the model is in, else 0.");
   auto& loads = counters("signalbox_model_loads_total", "Loads, by result (success, failure).");
   auto& load_time = histograms("signalbox_model_load_seconds",
-                               "From start to ready, of the loads that succeeded.");
+                               "Time from start to ready of loads that succeeded.");
   auto& crashes = counters("signalbox_crashes_total",
-                           "Runtimes that ended unasked or did not start, by reason.");
+                           "Runtimes that ended on their own or did not start, by reason.");
   for (std::size_t i = 0; i < models.size(); ++i) {
     auto& m = *models[i];
     const auto& name = settings.models[i].name;
@@ -166,7 +166,7 @@ void metrics::families::add_lifecycle(const config::settings& settings) {
 
 void metrics::families::add_machine(const config::settings& settings, std::uint32_t shards) {
   auto& holders = gauges("signalbox_lease_holders", "Leases on the GPU.");
-  auto& bytes = gauges("signalbox_lease_bytes", "GPU memory that is leased.");
+  auto& bytes = gauges("signalbox_lease_bytes", "Leased bytes of GPU memory.");
   for (std::size_t i = 0; i < settings.gpus.size(); ++i) {
     const prometheus::Labels label{{"gpu", std::to_string(i)}};
     gpus.push_back({&holders.Add(label), &bytes.Add(label)});
@@ -180,10 +180,11 @@ void metrics::families::add_machine(const config::settings& settings, std::uint3
   request_log_lost =
       &counters("signalbox_request_log_lost_total", "Lines of the request log lost.").Add({});
   database_up = &gauges("signalbox_database_up",
-                        "1 when the database did what it was last asked for, else 0; it is asked "
-                        "every 5 s at least.")
+                        "1 if the last request to the database succeeded, else 0; there is a "
+                        "request every 5 s at least.")
                      .Add({});
-  actor_restarts = &counters("signalbox_actor_restarts_total", "Actors started anew.").Add({});
+  actor_restarts =
+      &counters("signalbox_actor_restarts_total", "Actors started again after they ended.").Add({});
   gauges("signalbox_start_time_seconds", "When the gateway started, in seconds since 1970.")
       .Add({})
       .Set(seconds(std::chrono::system_clock::now().time_since_epoch()));

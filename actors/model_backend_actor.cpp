@@ -299,11 +299,11 @@ class model_backend : public model_backend_actor::base {
   // The text that clients get. It has no path and nothing from the runtime's output.
   std::string refusal_text(refusal why) const {
     if (why == refusal::does_not_fit) {
-      return fmt::format("the model {} needs more GPU memory than there is", config_.name);
+      return fmt::format("Model '{}' needs more GPU memory than the machine has.", config_.name);
     }
-    return fmt::format(
-        "the runtime of model {} does not start ({}, {} failures in a row)", config_.name,
-        to_string(last_failure_.value_or(scheduling::exit_reason::crashed)), core_.failures());
+    const auto reason = last_failure_.value_or(scheduling::exit_reason::crashed);
+    return fmt::format("Failures of its runtime in a row: {}; reason of the last one: {}.",
+                       core_.failures(), to_string(reason));
   }
 
   // Ends the handling of every message.

@@ -259,7 +259,7 @@ class supervisor : public supervisor_actor::base {
   void restart(child& c) {
     options_.recorder->actor_restarted();
     start(c);
-    spdlog::warn("{} started anew", label(c));
+    spdlog::warn("{} was started again", label(c));
   }
 
   void publish() { options_.publish(std::make_shared<const control_handles>(handles_)); }

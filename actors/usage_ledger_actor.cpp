@@ -145,14 +145,14 @@ class usage_ledger : public usage_ledger_actor::base {
     }
     backoff_.succeeded();
     retry_at_ = {};
-    if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: what waited is written");
+    if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: waiting rows are written");
     keep_partitions();
     return true;
   }
 
   bool retry_later(std::string_view why, const std::string& details) {
     if (std::exchange(told_away_, details) != details) {
-      spdlog::warn("usage: {}, what is used waits: {}", why, details);
+      spdlog::warn("usage: {}, rows wait to be written: {}", why, details);
     }
     retry_at_ = clock().now() + backoff_.failed();
     timer_.arm(this, retry_at_);
@@ -183,7 +183,8 @@ class usage_ledger : public usage_ledger_actor::base {
     try {
       const auto dropped = store_.keep_partitions(day, retention_days_);
       if (dropped > 0) {
-        spdlog::info("usage: {} months older than {} days dropped", dropped, retention_days_);
+        spdlog::info("usage: dropped {} months that are older than {} days", dropped,
+                     retention_days_);
       }
     } catch (const persistence::database_unavailable& e) {
       // Somebody reads the partitions to drop. Writing goes on, since it makes those that it needs.
@@ -194,7 +195,7 @@ class usage_ledger : public usage_ledger_actor::base {
       return timer_.arm(this, keep_at_);
     } catch (const std::exception& e) {
       // The next try is tomorrow.
-      spdlog::error("usage: partitions cannot be kept: {}", e.what());
+      spdlog::error("usage: the upkeep of partitions failed: {}", e.what());
     }
     kept_on_ = day;
     told_kept_later_ = false;

@@ -226,15 +226,15 @@ std::string model_queue::text_of(refusal why) const {
   }
   switch (why) {
     case refusal::queue_full:
-      return std::to_string(options_.limits.max_waiting) + " requests wait already";
+      return std::to_string(options_.limits.max_waiting) + " requests wait already.";
     case refusal::deadline_passed:
-      return "it waited as long as it may for its turn";
+      return "The request waited as long as it was allowed to.";
     case refusal::shutting_down:
-      return "the gateway shuts down";
+      return "The gateway is shutting down.";
     case refusal::model_failed:
-      return "the model's runtime does not start";
+      return "The model's runtime does not start.";
     case refusal::does_not_fit:
-      return "the model needs more GPU memory than there is";
+      return "The model needs more GPU memory than the machine has.";
   }
   return {};
 }

@@ -20,7 +20,7 @@ struct field_span {
 };
 
 body_problem twice(std::string_view key) {
-  return {"The field '" + std::string(key) + "' stands in the body twice.", std::string(key)};
+  return {"The field '" + std::string(key) + "' is in the body twice.", std::string(key)};
 }
 
 // stream_options is small and rewritten as a whole, so a DOM suits it. The limit also bounds its

@@ -114,7 +114,7 @@ void gateway::run() {
 void gateway::reload_certificate() {
   const auto& tls = state_->shared.settings().server.tls;
   if (tls.certificate.empty()) {
-    spdlog::info("SIGHUP: no certificate is configured, so there is none to reload");
+    spdlog::info("SIGHUP: no certificate is configured, so none is reloaded");
     return;
   }
   try {

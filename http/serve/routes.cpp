@@ -92,7 +92,7 @@ void refuse_unrouted(shard& home, const routed_request& request) {
   if (allowed.empty()) {
     return reply.refuse(error_code::not_found, "There is no such route.");
   }
-  reply.refuse(error_code::method_not_allowed, "This route does not take that method.", {},
+  reply.refuse(error_code::method_not_allowed, "This route does not allow that method.", {},
                {{"Allow", allowed}});
 }
 
@@ -147,7 +147,8 @@ bool authorize(shard& home, const route& found, routed_request& request) {
   if (!request.who && caller.problem.empty()) {
     reply_to(home, request)
         .refuse(error_code::missing_credential,
-                "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.");
+                "The request has no API key. Send 'Authorization: Bearer <key>' or "
+                "'X-API-Key: <key>'.");
     return false;
   }
   if (!request.who) {
