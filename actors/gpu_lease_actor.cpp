@@ -145,7 +145,7 @@ class gpu_lease : public gpu_lease_actor::base {
       total += settings_.gpus.at(share.gpu).memory;
     }
     spdlog::info("gpu {}: lease {} granted to {} (rule {}), {} of {} MiB taken", indexes_of(e.gpus),
-                 e.token, label(e.holder), e.rule, mebibytes(used), mebibytes(total));
+                 e.token, label(e.holder), to_string(e.rule), mebibytes(used), mebibytes(total));
     send(holders_.at(e.holder).actor, lease_granted{e.token, e.gpus});
   }
 
@@ -160,7 +160,7 @@ class gpu_lease : public gpu_lease_actor::base {
     spdlog::info(
         "lease {} of {} asked back for {} (rule {}): {} in flight and {} waiting against {} "
         "waiting",
-        e.token, label(e.holder), label(e.for_holder), e.rule, own.demand.in_use(),
+        e.token, label(e.holder), label(e.for_holder), to_string(e.rule), own.demand.in_use(),
         own.demand.waiting(), other.demand.waiting());
     recorder_.swapped();
     send(own.actor, yield_lease{e.token});

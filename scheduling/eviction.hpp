@@ -1,5 +1,5 @@
 // Chooses the cheapest set of lease holders that frees enough memory. The choice is exact for up to
-// 12 candidates and greedy for more. Part of lease_arbiter.
+// 12 candidates and greedy for more. Part of lease_arbiter, for its rule evict.
 #pragma once
 
 #include <cstdint>

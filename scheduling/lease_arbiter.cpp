@@ -9,8 +9,6 @@ namespace signalbox::scheduling {
 
 namespace {
 
-constexpr std::uint8_t rule_room_is_free = 1;
-constexpr std::uint8_t rule_eviction = 2;
 constexpr double need_horizon_s = 60;  // the probability of need is that within this time
 // When up to this many GPUs can be freed, every combination is compared, 70 at most. When more can,
 // the GPUs that are cheapest one by one are taken.
@@ -51,6 +49,10 @@ std::vector<gpu_set> combinations(std::vector<eviction> alone, std::size_t count
 }
 
 }  // namespace
+
+std::string_view to_string(swap_rule value) {
+  return value == swap_rule::room ? "room" : "evict";
+}
 
 // Bytes on each GPU that are left for the requests that decide() has not looked at yet.
 struct lease_arbiter::room {
@@ -182,14 +184,14 @@ time_point lease_arbiter::protected_until(const lease& l) const {
   return l.reported ? l.granted_at : l.granted_at + options_.min_residency;
 }
 
-// Rule 2: tells whether the lease may be asked back for this request.
+// Rule evict: tells whether the lease may be asked back for this request.
 bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
                                  time_point now) const {
   if (l.asked_back || l.request.is_pinned) return false;
   if (now < protected_until(l)) return false;
   if (!is_busy(l)) return true;
-  bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // 2a
-  return nothing_waits || is_overdue(asking, now);                  // 2b
+  bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // (a)
+  return nothing_waits || is_overdue(asking, now);                  // (b)
 }
 
 // Expected load time in seconds × the probability that the holder is needed again soon.
@@ -241,8 +243,8 @@ lease_arbiter::room lease_arbiter::room_now() const {
   return now;
 }
 
-// Looks at the requests in order. Each is granted (rule 1), or frees memory and reserves it (rule
-// 2), or is overtaken by later ones, or holds these back.
+// Looks at the requests in order. Each is granted (rule room), or frees memory and reserves it
+// (rule evict), or is overtaken by later ones, or holds these back.
 arbiter_effects lease_arbiter::decide(time_point now) {
   arbiter_effects out;
   if (!pending_.empty()) {
@@ -268,17 +270,19 @@ void lease_arbiter::serve(holder_id holder, room& left, arbiter_effects& out, ti
   for (const auto& share : victims->gpus) left.unreserved[share.gpu] -= share.memory;
 }
 
+// Rule evict: asks the victims back and counts their memory as coming.
 void lease_arbiter::ask(const eviction& e, pending_request& p, room& left, arbiter_effects& out) {
   for (auto victim : e.victims) {
     auto& l = leases_.at(victim);
     l.asked_back = true;
     p.evicted = true;
     for (const auto& share : l.gpus) left.unreserved[share.gpu] += share.memory;
-    out.push_back(ask_back{victim, l.token, p.request.holder, rule_eviction});
+    out.push_back(ask_back{victim, l.token, p.request.holder, swap_rule::evict});
   }
 }
 
-// Takes the GPUs with the least free memory that is enough, to keep large free areas whole.
+// Rule room. Takes the GPUs with the least free memory that is enough, so that large areas stay
+// free.
 bool lease_arbiter::grant_if_free(pending_request& p, room& left, arbiter_effects& out,
                                   time_point now) {
   auto usable = left.free;
@@ -299,7 +303,7 @@ bool lease_arbiter::grant_if_free(pending_request& p, room& left, arbiter_effect
   }
   lease granted{p.request, ++last_token_, std::move(gpus), now};
   out.push_back(lease_grant{p.request.holder, granted.token, granted.gpus,
-                            p.evicted ? rule_eviction : rule_room_is_free});
+                            p.evicted ? swap_rule::evict : swap_rule::room});
   leases_.emplace(p.request.holder, std::move(granted));
   return true;
 }

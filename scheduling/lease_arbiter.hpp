@@ -1,13 +1,14 @@
 // Decides who holds which GPU memory and who has to yield. The machine has one such object, which
 // the gpu_lease actor owns. A request names an amount of bytes and a number of GPUs, and gets the
-// amount on each of them at once. Rules (their numbers stand in the code and in every decision):
-//   1. When enough memory is free, the request is granted.
-//   2. Otherwise the arbiter asks back the cheapest set of victims, by expected reload time ×
-//      probability of need, among the holders that may yield. Idle holders go first. A holder with
-//      requests in flight is never asked before min_residency, and then only when (a) none of its
-//      own tickets waits, or (b) the asking holder's oldest ticket has waited longer than
-//      max_swap_wait.
-//   5. A holder that failed to load holds nothing and blocks nobody.
+// amount on each of them at once. Rules, whose names stand in the code, in decisions and in the
+// log:
+//   room: when enough memory is free, the request is granted.
+//   evict: otherwise the arbiter asks back the cheapest set of victims, by expected reload time ×
+//     probability of need, among the holders that may yield. Idle holders go first. A holder with
+//     requests in flight is never asked before min_residency, and then only when (a) none of its
+//     own tickets waits, or (b) the asking holder's oldest ticket has waited longer than
+//     max_swap_wait.
+//   backoff: a holder that failed to load holds nothing and blocks nobody.
 //
 // Class: a holder has the most urgent class that it has work of. Without work, its request has the
 // class that it asked with.
@@ -31,6 +32,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -40,6 +42,10 @@
 #include "scheduling/types.hpp"
 
 namespace signalbox::scheduling {
+
+// The rule by which the arbiter decided; see the top of this file.
+enum class swap_rule : std::uint8_t { room, evict };
+std::string_view to_string(swap_rule value);
 
 // The machine's GPUs and the times that the rules name.
 struct arbiter_options {
@@ -64,7 +70,7 @@ struct lease_grant {
   holder_id holder;
   fencing_token token;
   gpu_set gpus;
-  std::uint8_t rule;
+  swap_rule rule;
 };
 // The holder's request can never be granted.
 struct lease_refusal {
@@ -76,7 +82,7 @@ struct ask_back {
   holder_id holder;
   fencing_token token;
   holder_id for_holder;
-  std::uint8_t rule;
+  swap_rule rule;
 };
 using arbiter_effect = std::variant<lease_grant, lease_refusal, ask_back>;
 using arbiter_effects = std::vector<arbiter_effect>;

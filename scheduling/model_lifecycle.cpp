@@ -94,7 +94,7 @@ lifecycle_effects model_lifecycle::lease_refused(refusal why, time_point now) {
   lifecycle_effects out;
   if (state_ != lifecycle_state::awaiting_lease) return out;
   refused_ = why;
-  enter_failed(out, now);
+  back_off(out, now);
   return out;
 }
 
@@ -174,7 +174,7 @@ lifecycle_effects model_lifecycle::runtime_released(std::uint64_t incarnation, t
   if (token_ != 0) out.push_back(release_lease{std::exchange(token_, 0)});
   state_ = lifecycle_state::stopped;
   if (std::exchange(failing_, false) && !ordered_stop_) {
-    enter_failed(out, now);
+    back_off(out, now);
   } else if (wanted()) {
     begin(out, now);
   }
@@ -320,7 +320,8 @@ void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_poin
   out.push_back(record_exit{reason, true});
 }
 
-void model_lifecycle::enter_failed(lifecycle_effects& out, time_point now) {
+// Rule backoff: sets the time of the next start, and opens the breaker after too many failures.
+void model_lifecycle::back_off(lifecycle_effects& out, time_point now) {
   state_ = lifecycle_state::failed;
   auto pause = refused_ ? options_.backoff_max : options_.backoff;
   for (std::uint32_t n = 1; n < failures_ && pause < options_.backoff_max; ++n) pause *= 2;

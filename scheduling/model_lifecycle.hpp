@@ -12,6 +12,10 @@
 // A failed backend becomes stopped when its backoff is over and nobody waits. After load_attempts
 // failures in a row it stays failed, for people to see, until somebody asks for the model again.
 //
+// Rule backoff: after each failure in a row the pause before the next start doubles, up to
+// backoff_max. From load_attempts failures on, the breaker is open: requests are refused until the
+// pause is over, and then one start is the probe. A failed backend holds no lease.
+//
 // The lease is released only after `runtime_released`, which says that the process tree is gone.
 #pragma once
 
@@ -139,7 +143,7 @@ class model_lifecycle {
   void begin_drain(lifecycle_effects& out, time_point now);
   void stop_now(duration grace, lifecycle_effects& out);
   void fail(exit_reason reason, lifecycle_effects& out, time_point now);
-  void enter_failed(lifecycle_effects& out, time_point now);
+  void back_off(lifecycle_effects& out, time_point now);
   void refuse(lifecycle_effects& out, time_point now) const;
   void forget_failures_if_proven(time_point now);
 
