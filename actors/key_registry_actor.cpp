@@ -45,31 +45,14 @@ class key_registry : public key_registry_actor::base {
   behavior_type make_behavior() override {
     return {
         [this](const subscribe_keys& m) { return on_subscribe(m); },
-        [this](const create_key& m) {
-          return answer([&] {
-            require_in_time(m.give_up_at);
-            return create(m.key);
-          });
-        },
+        [this](const create_key& m) { return answer([&] { return create(m); }); },
         [this](const change_key& m) { return answer([&] { return change(m); }); },
-        [this](const rotate_key& m) {
-          return answer([&] {
-            require_in_time(m.give_up_at);
-            return changed(m.id, store_.rotate(m));
-          });
-        },
-        [this](const revoke_key& m) {
-          return answer([&] { return changed(m.id, store_.revoke(m.id)); });
-        },
+        [this](const rotate_key& m) { return answer([&] { return rotate(m); }); },
+        [this](const revoke_key& m) { return answer([&] { return revoke(m); }); },
         [this](const find_key& m) { return answer([&] { return changed(m.id, true); }); },
         [this](const list_keys& m) { return answer([&] { return list(m); }); },
         [this](const save_limit_states& m) { on_states(m); },
-        [this](const open_session& m) {
-          return answer_session([&] {
-            require_in_time(m.give_up_at);
-            return users_.open(m);
-          });
-        },
+        [this](const open_session& m) { return on_open_session(m); },
         [this](const renew_session& m) { return on_renew(m); },
         [this](tick) { on_tick(); },
     };
@@ -134,10 +117,18 @@ class key_registry : public key_registry_actor::base {
     }
   }
 
-  key_answer create(const key_record& key) {
-    if (!store_.add({key})) return {key_problem::exists, {}};
-    return changed(key.id, true);
+  key_answer create(const create_key& m) {
+    require_in_time(m.give_up_at);
+    if (!store_.add({m.key})) return {key_problem::exists, {}};
+    return changed(m.key.id, true);
   }
+
+  key_answer rotate(const rotate_key& m) {
+    require_in_time(m.give_up_at);
+    return changed(m.id, store_.rotate(m));
+  }
+
+  key_answer revoke(const revoke_key& m) { return changed(m.id, store_.revoke(m.id)); }
 
   key_answer change(const change_key& m) {
     auto key = store_.find(m.id);
@@ -176,6 +167,13 @@ class key_registry : public key_registry_actor::base {
       spdlog::warn("sessions: the database is away: {}", e.what());
       return {session_problem::database_away};
     }
+  }
+
+  session_answer on_open_session(const open_session& m) {
+    return answer_session([&] {
+      require_in_time(m.give_up_at);
+      return users_.open(m);
+    });
   }
 
   session_answer on_renew(const renew_session& m) {

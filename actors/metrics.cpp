@@ -36,10 +36,6 @@ const Histogram::BucketBoundaries first_token_buckets{0.01, 0.025, 0.05, 0.1, 0.
                                                       2.5,  5,     10,   30,  60,   120, 300};
 const Histogram::BucketBoundaries load_buckets{0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600};
 
-double seconds(duration value) {
-  return std::chrono::duration<double>(value).count();
-}
-
 // All series of one model. They are made at start, so that recording looks up no name.
 struct model_series {
   std::array<std::array<Counter*, status_classes.size()>, metric_route_count> requests{};
@@ -187,7 +183,7 @@ void metrics::families::add_machine(const config::settings& settings, std::uint3
       &counters("signalbox_actor_restarts_total", "Actors started again after they ended.").Add({});
   gauges("signalbox_start_time_seconds", "When the gateway started, in seconds since 1970.")
       .Add({})
-      .Set(seconds(std::chrono::system_clock::now().time_since_epoch()));
+      .Set(to_seconds(std::chrono::system_clock::now().time_since_epoch()));
 }
 
 metrics::metrics(const config::settings& settings, std::uint32_t shards)
@@ -208,11 +204,11 @@ void metrics::request_ended(model_index model, metric_route route, int http_stat
 }
 
 void metrics::queue_waited(model_index model, duration waited) {
-  families_->of(model).queue_wait->Observe(seconds(waited));
+  families_->of(model).queue_wait->Observe(to_seconds(waited));
 }
 
 void metrics::first_token(model_index model, duration since_arrival) {
-  families_->of(model).first_token->Observe(seconds(since_arrival));
+  families_->of(model).first_token->Observe(to_seconds(since_arrival));
 }
 
 void metrics::tokens(model_index model, std::uint64_t prompt, std::uint64_t completion) {
@@ -241,7 +237,7 @@ void metrics::model_state(model_index model, lifecycle_state state) {
 void metrics::model_loaded(model_index model, bool success, duration took) {
   auto& series = families_->of(model);
   (success ? series.loads_succeeded : series.loads_failed)->Increment();
-  if (success) series.load_time->Observe(seconds(took));
+  if (success) series.load_time->Observe(to_seconds(took));
 }
 
 void metrics::swapped() {

@@ -56,19 +56,10 @@ class usage_ledger : public usage_ledger_actor::base {
     return {
         [this](const usage_batch& batch) { on_usage(batch); },
         [this](const flush_usage&) { return write(); },
-        [this](const list_usage& m) {
-          return report(m, [&](auto limit) { return store_.report(m, limit); });
-        },
-        [this](const list_key_usage& m) {
-          return report(m, [&](auto limit) { return store_.by_key(m, limit); });
-        },
+        [this](const list_usage& m) { return on_list(m); },
+        [this](const list_key_usage& m) { return on_list_by_key(m); },
         [this](const missing_model_batch& batch) { on_missing(batch); },
-        [this](const list_missing_models& m) {
-          return report(m, [&](auto) {
-            learn();
-            return missing_model_list{missing_.newest(m.limit)};
-          });
-        },
+        [this](const list_missing_models& m) { return on_list_missing(m); },
         [this](tick) { on_tick(); },
     };
   }
@@ -92,6 +83,21 @@ class usage_ledger : public usage_ledger_actor::base {
       missing_.add(std::move(m));
     }
     write_soon();
+  }
+
+  caf::result<usage_report> on_list(const list_usage& m) {
+    return report(m, [&](auto limit) { return store_.report(m, limit); });
+  }
+
+  caf::result<key_usage_report> on_list_by_key(const list_key_usage& m) {
+    return report(m, [&](auto limit) { return store_.by_key(m, limit); });
+  }
+
+  caf::result<missing_model_list> on_list_missing(const list_missing_models& m) {
+    return report(m, [&](auto) {
+      learn();
+      return missing_model_list{missing_.newest(m.limit)};
+    });
   }
 
   void write_soon() { timer_.arm(this, std::max(clock().now() + commit_interval, retry_at_)); }

@@ -14,10 +14,6 @@ constexpr double need_horizon_s = 60;  // the probability of need is that within
 // the GPUs that are cheapest one by one are taken.
 constexpr std::size_t combined_gpus = 8;
 
-double seconds(duration d) {
-  return std::chrono::duration<double>(d).count();
-}
-
 std::uint64_t memory_on(const gpu_set& gpus, std::uint32_t gpu) {
   for (const auto& share : gpus) {
     if (share.gpu == gpu) return share.memory;
@@ -198,7 +194,7 @@ bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
 double lease_arbiter::reload_cost(const lease& l) const {
   const auto& d = demand_of(l.request.holder);
   auto need = is_busy(l) ? 1.0 : 1 - std::exp(-std::max(0.0, d.arrivals_per_s) * need_horizon_s);
-  return seconds(d.expected_load) * need;
+  return to_seconds(d.expected_load) * need;
 }
 
 // A model's wait begins when its oldest ticket came, or when its last turn ended if that was later.
