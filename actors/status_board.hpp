@@ -117,8 +117,8 @@ struct status_snapshot {
   // The state of the model; `stopped` if it is not known.
   scheduling::lifecycle_state model_state(std::string_view name) const;
 
-  // What changed after the number `seen`, in order of number. Nothing is returned when that is not
-  // known, because `seen` is too old or of another run; the reader then needs the whole snapshot.
+  // Returns what changed after the number `seen`, in order of number. It returns nothing when that
+  // is not known, because `seen` is too old or of another run; the reader then needs all of this.
   std::optional<std::vector<status_change>> changes_since(std::uint64_t seen) const;
 };
 using status_snapshot_ptr = std::shared_ptr<const status_snapshot>;

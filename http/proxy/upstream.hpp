@@ -88,7 +88,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   // Ends the exchange with connect_failed if it still waits for the connection.
   void give_up_connecting();
 
-  // Whether it carried another exchange before the present or last one.
+  // Tells whether it carried another exchange before the present or last one.
   bool was_reused() const { return exchanges_ > 1; }
 
  private:
