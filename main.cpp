@@ -180,7 +180,7 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
   const auto asked_to_end = [&signals] { return signals.asked_to_end(); };
   commands::storage store(settings, asked_to_end);
   migrate_patiently(*store.db, signals);
-  metrics meters(settings, http::shard_count(settings));
+  metrics meters(settings.gpus.size(), http::shard_count(settings));
   auto driver = runtimes::make_runtime_driver({settings.data_dir, program_dir()});
   std::atomic<bool> fatal{false};
   control_plane control(settings, *driver, *store.db, meters, [&fatal] {

@@ -6,6 +6,7 @@
 #include <caf/all.hpp>
 
 #include "actors/messages.hpp"
+#include "actors/model_table.hpp"
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_attached)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_batch)
@@ -58,6 +59,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::session_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::check_password)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::password_checked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_all)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_when_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::units_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
 namespace signalbox {
@@ -111,6 +114,11 @@ using backend_control_actor = caf::typed_actor<
     // The queue has work and stays open. It answers close_queue{only_if_idle}.
     caf::reacts_to<queue_not_idle>>;
 
+// What the gateway itself does with the model's requests changed. Its runtimes are not affected.
+struct model_changed {
+  served_model_ptr model;
+};
+
 // A backend introduces itself to its queue with this, its first message. It is closed until
 // open_queue.
 struct backend_added {
@@ -128,6 +136,8 @@ using queue_control_actor = caf::typed_actor<
     caf::reacts_to<close_queue>,
     // The queue refuses waiting and new tickets, until open_queue or until the time has passed.
     caf::reacts_to<refuse_waiting>,
+    // The open backend serves another number of requests at once from now on.
+    caf::reacts_to<units_changed>,
     // The backend has a new estimate of its load time.
     caf::reacts_to<load_estimated>,
     // Requests of this class that are in flight must wait again.
@@ -144,6 +154,11 @@ using model_backend_actor = lease_holder_actor::extend_with<backend_control_acto
     caf::reacts_to<crash_log_actor>,
     // The driver tells what happened to the runtime.
     caf::reacts_to<runtime_event>,
+    // Options of the model changed that do not affect its runtime.
+    caf::reacts_to<model_changed>,
+    // The backend must do the same as at stop_all, but only once its queue has no requests. It does
+    // not wait for that if no runtime is ready.
+    caf::reacts_to<stop_when_idle>,
     // The backend must drain, stop its runtime and end.
     caf::reacts_to<stop_all>,
     // A deadline of the core may have come.
@@ -154,6 +169,8 @@ using model_backend_actor = lease_holder_actor::extend_with<backend_control_acto
 using model_queue_actor = queue_control_actor::extend<
     // A backend ended.
     caf::reacts_to<backend_removed>,
+    // The limits of the model changed.
+    caf::reacts_to<model_changed>,
     // The lease pool, which hears of demand; it is sent again after a restart.
     caf::reacts_to<gpu_lease_actor>,
     // A shard introduces itself at its start and after queue_restarted.
@@ -224,4 +241,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_control_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_control_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::model_backend_actor)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_added)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::model_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::backend_removed)

@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
+#include <optional>
 #include <semaphore>
 
 #include "actors/shell.hpp"
 #include "actors/status_board.hpp"
 #include "actors/supervisor.hpp"
+#include "config/load.hpp"
+#include "config/model_changes.hpp"
 #include "persistence/database.hpp"
 #include "persistence/epoch_source.hpp"
 
@@ -66,9 +70,19 @@ void flush(caf::scoped_actor& self, const control_handles& all) {
 }  // namespace
 
 struct control_plane::state {
-  state(persistence::database& database, const std::string& data_dir)
-      : db(database), epochs(database, data_dir) {}
+  state(persistence::database& database, const config::settings& in_force,
+        configuration_source read_again)
+      : settings(in_force),
+        source(std::move(read_again)),
+        db(database),
+        epochs(database, in_force.data_dir) {}
 
+  reload_report reload(bool now);
+
+  const config::settings& settings;
+  configuration_source source;
+  std::mutex reload_mutex;  // held by one reload: another one reads the file after it
+  std::atomic<int> reloads{0};
   persistence::database& db;
   persistence::epoch_source epochs;  // each new lease pool asks it
   // Declared before the actor system, because actors write to these as long as that lives.
@@ -81,9 +95,26 @@ struct control_plane::state {
   bool stopped = false;
 };
 
+// Only models change while we run: they must go with the rest as it is in force.
+reload_report control_plane::state::reload(bool now) {
+  const std::lock_guard lock(reload_mutex);
+  const auto fresh = source();
+  auto merged = settings;
+  merged.models = fresh.models;
+  config::validate(merged);
+  caf::scoped_actor self{system};
+  std::optional<reload_report> report;
+  self->request(supervisor, answer_limit, change_models{merged.models, now})
+      .receive([&](const reload_report& r) { report = r; }, [](const caf::error&) {});
+  if (!report) throw std::runtime_error("the supervisor does not answer");
+  report->needs_restart = config::changed_options(settings, fresh);
+  return *report;
+}
+
 control_plane::control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
-                             persistence::database& db, metrics& m, std::function<void()> on_fatal)
-    : state_(std::make_unique<state>(db, settings.data_dir)) {
+                             persistence::database& db, metrics& m, std::function<void()> on_fatal,
+                             configuration_source source)
+    : state_(std::make_unique<state>(db, settings, std::move(source))) {
   supervisor_options options;
   options.settings = &settings;
   options.driver = &driver;
@@ -122,6 +153,31 @@ caf::actor_system& control_plane::system() {
   return state_->system;
 }
 
+model_queue_actor control_handles::queue_of(model_index model) const {
+  const auto found = queues.find(model);
+  return found == queues.end() ? model_queue_actor{} : found->second;
+}
+
+bool control_plane::reload(bool now, std::function<void(const reload_report&)> on_done,
+                           std::function<void(std::string)> on_error) {
+  if (state_->reloads.fetch_add(1) >= max_reloads) {
+    state_->reloads.fetch_sub(1);
+    return false;
+  }
+  state_->system.spawn<caf::detached>([=, s = state_.get()](caf::blocking_actor*) {
+    std::optional<reload_report> report;
+    std::string problem;
+    try {
+      report = s->reload(now);
+    } catch (const std::exception& e) {
+      problem = e.what();
+    }
+    s->reloads.fetch_sub(1);
+    report ? on_done(*report) : on_error(problem);
+  });
+  return true;
+}
+
 void control_plane::attach_shard(shard_id shard, shard_inbox_ptr inbox) {
   caf::scoped_actor self{state_->system};
   self->request(state_->supervisor, answer_limit, shard_attached{shard, std::move(inbox), {}})
@@ -144,15 +200,15 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
   self->request(state_->supervisor, answer_limit, stop_all{}).receive([](bool) {}, ignore_error);
 
   const auto all = handles();
-  for (const auto& queue : all->queues) self->send(queue, stop_all{});
-  for (const auto& backend : all->backends) {
+  for (const auto& [model, queue] : all->queues) self->send(queue, stop_all{});
+  for (const auto& [id, backend] : all->backends) {
     self->monitor(backend);
     self->send(backend, stop_all{});
   }
   auto left =
       await_ends(self, all->backends.size(), std::chrono::steady_clock::now() + grace, hurry);
   if (left > 0) {
-    for (const auto& backend : all->backends) {
+    for (const auto& [id, backend] : all->backends) {
       self->send_exit(backend, caf::exit_reason::kill);
     }
     left = await_ends(self, left, std::chrono::steady_clock::now() + kill_limit);
@@ -161,7 +217,9 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
 
   flush(self, *all);
 
-  for (const auto& queue : all->queues) self->send_exit(queue, caf::exit_reason::user_shutdown);
+  for (const auto& [model, queue] : all->queues) {
+    self->send_exit(queue, caf::exit_reason::user_shutdown);
+  }
   self->send_exit(all->leases, caf::exit_reason::user_shutdown);
   self->send_exit(all->logins, caf::exit_reason::kill);  // logins may still wait
   self->send_exit(state_->supervisor, caf::exit_reason::user_shutdown);

@@ -4,11 +4,14 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "actors/actors.hpp"
 #include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "config/settings.hpp"
 
 namespace signalbox::persistence {
@@ -22,11 +25,15 @@ namespace signalbox {
 
 class status_board;
 
-// The handles of all actors. The supervisor publishes new ones after every restart of a child. The
-// vectors are indexed by model_index.
+// The models and the handles of all actors. The supervisor publishes new ones after every restart
+// of a child and every change of the models. A removed model is not in `models`, but has its queue
+// until its last backend has ended.
 struct control_handles {
-  std::vector<model_queue_actor> queues;
-  std::vector<model_backend_actor> backends;
+  model_table_ptr models;
+  std::map<model_index, model_queue_actor> queues;
+  std::map<backend_id, model_backend_actor> backends;
+  model_queue_actor queue_of(model_index model) const;  // null: the model is gone
+
   gpu_lease_actor leases;
   usage_ledger_actor usage;
   crash_log_actor crashes;
@@ -35,13 +42,17 @@ struct control_handles {
 };
 using control_handles_ptr = std::shared_ptr<const control_handles>;
 
+// Reads and validates the configuration again. Throws config::config_error.
+using configuration_source = std::function<config::settings()>;
+
 // All actors, from their start to their end.
 class control_plane {
  public:
   // Spawns all actors; pinned models begin to load. `on_fatal` is called once, from any thread,
   // when a child's restart budget is spent. The process should end then.
   control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
-                persistence::database& db, metrics& m, std::function<void()> on_fatal);
+                persistence::database& db, metrics& m, std::function<void()> on_fatal,
+                configuration_source source = {});
   ~control_plane();  // calls shutdown() if that was not called
 
   // The current handles. It is one atomic load, which a shard does for every batch.
@@ -56,6 +67,18 @@ class control_plane {
   // The listener hears of all keys in the database, and then of every change. The call returns when
   // it has heard of all keys, and throws std::runtime_error if the database is away.
   void subscribe_to_keys(key_listener listener);
+
+  // Reads the configuration again, on a thread of its own, and serves its models from then on. A
+  // changed model gets its new runtime when it is idle next. With `now` it gets it at once, and
+  // requests in flight have the model's drain timeout to end. A removed model takes no new
+  // requests and serves those that it has.
+  //
+  // Exactly one of the callbacks is called, on any thread. on_error gets all problems of the
+  // configuration, and nothing of it was applied then, or another reason. Reloads are done one
+  // after the other. If `max_reloads` are not done yet, the call returns false and does nothing.
+  static constexpr int max_reloads = 4;
+  bool reload(bool now, std::function<void(const reload_report&)> on_done,
+              std::function<void(std::string)> on_error);
 
   // Stops everything in order: queues refuse their tickets, backends drain and stop their runtimes,
   // the ledger and the crash log write what they have, and the actors end. Backends that still run

@@ -26,9 +26,6 @@
 
 namespace signalbox {
 
-// A model's index in settings.models; fixed for the life of the process.
-using model_index = std::uint16_t;
-
 // The address of one run of a backend, to which requests with its permits go. Immutable; shards
 // share it.
 struct backend_endpoint {
@@ -82,6 +79,10 @@ struct class_preempted {
   model_index model;
   work_class work;
 };
+// The model is not served any more and its queue has ended, so that its tickets get no permit.
+struct model_gone {
+  model_index model;
+};
 // A queue was started anew and knows nothing. The shard must introduce itself (shard_attached) and
 // submit its tickets again.
 struct queue_restarted {
@@ -89,7 +90,7 @@ struct queue_restarted {
 };
 
 using shard_event = std::variant<permit_granted, ticket_refused, credits_given, credits_recalled,
-                                 ticket_placed, class_preempted, queue_restarted>;
+                                 ticket_placed, class_preempted, queue_restarted, model_gone>;
 
 // Takes messages to a shard from any thread. It never blocks, and drops events once the shard has
 // stopped.
@@ -137,6 +138,11 @@ struct close_queue {
   backend_id backend;
   std::uint64_t closing;
   bool only_if_idle;
+};
+// An open backend has another number of units.
+struct units_changed {
+  backend_id backend;
+  std::uint32_t units;
 };
 // The backend has ended.
 struct backend_removed {
@@ -224,8 +230,9 @@ struct crash_list {
 
 // Messages to several actors
 
-struct stop_all {};  // begins an orderly shutdown
-struct tick {};      // an actor's delayed message to itself
+struct stop_all {};        // begins an orderly shutdown
+struct stop_when_idle {};  // the same, once no request waits or is in flight
+struct tick {};            // an actor's delayed message to itself
 
 // Questions of HTTP routes
 

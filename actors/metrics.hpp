@@ -15,39 +15,62 @@ namespace signalbox {
 enum class metric_route : std::uint8_t { chat_completions, completions, embeddings, models, other };
 inline constexpr std::size_t metric_route_count = 5;
 
-// Stands for the model of requests that name no configured one; the label `model` is then "none".
-inline constexpr model_index no_model = 0xffff;
+struct metric_families;
+
+// Records the metrics of one model. Its series exist as long as such an object does.
+class model_metrics {
+ public:
+  struct series;
+
+  ~model_metrics();
+  model_metrics(const model_metrics&) = delete;
+
+  // Shards call these.
+  void request_ended(metric_route route, int http_status);
+  void queue_waited(duration waited);  // from arrival to the first permit; 0 by credit
+  void first_token(duration since_arrival);
+  void tokens(std::uint64_t prompt, std::uint64_t completion);
+  void in_flight(int delta);
+  // Actors call these.
+  void queue_depth(std::uint32_t waiting);
+  void state_changed(scheduling::lifecycle_state state);
+  void loaded(bool success, duration took);
+  void crashed(scheduling::exit_reason reason);
+
+ private:
+  friend class metrics;
+  model_metrics(std::shared_ptr<metric_families> families, std::string name);
+
+  std::shared_ptr<metric_families> families_;
+  const std::string name_;
+  series& series_;  // shared by all objects with this name
+};
+using model_metrics_ptr = std::shared_ptr<model_metrics>;
 
 // Records and renders the metrics.
 class metrics {
  public:
-  metrics(const config::settings& settings, std::uint32_t shards);
+  metrics(std::size_t gpus, std::uint32_t shards);
   ~metrics();
 
   std::string render() const;  // Prometheus text format 0.0.4
 
+  // Returns the metrics of the model with this name. All objects for one name share its series.
+  model_metrics_ptr of_model(const std::string& name);
+
   // Shards call these.
-  void request_ended(model_index model, metric_route route, int http_status);
-  void queue_waited(model_index model, duration waited);  // from ticket to permit; 0 by credit
-  void first_token(model_index model, duration since_arrival);
-  void tokens(model_index model, std::uint64_t prompt, std::uint64_t completion);
-  void in_flight(model_index model, int delta);
+  void request_refused(metric_route route, int http_status);  // the label `model` is "none"
   void request_log_lost(std::uint64_t lines);
   void shard_connections(shard_id shard, std::uint32_t open);
   // Actors call these.
-  void queue_depth(model_index model, std::uint32_t waiting);
-  void model_state(model_index model, scheduling::lifecycle_state state);
-  void model_loaded(model_index model, bool success, duration took);
   void swapped();  // a lease was asked back for another model
   void leases(std::uint32_t gpu, std::uint32_t holders, std::uint64_t used_bytes);
-  void crashed(model_index model, scheduling::exit_reason reason);
   void usage_dropped(std::uint64_t rows);
   void database_up(bool up);
   void actor_restarted();
 
  private:
-  struct families;
-  std::unique_ptr<families> families_;
+  std::shared_ptr<metric_families> families_;  // the models' metrics have it, too
 };
 
 }  // namespace signalbox

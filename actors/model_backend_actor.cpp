@@ -56,15 +56,13 @@ class model_backend : public model_backend_actor::base {
         model_(options.model),
         backend_(options.backend),
         settings_(*options.settings),
-        config_(settings_.models.at(model_)),
         driver_(*options.driver),
-        recorder_(*options.recorder),
         board_(*options.board),
         queue_(options.queue),
         leases_(options.leases),
         crashes_(options.crashes),
-        core_(lifecycle_of(settings_, config_)) {
-    end_on_exception(this, "model_backend " + config_.name);
+        core_(lifecycle_of(settings_, model_->options)) {
+    end_on_exception(this, "model_backend " + config().name);
   }
 
   const char* name() const override { return "model_backend"; }
@@ -74,17 +72,18 @@ class model_backend : public model_backend_actor::base {
     queue_ = nullptr;
     leases_ = nullptr;
     crashes_ = nullptr;
+    model_ = nullptr;  // its metrics end with the last who holds it
   }
 
  protected:
   behavior_type make_behavior() override {
     const auto now = clock().now();
     introduce();
-    recorder_.model_state(model_, core_.state());
-    if (needs_lease(config_)) {
-      send(leases_, register_holder{config_.name, holder_kind::model}, lease_holder_actor{this});
+    model_->meters->state_changed(core_.state());
+    if (needs_lease(config())) {
+      send(leases_, register_holder{config().name, holder_kind::model}, lease_holder_actor{this});
     }
-    if (is_kept_ready(config_)) apply(core_.ensure_ready(now), now);
+    if (is_kept_ready(config())) apply(core_.ensure_ready(now), now);
     finish();
     return {
         [this](const holder_registered& m) { on_registered(m.holder); },
@@ -98,12 +97,16 @@ class model_backend : public model_backend_actor::base {
         [this](const queue_drained& m) { on_drained(m); },
         [this](const queue_not_idle& m) { on_not_idle(m); },
         [this](const runtime_event& m) { on_runtime_event(m); },
-        [this](const stop_all&) { on_stop(); },
+        [this](const model_changed& m) { on_changed(m); },
+        [this](const stop_when_idle&) { on_stop(&scheduling::model_lifecycle::stop_when_idle); },
+        [this](const stop_all&) { on_stop(&scheduling::model_lifecycle::stop); },
         [this](tick) { on_tick(); },
     };
   }
 
  private:
+  const config::model_options& config() const { return model_->options; }
+
   void on_registered(holder_id holder) {
     holder_ = holder;
     send(queue_, holder_known{backend_, holder_});
@@ -136,7 +139,7 @@ class model_backend : public model_backend_actor::base {
     if (holder_ != 0) send(queue_, holder_known{backend_, holder_});
     tell_load(clock().now());
     if (core_.state() == lifecycle_state::ready && endpoint_)
-      send(queue_, open_queue{endpoint_, config_.max_concurrent});
+      send(queue_, open_queue{endpoint_, config().max_concurrent});
     if (core_.state() == lifecycle_state::draining) close(false);
   }
 
@@ -174,12 +177,12 @@ class model_backend : public model_backend_actor::base {
   }
 
   void on_event(const runtime_spawned& e, time_point) {
-    spdlog::debug("model {}: runtime {} has pid {}", config_.name, e.incarnation, e.pid);
+    spdlog::debug("model {}: runtime {} has pid {}", config().name, e.incarnation, e.pid);
   }
 
   void on_event(const runtime_ready& e, time_point now) {
     if (e.incarnation != core_.incarnation()) return;
-    auto upstream = config_.upstream_model.empty() ? config_.name : config_.upstream_model;
+    auto upstream = config().upstream_model.empty() ? config().name : config().upstream_model;
     endpoint_ = std::make_shared<const backend_endpoint>(backend_endpoint{
         backend_, e.host, e.address, e.port, std::move(upstream), core_.incarnation()});
     apply(core_.runtime_ready(e.incarnation, now), now);
@@ -195,10 +198,17 @@ class model_backend : public model_backend_actor::base {
     apply(core_.runtime_released(e.incarnation, now), now);
   }
 
-  void on_stop() {
+  void on_changed(const model_changed& m) {
+    const auto units = config().max_concurrent;
+    model_ = m.model;
+    if (core_.state() != lifecycle_state::ready || config().max_concurrent == units) return;
+    send(queue_, units_changed{backend_, config().max_concurrent});
+  }
+
+  void on_stop(scheduling::lifecycle_effects (scheduling::model_lifecycle::*order)(time_point)) {
     const auto now = clock().now();
     stopping_ = true;
-    apply(core_.stop(now), now);
+    apply((core_.*order)(now), now);
     finish();
   }
 
@@ -221,8 +231,8 @@ class model_backend : public model_backend_actor::base {
   }
 
   void acquire() {
-    const bool is_pinned = config_.residency == config::residency::pinned;
-    send(leases_, acquire_lease{{holder_, need_of(config_), is_pinned, work_class::realtime}});
+    const bool is_pinned = config().residency == config::residency::pinned;
+    send(leases_, acquire_lease{{holder_, need_of(config()), is_pinned, work_class::realtime}});
   }
 
   void carry_out(const scheduling::withdraw_acquire&, time_point) {
@@ -238,11 +248,11 @@ class model_backend : public model_backend_actor::base {
     runtimes::run_request request;
     request.incarnation = e.incarnation;
     request.gpus = e.gpus;
-    request.start_timeout = from_seconds(config_.start_timeout_s);
+    request.start_timeout = from_seconds(config().start_timeout_s);
     gpus_ = e.gpus;
     // The driver must not keep us alive; its messages to a dead actor are dropped.
     auto weak_self = caf::actor_cast<caf::weak_actor_ptr>(ctrl());
-    handle_ = driver_.start(config_, request, [weak_self](runtime_event event) {
+    handle_ = driver_.start(config(), request, [weak_self](runtime_event event) {
       const auto self = caf::actor_cast<model_backend_actor>(weak_self);
       if (self) caf::anon_send(self, std::move(event));
     });
@@ -253,7 +263,7 @@ class model_backend : public model_backend_actor::base {
   }
 
   void carry_out(const scheduling::open_queue&, time_point) {
-    send(queue_, open_queue{endpoint_, config_.max_concurrent});
+    send(queue_, open_queue{endpoint_, config().max_concurrent});
   }
 
   void carry_out(const scheduling::close_queue&, time_point) { close(false); }
@@ -272,34 +282,34 @@ class model_backend : public model_backend_actor::base {
     if (e.is_crash) {
       record_crash(e.reason, now);
     } else {
-      spdlog::info("model {}: runtime {} ended as asked", config_.name, core_.incarnation());
+      spdlog::info("model {}: runtime {} ended as asked", config().name, core_.incarnation());
     }
     load_started_.reset();
   }
 
   void carry_out(const scheduling::loaded& e, time_point) {
     load_started_.reset();
-    recorder_.model_loaded(model_, true, e.took);
+    model_->meters->loaded(true, e.took);
   }
 
   void record_crash(scheduling::exit_reason reason, time_point now) {
     last_failure_ = reason;
-    recorder_.crashed(model_, reason);
-    if (load_started_) recorder_.model_loaded(model_, false, now - *load_started_);
+    model_->meters->crashed(reason);
+    if (load_started_) model_->meters->loaded(false, now - *load_started_);
     const auto& lines = last_exit_.log_tail;
-    spdlog::error("model {}: runtime {} {}: {} ({} failures in a row)", config_.name,
+    spdlog::error("model {}: runtime {} {}: {} ({} failures in a row)", config().name,
                   core_.incarnation(), to_string(reason), last_exit_.detail, core_.failures());
     for (auto i = lines.size() - std::min(lines.size(), logged_lines); i < lines.size(); ++i) {
-      spdlog::warn("model {}: | {}", config_.name, lines[i]);
+      spdlog::warn("model {}: | {}", config().name, lines[i]);
     }
-    send(crashes_, crash_record{std::chrono::system_clock::now(), config_.name,
+    send(crashes_, crash_record{std::chrono::system_clock::now(), config().name,
                                 std::string(to_string(reason)), last_exit_.detail, lines});
   }
 
   // The text that clients get. It has no path and nothing from the runtime's output.
   std::string refusal_text(refusal why) const {
     if (why == refusal::does_not_fit) {
-      return fmt::format("Model '{}' needs more GPU memory than the machine has.", config_.name);
+      return fmt::format("Model '{}' needs more GPU memory than the machine has.", config().name);
     }
     const auto reason = last_failure_.value_or(scheduling::exit_reason::crashed);
     return fmt::format("Failures of its runtime in a row: {}; reason of the last one: {}.",
@@ -318,19 +328,19 @@ class model_backend : public model_backend_actor::base {
     if (core_.state() == told_state_) return;
     told_state_ = core_.state();
     tell_load(clock().now());
-    recorder_.model_state(model_, told_state_);
+    model_->meters->state_changed(told_state_);
     if (core_.token() != 0) {
-      spdlog::info("model {}: {} (run {}, lease {}, gpu {})", config_.name, to_string(told_state_),
+      spdlog::info("model {}: {} (run {}, lease {}, gpu {})", config().name, to_string(told_state_),
                    core_.incarnation(), core_.token(), indexes_of(gpus_));
     } else {
-      spdlog::info("model {}: {}", config_.name, to_string(told_state_));
+      spdlog::info("model {}: {}", config().name, to_string(told_state_));
     }
   }
 
   void tell_board() {
     backend_status status;
     status.backend = backend_;
-    status.model = config_.name;
+    status.model = config().name;
     status.state = core_.state();
     status.incarnation = core_.incarnation();
     status.token = core_.token();
@@ -348,12 +358,10 @@ class model_backend : public model_backend_actor::base {
                                 is_due ? now + core_.ready_in(now) : never});
   }
 
-  const model_index model_;
+  served_model_ptr model_;
   const backend_id backend_;
   const config::settings& settings_;
-  const config::model_options& config_;
   runtimes::runtime_driver& driver_;
-  metrics& recorder_;
   status_board& board_;
   queue_control_actor queue_;
   gpu_lease_actor leases_;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "actors/actors.hpp"
-#include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "actors/status_board.hpp"
 #include "config/settings.hpp"
 #include "runtimes/driver.hpp"
@@ -11,11 +11,10 @@ namespace signalbox {
 
 // The parts of the program that a backend works with.
 struct model_backend_options {
-  model_index model = 0;
+  served_model_ptr model;
   backend_id backend = 0;
-  const config::settings* settings = nullptr;  // outlives the actor, as do the next three
+  const config::settings* settings = nullptr;  // outlives the actor, as do the next two
   runtimes::runtime_driver* driver = nullptr;
-  metrics* recorder = nullptr;
   status_board* board = nullptr;
   queue_control_actor queue;
   gpu_lease_actor leases;

@@ -9,14 +9,18 @@
 namespace signalbox {
 namespace {
 
+scheduling::admission_limits limits_of(const config::model_options& model,
+                                       const config::settings& settings) {
+  return {model.max_concurrent, model.max_waiting,
+          from_seconds(settings.scheduling.max_starvation_s)};
+}
+
 scheduling::model_queue_options core_options(const model_queue_options& options) {
-  const auto& model = options.settings->models.at(options.model);
+  const auto& model = options.model->options;
   scheduling::model_queue_options core;
-  core.limits = {model.max_concurrent, model.max_waiting,
-                 from_seconds(options.settings->scheduling.max_starvation_s)};
+  core.limits = limits_of(model, *options.settings);
   core.expected_load = from_seconds(model.expected_load_s);
   core.shards = options.shards;
-  core.needs_lease = needs_lease(model);
   return core;
 }
 
@@ -28,13 +32,10 @@ class model_queue_shell : public model_queue_actor::base {
   model_queue_shell(caf::actor_config& cfg, const model_queue_options& options)
       : model_queue_actor::base(cfg),
         model_(options.model),
-        name_(options.settings->models.at(model_).name),
-        units_(options.settings->models[model_].max_concurrent),
-        max_waiting_(options.settings->models[model_].max_waiting),
-        recorder_(*options.recorder),
-        reporter_(*options.board, name_),
+        settings_(*options.settings),
+        reporter_(*options.board, model_->options.name),
         core_(core_options(options)) {
-    end_on_exception(this, "model_queue " + name_);
+    end_on_exception(this, "model_queue " + model_->options.name);
   }
 
   const char* name() const override { return "model_queue"; }
@@ -43,6 +44,7 @@ class model_queue_shell : public model_queue_actor::base {
     backends_.clear();
     leases_ = nullptr;
     shards_.clear();
+    model_ = nullptr;  // its metrics end with the last who holds it
   }
 
  protected:
@@ -54,6 +56,8 @@ class model_queue_shell : public model_queue_actor::base {
         [this](const refuse_waiting& m) { on_refuse_waiting(m); },
         [this](const load_estimated& m) { on_load_estimated(m); },
         [this](const holder_known& m) { carry_out(core_.set_holder(m.backend, m.holder, now())); },
+        [this](const model_changed& m) { on_changed(m); },
+        [this](const units_changed& m) { carry_out(core_.set_units(m.backend, m.units, now())); },
         [this](const preempt_class& m) { carry_out(core_.preempt(m.work, now())); },
         [this](const backend_removed& m) { on_backend_removed(m); },
         [this](const gpu_lease_actor& leases) { on_leases(leases); },
@@ -111,6 +115,11 @@ class model_queue_shell : public model_queue_actor::base {
     carry_out(core_.attach_shard(m.shard, m.in_use, now()));
   }
 
+  void on_changed(const model_changed& m) {
+    model_ = m.model;
+    carry_out(core_.set_limits(limits_of(model_->options, settings_), now()));
+  }
+
   void on_tick() {
     timer_.fired(now());
     carry_out(core_.advance(now()));
@@ -119,11 +128,11 @@ class model_queue_shell : public model_queue_actor::base {
   queue_stats stats() const {
     const auto& permits = core_.permits();
     const auto& settled = core_.settled();
-    return {name_,
+    return {model_->options.name,
             total(permits.in_use()),
             permits.waiting(),
-            units_,
-            max_waiting_,
+            model_->options.max_concurrent,
+            model_->options.max_waiting,
             settled.completed,
             settled.failed,
             settled.timed_out + core_.timed_out()};
@@ -140,7 +149,7 @@ class model_queue_shell : public model_queue_actor::base {
     }
     outbox_.clear();
     const auto& permits = core_.permits();
-    recorder_.queue_depth(model_, permits.waiting());
+    model_->meters->queue_depth(permits.waiting());
     const queue_figures figures{permits.waiting(), total(permits.in_use()),
                                 static_cast<std::uint32_t>(permits.units())};
     timer_.arm(this, std::min(core_.next_deadline(), reporter_.report(figures, now())));
@@ -148,23 +157,25 @@ class model_queue_shell : public model_queue_actor::base {
 
   void apply(const scheduling::grant_permit& e) {
     outbox_[e.shard].emplace_back(
-        permit_granted{model_, e.id, backends_[e.backend].endpoint, e.charge});
+        permit_granted{model_->index, e.id, backends_[e.backend].endpoint, e.charge});
   }
   void apply(const scheduling::refuse_ticket& e) {
-    outbox_[e.shard].emplace_back(
-        ticket_refused{model_, e.id, e.why, to_seconds(e.retry_after), core_.text_of(e.why)});
+    outbox_[e.shard].emplace_back(ticket_refused{model_->index, e.id, e.why,
+                                                 to_seconds(e.retry_after), core_.text_of(e.why)});
   }
   void apply(const scheduling::give_credits& e) {
-    outbox_[e.shard].emplace_back(credits_given{model_, e.count, backends_[e.backend].endpoint});
+    outbox_[e.shard].emplace_back(
+        credits_given{model_->index, e.count, backends_[e.backend].endpoint});
   }
   void apply(const scheduling::recall_credits& e) {
-    outbox_[e.shard].emplace_back(credits_recalled{model_, e.backend});
+    outbox_[e.shard].emplace_back(credits_recalled{model_->index, e.backend});
   }
   void apply(const scheduling::preempt_permits& e) {
-    outbox_[e.shard].emplace_back(class_preempted{model_, e.work});
+    outbox_[e.shard].emplace_back(class_preempted{model_->index, e.work});
   }
   void apply(const scheduling::tell_place& e) {
-    outbox_[e.shard].emplace_back(ticket_placed{model_, e.id, e.position, to_seconds(e.eta)});
+    outbox_[e.shard].emplace_back(
+        ticket_placed{model_->index, e.id, e.position, to_seconds(e.eta)});
   }
   void apply(const scheduling::ensure_backend& e) {
     send(backends_[e.backend].actor, ensure_ready{});
@@ -182,10 +193,8 @@ class model_queue_shell : public model_queue_actor::base {
     if (leases_) send(leases_, demand_reported{e.holder, e.demand});
   }
 
-  const model_index model_;
-  const std::string name_;
-  const std::uint32_t units_, max_waiting_;  // from the configuration
-  metrics& recorder_;
+  served_model_ptr model_;
+  const config::settings& settings_;
   queue_reporter reporter_;
   scheduling::model_queue core_;
   gpu_lease_actor leases_;

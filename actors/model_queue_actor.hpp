@@ -2,7 +2,7 @@
 #pragma once
 
 #include "actors/actors.hpp"
-#include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "actors/status_board.hpp"
 #include "config/settings.hpp"
 
@@ -10,9 +10,8 @@ namespace signalbox {
 
 // The parts of the program that a queue works with.
 struct model_queue_options {
-  model_index model = 0;
-  const config::settings* settings = nullptr;  // outlives the actor, as do the next two
-  metrics* recorder = nullptr;
+  served_model_ptr model;
+  const config::settings* settings = nullptr;  // outlives the actor, as does the board
   status_board* board = nullptr;
   std::size_t shards = 0;  // only when all have attached is it known that nothing is in flight
 };

@@ -92,6 +92,11 @@ void status_board::backend_gone(backend_id backend) {
   judge_model(model);
 }
 
+void status_board::model_gone(const std::string& model) {
+  const std::lock_guard lock(mutex_);
+  if (now_.models.erase(model) > 0) note_gone(status_kind::model, model);
+}
+
 void status_board::leases_changed(const std::vector<lease_status>& all, wall_time at) {
   const std::lock_guard lock(mutex_);
   std::map<fencing_token, lease_status> given;

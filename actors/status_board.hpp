@@ -129,6 +129,8 @@ class status_board {
   void queue_changed(const queue_status& status);
   void backend_changed(backend_status status, wall_time at);
   void backend_gone(backend_id backend);
+  // The model is not served any more. All its backends have ended before.
+  void model_gone(const std::string& model);
   // `all` has every lease or GPU; any other that the board knows is gone.
   void leases_changed(const std::vector<lease_status>& all, wall_time at);
   void gpus_changed(const std::vector<gpu_status>& all);

@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
+#include <list>
 #include <map>
 #include <utility>
 
@@ -19,24 +21,12 @@
 namespace signalbox {
 namespace {
 
+constexpr model_index no_model = 0xffffffff;  // of children that are of no model
+
 const char* text_of(child_kind kind) {
-  switch (kind) {
-    case child_kind::crash_log:
-      return "crash_log";
-    case child_kind::usage_ledger:
-      return "usage_ledger";
-    case child_kind::key_registry:
-      return "key_registry";
-    case child_kind::login_guard:
-      return "login_guard";
-    case child_kind::gpu_lease:
-      return "gpu_lease";
-    case child_kind::model_queue:
-      return "model_queue";
-    case child_kind::model_backend:
-      return "model_backend";
-  }
-  return "?";
+  constexpr std::array names{"crash_log", "usage_ledger", "key_registry", "login_guard",
+                             "gpu_lease", "model_queue",  "model_backend"};
+  return names[static_cast<std::size_t>(kind)];
 }
 
 // The consequences of a child's end, and of its restart:
@@ -48,10 +38,14 @@ const char* text_of(child_kind kind) {
 //   key_registry   The known keys stay in force, and the new registry tells all keys again.
 //   login_guard    Failed logins are forgotten.
 //   crash_log, usage_ledger   What they had not written is lost.
+// The end of a backend that was told to stop, because its model changed or was removed, is expected
+// and is no restart. The next backend starts with the present configuration, or the queue ends too.
 class supervisor : public supervisor_actor::base {
  public:
   supervisor(caf::actor_config& cfg, const supervisor_options& options)
-      : supervisor_actor::base(cfg), options_(options) {
+      : supervisor_actor::base(cfg),
+        options_(options),
+        tables_(*options.recorder, options.settings->gpus.size()) {
     end_on_exception(this, "supervisor");
     set_down_handler([this](caf::down_msg& m) { on_down(m); });
   }
@@ -76,6 +70,7 @@ class supervisor : public supervisor_actor::base {
           subscription_ = m;
           return delegate(handles_.keys, m);
         },
+        [this](const change_models& m) { return on_change(m); },
         [this](const stop_all&) { return stopping_ = true; },
         [this](const restart_child& m) { on_restart(m); },
     };
@@ -83,29 +78,118 @@ class supervisor : public supervisor_actor::base {
 
  private:
   struct child {
-    child(child_kind k, model_index m) : kind(k), model(m) {}
+    child(child_kind k, served_model_ptr m) : kind(k), model(std::move(m)) {}
 
     child_kind kind;
-    model_index model;
+    served_model_ptr model;  // null: it is of no model
     scheduling::restart_policy policy{scheduling::restart_options{}};
     caf::actor_addr address;
     backend_id backend = 0;  // of the present start; 0 if it is no backend
     bool alive = false;
+    bool is_told_to_stop = false;  // a backend, for one with other options or for none
   };
 
   void start_all() {
-    const auto models = static_cast<model_index>(options_.settings->models.size());
-    handles_.queues.resize(models);
-    handles_.backends.resize(models);
     for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::key_registry,
                       child_kind::login_guard, child_kind::gpu_lease}) {
-      children_.emplace_back(kind, no_model);
+      start(children_.emplace_back(kind, nullptr));
     }
-    for (auto kind : {child_kind::model_queue, child_kind::model_backend}) {
-      for (model_index m = 0; m < models; ++m) children_.emplace_back(kind, m);
+    handles_.models = std::make_shared<const model_table>();
+    serve(options_.settings->models);
+  }
+
+  // Makes these the models that are served.
+  table_change serve(const std::vector<config::model_options>& models) {
+    auto change = tables_.change(*handles_.models, models);
+    handles_.models = change.table;
+    for (const auto& model : change.added) {
+      start(children_.emplace_back(child_kind::model_queue, model));
+      for (const auto& [shard, inbox] : inboxes_) {
+        send(handles_.queues[model->index], shard_attached{shard, inbox, {}});
+      }
     }
-    for (auto& c : children_) start(c);
+    for (const auto& model : change.added) {
+      auto& backend = children_.emplace_back(child_kind::model_backend, model);
+      if (of(child_kind::gpu_lease).alive) start(backend);  // else together with the pool
+    }
     publish();
+    return change;
+  }
+
+  caf::result<reload_report> on_change(const change_models& m) {
+    if (stopping_) return caf::make_error(caf::sec::runtime_error);
+    const auto change = serve(m.models);
+    for (const auto& model : change.changed) update(model, false);
+    for (const auto& model : change.restarting) update(model, true);
+    for (const auto& model : change.restarting) stop_backends(model->index, m.restart_now);
+    for (const auto& model : change.removed) retire(model->index);
+    reload_report report;
+    report.added = names_of(change.added);
+    report.removed = names_of(change.removed);
+    report.changed = names_of(change.changed);
+    report.restarting = names_of(change.restarting);
+    return report;
+  }
+
+  // Gives a model's children its new options; a backend that is to stop keeps those it runs with.
+  void update(const served_model_ptr& model, bool restarts) {
+    for (auto& c : children_) {
+      if (!c.model || c.model->index != model->index) continue;
+      c.model = model;
+      if (!c.alive) continue;
+      if (c.kind == child_kind::model_queue)
+        send(handles_.queues[model->index], model_changed{model});
+      if (c.kind == child_kind::model_backend && !restarts && !c.is_told_to_stop) {
+        send(handles_.backends[c.backend], model_changed{model});
+      }
+    }
+  }
+
+  void stop_backends(model_index model, bool at_once) {
+    for (auto& c : children_) {
+      if (c.kind != child_kind::model_backend || c.model->index != model || !c.alive) continue;
+      c.is_told_to_stop = true;
+      const auto& backend = handles_.backends[c.backend];
+      if (at_once) {
+        send(backend, stop_all{});
+      } else {
+        send(backend, stop_when_idle{});
+      }
+    }
+  }
+
+  // It serves what it has; new requests no longer find it.
+  void retire(model_index model) {
+    stop_backends(model, false);
+    end_if_retired(model);
+  }
+
+  // Ends the queue of a model that is not served any more, once its last backend is gone.
+  void end_if_retired(model_index model) {
+    if (handles_.models->find(model) || has_living_backend(model)) return;
+    const auto queue = handles_.queues.find(model);
+    if (queue == handles_.queues.end()) return;
+    const auto name = of(child_kind::model_queue, model).model->options.name;
+    std::erase_if(children_, [=](const child& c) { return c.model && c.model->index == model; });
+    send_exit(queue->second, caf::exit_reason::user_shutdown);
+    handles_.queues.erase(queue);
+    publish();
+    // After publish(): whoever hears this must not find the queue.
+    for (const auto& [shard, inbox] : inboxes_) inbox->post({model_gone{model}});
+    if (!handles_.models->find(name)) options_.board->model_gone(name);
+    spdlog::info("model {}: removed", name);
+  }
+
+  bool has_living_backend(model_index model) const {
+    return std::any_of(children_.begin(), children_.end(), [=](const child& c) {
+      return c.kind == child_kind::model_backend && c.alive && c.model->index == model;
+    });
+  }
+
+  static std::vector<std::string> names_of(const std::vector<served_model_ptr>& models) {
+    std::vector<std::string> names;
+    for (const auto& model : models) names.push_back(model->options.name);
+    return names;
   }
 
   void start(child& c) {
@@ -138,9 +222,7 @@ class supervisor : public supervisor_actor::base {
   void start_crash_log(child& c) {
     handles_.crashes = spawn_crash_log(system(), *options_.db);
     watch(c, handles_.crashes);
-    for (const auto& backend : handles_.backends) {
-      if (backend) send(backend, handles_.crashes);
-    }
+    for (const auto& [id, backend] : handles_.backends) send(backend, handles_.crashes);
   }
 
   void start_usage_ledger(child& c) {
@@ -159,28 +241,28 @@ class supervisor : public supervisor_actor::base {
     handles_.leases = spawn_gpu_lease(system(), *options_.settings, *options_.recorder,
                                       *options_.board, options_.next_epoch);
     watch(c, handles_.leases);
-    for (const auto& queue : handles_.queues) {
-      if (queue) send(queue, handles_.leases);
-    }
+    for (const auto& [model, queue] : handles_.queues) send(queue, handles_.leases);
   }
 
   void start_queue(child& c) {
-    auto& queue = handles_.queues[c.model];
-    queue = spawn_model_queue(
-        system(), {c.model, options_.settings, options_.recorder, options_.board, inboxes_.size()});
+    auto& queue = handles_.queues[c.model->index];
+    queue =
+        spawn_model_queue(system(), {c.model, options_.settings, options_.board, inboxes_.size()});
     watch(c, queue);
     send(queue, handles_.leases);
-    const auto& backend = handles_.backends[c.model];
-    if (backend) send(backend, queue_control_actor{queue});
+    for (const auto& other : children_) {
+      if (other.kind != child_kind::model_backend || other.model->index != c.model->index) continue;
+      if (other.alive) send(handles_.backends[other.backend], queue_control_actor{queue});
+    }
   }
 
   void start_backend(child& c) {
-    auto& backend = handles_.backends[c.model];
-    const auto& queue = handles_.queues[c.model];
     c.backend = ++last_backend_;
+    c.is_told_to_stop = false;
+    auto& backend = handles_.backends[c.backend];
     backend = spawn_model_backend(
-        system(), {c.model, c.backend, options_.settings, options_.driver, options_.recorder,
-                   options_.board, queue, handles_.leases, handles_.crashes});
+        system(), {c.model, c.backend, options_.settings, options_.driver, options_.board,
+                   handles_.queues[c.model->index], handles_.leases, handles_.crashes});
     watch(c, backend);
   }
 
@@ -193,7 +275,7 @@ class supervisor : public supervisor_actor::base {
 
   bool on_shard_attached(const shard_attached& m) {
     inboxes_[m.shard] = m.inbox;
-    for (const auto& queue : handles_.queues) send(queue, m);
+    for (const auto& [model, queue] : handles_.queues) send(queue, m);
     return true;
   }
 
@@ -205,29 +287,42 @@ class supervisor : public supervisor_actor::base {
     found->alive = false;
     if (found->kind == child_kind::model_backend) {
       options_.board->backend_gone(found->backend);
+      handles_.backends.erase(found->backend);
     }
     if (stopping_) return;
     if (found->kind == child_kind::model_backend) {
-      send(handles_.queues[found->model], backend_removed{found->backend});
+      send(handles_.queues[found->model->index], backend_removed{found->backend});
       if (!of(child_kind::gpu_lease).alive) return restart_leases();  // backends end with the pool
+      if (found->is_told_to_stop) return replace(*found);
     }
     spdlog::error("{} ended: {}", label(*found), system().render(m.reason));
     const auto now = clock().now();
     const auto decision = found->policy.died(now);
     if (const auto* restart = std::get_if<scheduling::restart_at>(&decision)) {
-      scheduled_send(this, restart->when, restart_child{found->kind, found->model});
+      scheduled_send(this, restart->when, restart_child{found->kind, index_of(*found)});
     } else {
       spdlog::critical("{} ended too often: giving up", label(*found));
       return fatal();
     }
     if (found->kind == child_kind::gpu_lease) {
-      for (const auto& backend : handles_.backends) send_exit(backend, caf::exit_reason::kill);
+      for (const auto& [id, backend] : handles_.backends) {
+        send_exit(backend, caf::exit_reason::kill);
+      }
     }
   }
 
+  // It stopped as it was told to.
+  void replace(child& backend) {
+    const auto model = backend.model->index;
+    if (!handles_.models->find(model)) return end_if_retired(model);
+    start(backend);
+    publish();
+  }
+
   void on_restart(const restart_child& m) {
-    auto& c = of(m.kind, m.model);
-    if (stopping_ || c.alive) return;
+    const auto found = find(m.kind, m.model);
+    if (stopping_ || found == children_.end() || found->alive) return;
+    auto& c = *found;
     if (m.kind == child_kind::gpu_lease) {
       leases_due_ = true;
       return restart_leases();
@@ -251,9 +346,10 @@ class supervisor : public supervisor_actor::base {
     leases_due_ = false;
     restart(of(child_kind::gpu_lease));
     for (auto& c : children_) {
-      if (c.kind == child_kind::model_backend) restart(c);
+      if (c.kind == child_kind::model_backend && handles_.models->find(c.model->index)) restart(c);
     }
     publish();
+    for (const auto& [model, queue] : std::map(handles_.queues)) end_if_retired(model);
   }
 
   void restart(child& c) {
@@ -268,19 +364,24 @@ class supervisor : public supervisor_actor::base {
     if (auto call = std::exchange(options_.on_fatal, nullptr)) call();
   }
 
-  child& of(child_kind kind, model_index model = no_model) {
-    return *std::find_if(children_.begin(), children_.end(),
-                         [=](const child& c) { return c.kind == kind && c.model == model; });
+  std::list<child>::iterator find(child_kind kind, model_index model) {
+    return std::find_if(children_.begin(), children_.end(),
+                        [=](const child& c) { return c.kind == kind && index_of(c) == model; });
   }
 
-  std::string label(const child& c) const {
+  child& of(child_kind kind, model_index model = no_model) { return *find(kind, model); }
+
+  static model_index index_of(const child& c) { return c.model ? c.model->index : no_model; }
+
+  static std::string label(const child& c) {
     std::string text = text_of(c.kind);
-    if (c.model != no_model) text += " " + options_.settings->models[c.model].name;
+    if (c.model) text += " " + c.model->options.name;
     return text;
   }
 
   supervisor_options options_;
-  std::vector<child> children_;  // in the order of their start
+  table_maker tables_;
+  std::list<child> children_;  // in the order of their start
   control_handles handles_;
   backend_id last_backend_ = 0;
   std::map<shard_id, shard_inbox_ptr> inboxes_;

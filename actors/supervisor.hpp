@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include "actors/actors.hpp"
 #include "actors/control_plane.hpp"
@@ -21,6 +23,14 @@ enum class child_kind : std::uint8_t {
   model_backend
 };
 
+// Asks for these models to be served from now on. A model that needs a new backend gets it when the
+// old one is idle next. With `restart_now` the old one ends at once: requests in flight have the
+// drain timeout to end, and waiting ones keep their places.
+struct change_models {
+  std::vector<config::model_options> models;  // valid with the settings in force
+  bool restart_now = false;
+};
+
 // The supervisor's message to itself, after the delay that restart_policy asked for.
 struct restart_child {
   child_kind kind;
@@ -33,6 +43,9 @@ using supervisor_actor = caf::typed_actor<
     caf::replies_to<shard_attached>::with<bool>,
     // Subscribes at the key registry, and at every one that starts later.
     caf::replies_to<subscribe_keys>::with<bool>,
+    // Changes the models. The answer comes when the new table is published; backends that drain may
+    // not have ended by then.
+    caf::replies_to<change_models>::with<reload_report>,
     // Nothing that ends from now on is started again.
     caf::replies_to<stop_all>::with<bool>, caf::reacts_to<restart_child>>;
 
@@ -53,3 +66,5 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, const supervisor_op
 }  // namespace signalbox
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::restart_child)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::change_models)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::reload_report)

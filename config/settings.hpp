@@ -79,6 +79,8 @@ struct model_options {
   double first_byte_timeout_s = 300;
   double stream_idle_timeout_s = 120;  // between two reads of a stream
   double expected_load_s = 10;         // first estimate of the load time, until one is measured
+
+  bool operator==(const model_options&) const = default;
 };
 
 struct scheduling_options {

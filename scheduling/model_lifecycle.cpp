@@ -10,6 +10,9 @@ namespace {
 
 constexpr int load_weight_percent = 30;  // weight of a new measurement in the load estimate
 
+// How often a queue is asked whether it is idle, for a stop that waits for it.
+constexpr duration idle_question_gap = std::chrono::milliseconds(250);
+
 }  // namespace
 
 std::string_view to_string(lifecycle_state value) {
@@ -32,7 +35,7 @@ lifecycle_effects model_lifecycle::ensure_ready(time_point now) {
   switch (state_) {
     case lifecycle_state::stopped:
       wanted_ = true;
-      ordered_stop_ = false;
+      ordered_stop_ = stops_when_idle_ = false;
       begin(out, now);
       break;
     case lifecycle_state::failed:
@@ -47,7 +50,7 @@ lifecycle_effects model_lifecycle::ensure_ready(time_point now) {
       break;
     case lifecycle_state::ready:
       // The queue said it before it knew that it is open. It counts only if the queue is closing.
-      wanted_ = asked_idle_;
+      wanted_ = asked_idle_ && !ordered_stop_;
       break;
     default:
       if (!ordered_stop_) wanted_ = true;
@@ -76,6 +79,14 @@ lifecycle_effects model_lifecycle::stop(time_point now) {
     default:
       break;
   }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::stop_when_idle(time_point now) {
+  if (state_ != lifecycle_state::ready) return stop(now);
+  lifecycle_effects out;
+  ordered_stop_ = stops_when_idle_ = true;
+  if (!asked_idle_) ask_if_idle(out, now);
   return out;
 }
 
@@ -215,11 +226,8 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
       forget_failures_if_proven(now);
       if (asked_idle_ && now >= idle_answer_by_) {
         begin_drain(out, now);  // requests take long to end, or the question was lost
-      } else if (!asked_idle_ && options_.idle_unload > duration::zero() &&
-                 now >= last_active_ + options_.idle_unload) {
-        asked_idle_ = true;
-        idle_answer_by_ = now + options_.drain_timeout;
-        out.push_back(close_queue_if_idle{});
+      } else if (!asked_idle_ && now >= next_idle_question()) {
+        ask_if_idle(out, now);
       }
       break;
     default:
@@ -236,10 +244,7 @@ time_point model_lifecycle::next_deadline() const {
     case lifecycle_state::failed:
       return !breaker_open() || options_.pinned ? retry_at_ : never;
     case lifecycle_state::ready: {
-      auto next = never;
-      if (options_.idle_unload > duration::zero()) {
-        next = asked_idle_ ? idle_answer_by_ : last_active_ + options_.idle_unload;
-      }
+      auto next = asked_idle_ ? idle_answer_by_ : next_idle_question();
       if (failures_ > 0) next = std::min(next, ready_since_ + options_.backoff_max);
       return next;
     }
@@ -300,6 +305,20 @@ void model_lifecycle::begin_drain(lifecycle_effects& out, time_point now) {
   state_ = lifecycle_state::draining;
   deadline_ = now + options_.drain_timeout;
   out.push_back(close_queue{});
+}
+
+void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
+  asked_idle_ = true;
+  asked_idle_at_ = now;
+  idle_answer_by_ = now + options_.drain_timeout;
+  out.push_back(close_queue_if_idle{});
+}
+
+// While ready. `never`: it stays loaded.
+time_point model_lifecycle::next_idle_question() const {
+  if (stops_when_idle_) return asked_idle_at_ + idle_question_gap;
+  if (options_.idle_unload == duration::zero()) return never;
+  return last_active_ + options_.idle_unload;
 }
 
 void model_lifecycle::stop_now(duration grace, lifecycle_effects& out) {

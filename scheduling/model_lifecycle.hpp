@@ -109,6 +109,8 @@ class model_lifecycle {
 
   lifecycle_effects ensure_ready(time_point now);  // a request waits, or it is pinned; idempotent
   lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
+  // The same, but while it is ready it serves until the queue has nothing: nobody is cut off.
+  lifecycle_effects stop_when_idle(time_point now);
   lifecycle_effects lease_granted(fencing_token token, const gpu_set& gpus, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);
   // The lease is asked back: the backend drains, stops and releases it. Any token but that of the
@@ -141,6 +143,8 @@ class model_lifecycle {
   void begin_start(fencing_token token, const gpu_set& gpus, lifecycle_effects& out,
                    time_point now);
   void begin_drain(lifecycle_effects& out, time_point now);
+  void ask_if_idle(lifecycle_effects& out, time_point now);
+  time_point next_idle_question() const;
   void stop_now(duration grace, lifecycle_effects& out);
   void fail(exit_reason reason, lifecycle_effects& out, time_point now);
   void back_off(lifecycle_effects& out, time_point now);
@@ -160,12 +164,14 @@ class model_lifecycle {
   time_point deadline_ = never;  // when starting or draining has taken too long
   time_point retry_at_{};        // failed: no start before this
   time_point last_active_{};
-  time_point idle_answer_by_{};  // drain when close_queue_if_idle is not answered by then
-  bool wanted_ = false;          // a request waits: start (again) as soon as possible
-  bool ordered_stop_ = false;    // stop() was called, and nobody asked for the model since
-  bool exit_recorded_ = false;   // the exit of this incarnation
-  bool failing_ = false;         // stopping because of a failure: back off afterwards
-  bool asked_idle_ = false;      // close_queue_if_idle is not answered yet
+  time_point asked_idle_at_{};    // the time of the last close_queue_if_idle
+  time_point idle_answer_by_{};   // drain when close_queue_if_idle is not answered by then
+  bool wanted_ = false;           // a request waits: start (again) as soon as possible
+  bool ordered_stop_ = false;     // a stop was ordered, and nobody asked for the model since
+  bool stops_when_idle_ = false;  // stop_when_idle() was called while it was ready
+  bool exit_recorded_ = false;    // the exit of this incarnation
+  bool failing_ = false;          // stopping because of a failure: back off afterwards
+  bool asked_idle_ = false;       // close_queue_if_idle is not answered yet
 };
 
 }  // namespace signalbox::scheduling

@@ -231,6 +231,8 @@ std::string model_queue::text_of(refusal why) const {
       return "The request waited as long as it was allowed to.";
     case refusal::shutting_down:
       return "The gateway is shutting down.";
+    case refusal::model_removed:
+      return "The model was removed from the configuration.";
     case refusal::model_failed:
       return "The model's runtime does not start.";
     case refusal::does_not_fit:
@@ -321,7 +323,7 @@ holder_demand model_queue::demand_of(const backend& b) const {
 }
 
 void model_queue::report_demand(backend& b, time_point now) {
-  if (!options_.needs_lease || !b.holder) return;
+  if (!b.holder) return;
   const auto d = demand_of(b);
   const auto& told = b.demand;
   bool turned = !told, changed = false;

@@ -45,8 +45,7 @@ struct shard_batch {
 struct model_queue_options {
   admission_limits limits;
   duration expected_load = std::chrono::seconds(10);  // of a backend that has not said
-  std::size_t shards = 0;   // only when all have attached is it known that nothing is in flight
-  bool needs_lease = true;  // the lease pool is told of demand
+  std::size_t shards = 0;  // only when all have attached is it known that nothing is in flight
 };
 
 // Effects beside those of admission, which the actor carries out in order.
@@ -102,6 +101,7 @@ class model_queue {
   // because a backend that starts anew has no runtime yet.
   queue_effects add_backend(backend_id backend, time_point now);
   queue_effects remove_backend(backend_id backend, time_point now);
+  // Demand is told to the lease pool for each backend whose holder is known.
   queue_effects set_holder(backend_id backend, holder_id holder, time_point now);
   // The lease pool was started anew and will give each backend another holder number.
   queue_effects forget_holders(time_point now);

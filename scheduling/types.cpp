@@ -30,6 +30,8 @@ std::string_view to_string(refusal value) {
       return "does_not_fit";
     case refusal::shutting_down:
       return "shutting_down";
+    case refusal::model_removed:
+      return "model_removed";
   }
   return "unknown";
 }

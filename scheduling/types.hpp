@@ -45,6 +45,10 @@ constexpr std::uint32_t total(const class_counts& counts) {
 enum class priority : std::uint8_t { high, normal, low };
 inline constexpr std::size_t priority_count = 3;
 
+// The number of a configured model. The supervisor gives it out and never reuses it in a process: a
+// model that is removed from the configuration and comes back has another one.
+using model_index = std::uint32_t;
+
 // The id of a ticket. The shard that holds the request makes it: (shard << 48) | sequence. It is
 // never reused in a process.
 using ticket_id = std::uint64_t;
@@ -72,6 +76,7 @@ enum class refusal : std::uint8_t {
   model_failed,     // the runtime does not start, or crashes in a loop; see the detail
   does_not_fit,     // the model needs more GPU memory than the machine has
   shutting_down,    // the gateway is shutting down
+  model_removed,    // the model was removed from the configuration
 };
 
 std::string_view to_string(work_class value);

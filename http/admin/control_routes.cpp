@@ -20,17 +20,16 @@ namespace {
 using nlohmann::json;
 using scheduling::lifecycle_state;
 
-json model_object(const gateway_state& gateway, model_index index) {
-  const auto& model = gateway.model(index);
+json model_object(const gateway_state& gateway, const config::model_options& model) {
   return {{"id", model.name},
           {"object", "model"},
           {"created", std::chrono::system_clock::to_time_t(gateway.started_at())},
           {"owned_by", "signalbox"}};
 }
 
-json detailed_object(const gateway_state& gateway, model_index index, const status_snapshot& now) {
-  const auto& model = gateway.model(index);
-  auto object = model_object(gateway, index);
+json detailed_object(const gateway_state& gateway, const config::model_options& model,
+                     const status_snapshot& now) {
+  auto object = model_object(gateway, model);
   object["aliases"] = model.aliases;
   object["state"] = scheduling::to_string(now.model_state(model.name));
   object["max_concurrent"] = model.max_concurrent;
@@ -50,8 +49,10 @@ void list_models(shard& home, routed_request request) {
   json list{{"object", "list"}, {"data", json::array()}};
   const auto& gateway = home.gateway();
   const auto now = gateway.board().snapshot();
-  for (model_index i = 0; i < gateway.settings().models.size(); ++i) {
-    list["data"].push_back(detail ? detailed_object(gateway, i, *now) : model_object(gateway, i));
+  for (const auto& served : gateway.models()->models()) {
+    const auto& model = served->options;
+    list["data"].push_back(detail ? detailed_object(gateway, model, *now)
+                                  : model_object(gateway, model));
   }
   answer_json(reply_to(home, request), list);
 }
@@ -59,19 +60,21 @@ void list_models(shard& home, routed_request request) {
 void show_model(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto name = parameter_of(request);
-  const auto index = home.gateway().find_model(name);
-  if (!index) return unknown_model(reply, name);
-  answer_json(reply, detailed_object(home.gateway(), *index, *home.gateway().board().snapshot()));
+  const auto model = home.gateway().models()->find(name);
+  if (!model) return unknown_model(reply, name);
+  answer_json(reply,
+              detailed_object(home.gateway(), model->options, *home.gateway().board().snapshot()));
 }
 
 void health(shard& home, routed_request request) {
   const auto& gateway = home.gateway();
   const auto now = gateway.board().snapshot();
   std::size_t failed = 0;
-  for (const auto& model : gateway.settings().models) {
-    failed += now->model_state(model.name) == lifecycle_state::failed;
+  const auto table = gateway.models();
+  for (const auto& model : table->models()) {
+    failed += now->model_state(model->options.name) == lifecycle_state::failed;
   }
-  const auto count = gateway.settings().models.size();
+  const auto count = table->models().size();
   const bool nothing = gateway.draining() || failed == count;
   answer_json(reply_to(home, request),
               {{"status", nothing      ? "unhealthy"
@@ -105,11 +108,12 @@ void show_openapi(shard& home, routed_request request) {
 void show_queue(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto name = parameter_of(request);
-  const auto index = home.gateway().find_model(name);
-  if (!index) return unknown_model(reply, name);
   auto& control = home.gateway().control();
+  const auto handles = control.handles();
+  const auto model = handles->models->find(name);
+  if (!model) return unknown_model(reply, name);
   control.ask<queue_stats>(
-      control.handles()->queues[*index], ask_timeout, get_queue_stats{},
+      handles->queue_of(model->index), ask_timeout, get_queue_stats{},
       [reply](const queue_stats& stats) {
         json body{{"model", stats.model},
                   {"processing", stats.processing},

@@ -34,66 +34,28 @@ void merge(std::vector<scheduling::principal_service>& served) {
 
 }  // namespace
 
-std::string_view to_string(outcome value) {
-  switch (value) {
-    case outcome::completed:
-      return "completed";
-    case outcome::failed:
-      return "failed";
-    case outcome::cancelled:
-      return "cancelled";
-    case outcome::timed_out:
-      return "timed_out";
-  }
-  return "failed";
-}
-
-permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
-               const scheduling::service_charge& charge, time_point now)
-    : gate_(&gate),
-      endpoint_(std::move(endpoint)),
-      account_{model, endpoint_->backend, gate.models_[model].queue_life, now, charge} {}
-
-permit::permit(permit&& other) noexcept
-    : gate_(std::exchange(other.gate_, nullptr)),
-      endpoint_(std::move(other.endpoint_)),
-      account_(other.account_) {}
-
-permit& permit::operator=(permit&& other) noexcept {
-  if (this != &other) {
-    settle(outcome::cancelled);
-    gate_ = std::exchange(other.gate_, nullptr);
-    endpoint_ = std::move(other.endpoint_);
-    account_ = other.account_;
-  }
-  return *this;
-}
-
-void permit::used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens) {
-  account_.prompt_tokens = static_cast<double>(prompt_tokens);
-  account_.completion_tokens = static_cast<double>(completion_tokens);
-}
-
-void permit::settle(outcome how) {
-  if (gate_) settle(how, gate_->now_());
-}
-
-void permit::settle(outcome how, time_point now) {
-  if (auto* gate = std::exchange(gate_, nullptr)) gate->ended(account_, how, now);
-}
-
-admission_gate::admission_gate(shard_id shard, std::size_t models,
-                               const scheduling::token_weights& weights, send_batch send,
-                               std::function<void()> schedule_flush, clock now,
+admission_gate::admission_gate(shard_id shard, const scheduling::token_weights& weights,
+                               send_batch send, std::function<void()> schedule_flush, clock now,
                                preempt_requests preempt)
     : shard_(shard),
       weights_(weights),
       send_(std::move(send)),
       schedule_flush_(std::move(schedule_flush)),
       now_(std::move(now)),
-      preempt_(std::move(preempt)),
-      models_(models) {
-  for (auto& side : models_) side.batch.shard = shard;
+      preempt_(std::move(preempt)) {}
+
+admission_gate::model_side& admission_gate::side_of(model_index model) {
+  if (model >= models_.size()) models_.resize(model + std::size_t{1});
+  auto& side = models_[model];
+  if (!side) {
+    side = std::make_unique<model_side>();
+    side->batch.shard = shard_;
+  }
+  return *side;
+}
+
+const admission_gate::model_side* admission_gate::find(model_index model) const {
+  return model < models_.size() ? models_[model].get() : nullptr;
 }
 
 admission_gate::backend_side& admission_gate::model_side::of(backend_id id) {
@@ -105,12 +67,12 @@ admission_gate::backend_side& admission_gate::model_side::of(backend_id id) {
 }
 
 // Estimates the cost while the usage is not known, from the prompt's estimate and the mean answer.
-double admission_gate::estimate(const admission_request& request) const {
-  return weights_.cost(request.prompt_tokens, models_[request.model].mean_completion);
+double admission_gate::estimate(const admission_request& request, const model_side& side) const {
+  return weights_.cost(request.prompt_tokens, side.mean_completion);
 }
 
 std::optional<permit> admission_gate::take(const admission_request& request, time_point now) {
-  auto& side = models_[request.model];
+  auto& side = side_of(request.model);
   if (!side.waiting.empty()) return std::nullopt;
   auto* backend = scheduling::choose_backend(
       side.backends, [](const backend_side& b) -> std::optional<scheduling::backend_load> {
@@ -124,7 +86,7 @@ std::optional<permit> admission_gate::take(const admission_request& request, tim
   backend->is_told = false;
   side.dirty = true;
   const scheduling::service_charge charge{request.principal, request.work, request.weight,
-                                          estimate(request)};
+                                          estimate(request, side)};
   auto& service = service_of(side, charge);
   ++service.begun;
   service.charged += charge.cost;
@@ -141,7 +103,7 @@ scheduling::ticket admission_gate::ticket_for(const admission_request& request,
   ticket.deadline = deadline;
   ticket.principal = request.principal;
   ticket.weight = request.weight;
-  ticket.estimate = estimate(request);
+  ticket.estimate = estimate(request, side_of(request.model));
   return ticket;
 }
 
@@ -156,13 +118,13 @@ ticket_id admission_gate::submit(const scheduling::ticket& ticket, model_side& s
 
 ticket_id admission_gate::wait(const admission_request& request, time_point deadline,
                                ticket_holder& holder) {
-  return submit(ticket_for(request, deadline), models_[request.model], holder);
+  return submit(ticket_for(request, deadline), side_of(request.model), holder);
 }
 
 ticket_id admission_gate::wait_again(permit given_up, const admission_request& request,
                                      time_point deadline, ticket_holder& holder) {
   assert(given_up.gate_ == this);
-  auto& side = models_[request.model];
+  auto& side = side_of(request.model);
   const auto account = std::exchange(given_up.account_, {});
   given_up.gate_ = nullptr;
   auto ticket = ticket_for(request, deadline);
@@ -177,14 +139,14 @@ ticket_id admission_gate::wait_again(permit given_up, const admission_request& r
 }
 
 void admission_gate::leave(model_index model, ticket_id ticket) {
-  auto& side = models_[model];
+  auto& side = side_of(model);
   if (side.waiting.erase(ticket) == 0) return;
   side.batch.cancelled.push_back(ticket);
   mark_urgent(side);
 }
 
 void admission_gate::ask_place(model_index model, ticket_id ticket) {
-  auto& side = models_[model];
+  auto& side = side_of(model);
   side.batch.place_queries.push_back(ticket);
   mark_urgent(side);
 }
@@ -194,7 +156,7 @@ void admission_gate::handle(const shard_event& event) {
 }
 
 void admission_gate::on(const permit_granted& event) {
-  auto& side = models_[event.model];
+  auto& side = side_of(event.model);
   auto& backend = side.of(event.endpoint->backend);
   ++backend.in_use[index_of(event.charge.work)];
   backend.is_told = false;
@@ -208,7 +170,7 @@ void admission_gate::on(const permit_granted& event) {
 }
 
 void admission_gate::on(const signalbox::ticket_refused& event) {
-  auto& side = models_[event.model];
+  auto& side = side_of(event.model);
   auto found = side.waiting.find(event.ticket);
   if (found == side.waiting.end()) return;
   auto* holder = found->second.holder;
@@ -217,7 +179,7 @@ void admission_gate::on(const signalbox::ticket_refused& event) {
 }
 
 void admission_gate::on(const credits_given& event) {
-  auto& side = models_[event.model];
+  auto& side = side_of(event.model);
   auto& backend = side.of(event.endpoint->backend);
   backend.endpoint = event.endpoint;
   backend.stocked = true;
@@ -229,7 +191,7 @@ void admission_gate::on(const credits_given& event) {
 }
 
 void admission_gate::on(const credits_recalled& event) {
-  auto& side = models_[event.model];
+  auto& side = side_of(event.model);
   auto& backend = side.of(event.backend);
   backend.stocked = false;
   backend.endpoint = nullptr;
@@ -242,7 +204,7 @@ void admission_gate::on(const class_preempted& event) {
 }
 
 void admission_gate::on(const ticket_placed& event) {
-  auto& side = models_[event.model];
+  auto& side = side_of(event.model);
   auto found = side.waiting.find(event.ticket);
   if (found != side.waiting.end()) found->second.holder->ticket_placed(event.position, event.eta_s);
 }
@@ -251,8 +213,19 @@ void admission_gate::on(const queue_restarted&) {
   // The shard answers it by reintroduce(), because it knows the new queue.
 }
 
+// What is in use ends first: the last permit is told to a queue that is gone, and we hear this once
+// more.
+void admission_gate::on(const model_gone& event) {
+  auto& side = side_of(event.model);
+  side.urgent = side.dirty = false;
+  for (auto& [id, left] : std::exchange(side.waiting, {})) {
+    left.holder->ticket_refused({event.model, id, refusal::model_removed, 0, {}});
+  }
+  if (in_use(event.model) == 0) models_[event.model].reset();
+}
+
 std::vector<scheduling::backend_units> admission_gate::reintroduce(model_index model) {
-  auto& side = models_[model];
+  auto& side = side_of(model);
   std::vector<scheduling::backend_units> in_use;
   for (auto& backend : side.backends) {
     backend.credits = 0;  // the old queue's, as are the counts below
@@ -286,7 +259,7 @@ scheduling::principal_service& admission_gate::service_of(
 }
 
 void admission_gate::ended(const permit::account& account, outcome how, time_point now) {
-  auto& side = models_[account.model];
+  auto& side = side_of(account.model);
   // A queue that was restarted since has charged nothing.
   if (account.queue_life == side.queue_life) {
     auto& service = service_of(side, account.charge);
@@ -355,19 +328,19 @@ void admission_gate::mark_urgent(model_side& side) {
 void admission_gate::flush() {
   flush_scheduled_ = false;
   for (model_index model = 0; model < models_.size(); ++model) {
-    if (models_[model].urgent) send(model);
+    if (models_[model] && models_[model]->urgent) send(model);
   }
 }
 
 void admission_gate::flush_reports() {
   flush_scheduled_ = false;
   for (model_index model = 0; model < models_.size(); ++model) {
-    if (models_[model].dirty) send(model);
+    if (models_[model] && models_[model]->dirty) send(model);
   }
 }
 
 void admission_gate::send(model_index model) {
-  auto& side = models_[model];
+  auto& side = side_of(model);
   side.urgent = side.dirty = false;
   for (auto& backend : side.backends) {
     if (backend.is_told && backend.returned == 0 && backend.ended == 0) continue;
@@ -384,13 +357,15 @@ void admission_gate::send(model_index model) {
 
 std::uint32_t admission_gate::in_use(model_index model) const {
   std::uint32_t sum = 0;
-  for (const auto& backend : models_[model].backends) sum += total(backend.in_use);
+  if (const auto* side = find(model)) {
+    for (const auto& backend : side->backends) sum += total(backend.in_use);
+  }
   return sum;
 }
 
 std::size_t admission_gate::waiting() const {
   std::size_t sum = 0;
-  for (const auto& side : models_) sum += side.waiting.size();
+  for (const auto& side : models_) sum += side ? side->waiting.size() : 0;
   return sum;
 }
 

@@ -90,9 +90,8 @@ class admission_gate {
   using preempt_requests = std::function<void(model_index, work_class)>;
   // `schedule_flush` is called when an urgent message waits to be sent, once until flush(). It
   // should call flush() at the end of this turn of the loop.
-  admission_gate(shard_id shard, std::size_t models, const scheduling::token_weights& weights,
-                 send_batch send, std::function<void()> schedule_flush, clock now,
-                 preempt_requests preempt = {});
+  admission_gate(shard_id shard, const scheduling::token_weights& weights, send_batch send,
+                 std::function<void()> schedule_flush, clock now, preempt_requests preempt = {});
 
   // Returns a permit by credit, if there is a credit and no request of this shard waits.
   std::optional<permit> take(const admission_request& request, time_point now);
@@ -147,7 +146,9 @@ class admission_gate {
     backend_side& of(backend_id id);
   };
 
-  double estimate(const admission_request& request) const;
+  model_side& side_of(model_index model);
+  const model_side* find(model_index model) const;
+  double estimate(const admission_request& request, const model_side& side) const;
   scheduling::principal_service& service_of(model_side& side,
                                             const scheduling::service_charge& charge);
   scheduling::ticket ticket_for(const admission_request& request, time_point deadline);
@@ -165,6 +166,7 @@ class admission_gate {
   void on(const ticket_placed& event);
   void on(const class_preempted& event);
   void on(const queue_restarted& event);
+  void on(const model_gone& event);
 
   shard_id shard_;
   scheduling::token_weights weights_;
@@ -172,7 +174,7 @@ class admission_gate {
   std::function<void()> schedule_flush_;
   clock now_;
   preempt_requests preempt_;
-  std::vector<model_side> models_;
+  std::vector<std::unique_ptr<model_side>> models_;  // by index; null: not asked for, or gone
   std::uint64_t next_ticket_ = 1;
   bool flush_scheduled_ = false;
 };

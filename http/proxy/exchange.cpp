@@ -71,12 +71,12 @@ exchange::exchange(shard& home, inference_request request)
       events_(request_.facts.usage_wanted) {}
 
 const config::model_options& exchange::options() const {
-  return home_.gateway().model(request_.model);
+  return request_.model->options;
 }
 
 admission_request exchange::admission() const {
-  return {request_.model,       request_.work,        request_.level,
-          request_.who->number, request_.who->weight, request_.charge.estimate};
+  return {request_.model->index, request_.work,        request_.level,
+          request_.who->number,  request_.who->weight, request_.charge.estimate};
 }
 
 void exchange::start() {
@@ -125,9 +125,8 @@ void exchange::ticket_granted(permit p) {
 void exchange::begin_sending(permit p, time_point at) {
   permit_ = std::move(p);
   permitted_at_ = at;
-  auto& meters = home_.gateway().meters();
-  meters.in_flight(request_.model, 1);
-  if (retries_ == 0) meters.queue_waited(request_.model, permitted_at_ - arrived_at_);
+  request_.model->meters->in_flight(1);
+  if (retries_ == 0) request_.model->meters->queue_waited(permitted_at_ - arrived_at_);
   phase_ = phase::sending;
   deadline_ = never;
   ask_turn_end();
@@ -151,6 +150,9 @@ void exchange::ticket_refused(const signalbox::ticket_refused& why) {
     case error_code::model_does_not_fit:
       message = "Model '" + options().name + "' needs more GPU memory than there is.";
       break;
+    case error_code::model_not_found:
+      message = "The model '" + options().name + "' was removed.";
+      break;
     default:
       message = "Model '" + options().name + "' does not start.";
       if (!why.detail.empty()) message += " " + why.detail;
@@ -164,7 +166,7 @@ void exchange::park(outcome how) {
   ++retries_;
   held_ += now() - permitted_at_;
   permit_.settle(how);
-  home_.gateway().meters().in_flight(request_.model, -1);
+  request_.model->meters->in_flight(-1);
   upstream_head_.clear();  // names the endpoint; the next run has another
   phase_ = phase::parked;
   deadline_ = never;
@@ -242,7 +244,7 @@ void exchange::upstream_body(std::string_view bytes) {
   const auto at = now();
   if (!first_byte_seen_) {
     first_byte_seen_ = true;
-    home_.gateway().meters().first_token(request_.model, at - arrived_at_);
+    request_.model->meters->first_token(at - arrived_at_);
   }
   deadline_ = std::min(permitted_at_ + seconds(options().request_timeout_s),
                        at + seconds(options().stream_idle_timeout_s));
@@ -299,7 +301,7 @@ void exchange::cut_off() {
 
 void exchange::drop_upstream() {
   if (auto connection = std::exchange(upstream_, nullptr)) connection->abandon();
-  if (ticket_ != 0) home_.gate().leave(request_.model, std::exchange(ticket_, 0));
+  if (ticket_ != 0) home_.gate().leave(request_.model->index, std::exchange(ticket_, 0));
 }
 
 void exchange::tick(time_point at) {
@@ -329,17 +331,17 @@ void exchange::tick(time_point at) {
                        : last_comment_ + seconds(server.stream_comment_interval_s);
   if (at < due) return;
   last_comment_ = at;
-  home_.gate().ask_place(request_.model, ticket_);
+  home_.gate().ask_place(request_.model->index, ticket_);
 }
 
 void exchange::finish(outcome how, int status) {
   const auto me = shared_from_this();  // ended() drops the shard's reference
   phase_ = phase::done;
-  auto& meters = home_.gateway().meters();
+  auto& meters = *request_.model->meters;
   const auto end = now();
   if (permit_) {
     held_ += end - permitted_at_;
-    meters.in_flight(request_.model, -1);
+    meters.in_flight(-1);
   }
   const auto usage = usage_of(how, status, end);
   // Who leaves before the first token has had the prompt read all the same.
@@ -353,8 +355,8 @@ void exchange::finish(outcome how, int status) {
   who.account->limits.end_inference(who.limits, request_.charge,
                                     static_cast<double>(prompt + usage.completion_tokens), end);
   if (who.limits.tokens_per_minute > 0) home_.note_use(request_.who);
-  meters.request_ended(request_.model, request_.route, status);
-  meters.tokens(request_.model, usage.prompt_tokens, usage.completion_tokens);
+  meters.request_ended(request_.route, status);
+  meters.tokens(usage.prompt_tokens, usage.completion_tokens);
   write_log(how, status, usage, end);
   home_.account(request_.who, request_.model, source_of(request_.work), request_.client_id, usage);
   home_.ended(request_.connection, *this);
@@ -369,7 +371,7 @@ usage_counts exchange::usage_of(outcome how, int status, time_point end) const {
   counts.last_status = counts.successes != 0 ? usage_status::success
                        : counts.errors != 0  ? usage_status::error
                                              : usage_status::cancelled;
-  counts.gpu_us = to_us(held_) * home_.gateway().gpus_of(request_.model);
+  counts.gpu_us = to_us(held_) * request_.model->gpus;
   counts.queue_us = to_us(end - arrived_at_ - held_);
   if (const auto& usage = events_.usage()) {
     counts.prompt_tokens = usage->prompt;

@@ -67,14 +67,13 @@ std::optional<problem> prepare(shard& home, routed_request& request, inference_r
     return problem{error_code::invalid_json, std::move(wrong->message), std::move(wrong->param)};
   }
   out.facts = std::move(std::get<request_facts>(facts));
-  const auto model = home.gateway().find_model(out.facts.model);
-  if (!model) {
+  out.model = home.gateway().models()->find(out.facts.model);
+  if (!out.model) {
     home.note_missing(*out.who, out.facts.model, out.client_id);
     return problem{error_code::model_not_found,
                    "The model '" + out.facts.model + "' does not exist.", "model"};
   }
-  out.model = *model;
-  if (!out.who->may_use(home.gateway().model(*model))) {
+  if (!out.who->may_use(out.model->options)) {
     return problem{error_code::model_not_allowed,
                    "This key may not use the model '" + out.facts.model + "'.", "model"};
   }

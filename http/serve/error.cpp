@@ -49,6 +49,8 @@ error_code code_of(refusal why) {
       return error_code::model_does_not_fit;
     case refusal::shutting_down:
       return error_code::shutting_down;
+    case refusal::model_removed:
+      return error_code::model_not_found;
   }
   return error_code::internal;
 }

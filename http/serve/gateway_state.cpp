@@ -14,13 +14,6 @@ namespace {
 
 constexpr int most_reports = 16;
 
-std::uint32_t gpus_held(const config::settings& settings, const config::model_options& model) {
-  if (model.residency == config::residency::exclusive) {
-    return static_cast<std::uint32_t>(settings.gpus.size());
-  }
-  return model.gpu_memory > 0 ? 1 : 0;
-}
-
 }  // namespace
 
 gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
@@ -35,11 +28,6 @@ gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<k
   if (!settings.log.requests.empty()) {
     log_ = std::make_unique<request_log>(settings.log, settings.data_dir);
   }
-  for (model_index i = 0; i < settings.models.size(); ++i) {
-    models_.emplace(settings.models[i].name, i);
-    for (const auto& alias : settings.models[i].aliases) models_.emplace(alias, i);
-    gpus_of_.push_back(gpus_held(settings, settings.models[i]));
-  }
   randombytes_buf(&process_tag_, sizeof process_tag_);
   if (!settings.security.anonymous_scopes.empty()) {
     key_record key;
@@ -53,10 +41,8 @@ const status_board& gateway_state::board() const {
   return control_.board();
 }
 
-std::optional<model_index> gateway_state::find_model(std::string_view name) const {
-  const auto found = models_.find(name);
-  if (found == models_.end()) return std::nullopt;
-  return found->second;
+model_table_ptr gateway_state::models() const {
+  return control_.handles()->models;
 }
 
 std::shared_ptr<void> gateway_state::take_login_slot(const std::string& user,

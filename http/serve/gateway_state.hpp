@@ -5,16 +5,13 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "access/key_ring.hpp"
 #include "access/user_token.hpp"
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "config/settings.hpp"
 #include "http/serve/cors.hpp"
 #include "http/serve/request_log.hpp"
@@ -38,13 +35,8 @@ class gateway_state {
   metrics& meters() { return metrics_; }
   const status_board& board() const;
 
-  // Finds a model by its name or an alias.
-  std::optional<model_index> find_model(std::string_view name) const;
-  const config::model_options& model(model_index index) const { return settings_.models[index]; }
-
-  // The number of GPUs that the model holds while it is loaded. An exclusive model counts as
-  // holding all of them.
-  std::uint32_t gpus_of(model_index index) const { return gpus_of_[index]; }
+  // The models that are served now; `settings().models` are those at the start of the process.
+  model_table_ptr models() const;
 
   const key_ring& keys() const { return *keys_; }
   const principal_ptr& anonymous() const { return anonymous_; }  // null: not allowed
@@ -70,8 +62,6 @@ class gateway_state {
   const config::settings& settings_;
   control_plane& control_;
   metrics& metrics_;
-  std::unordered_map<std::string_view, model_index> models_;
-  std::vector<std::uint32_t> gpus_of_;
   std::shared_ptr<key_ring> keys_;
   principal_ptr anonymous_;
   token_signer tokens_;

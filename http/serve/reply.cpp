@@ -64,7 +64,7 @@ request_record record_of(const asked_request& asked, int status, time_point end)
 namespace {
 
 void note(gateway_state& gateway, const asked_request& asked, int status) {
-  gateway.meters().request_ended(no_model, asked.route_label, status);
+  gateway.meters().request_refused(asked.route_label, status);
   auto* const log = gateway.log();
   if (!log) return;
   log->write(record_of(asked, status, std::chrono::steady_clock::now()));

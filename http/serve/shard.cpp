@@ -66,7 +66,7 @@ shard::shard(shard_id id, gateway_state& gateway)
       inbox_(std::make_shared<inbox_port>(*this)),
       pool_(io_),
       gate_(
-          id, gateway.settings().models.size(),
+          id,
           {gateway.settings().scheduling.prompt_token_weight,
            gateway.settings().scheduling.completion_token_weight},
           [this](model_index model, shard_batch batch) { send(model, std::move(batch)); },
@@ -206,14 +206,14 @@ void shard::end_turn() {
   if (turn_end_.empty()) turn_end_.swap(requests);  // keeps its memory for reuse
 }
 
-void shard::account(const principal_ptr& who, model_index model, usage_source source,
+void shard::account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
                     std::string_view client_id, usage_counts counts) {
   counts.last_seen = ticked_at_;
-  auto found = usage_.find(std::tuple(who.get(), model, source, today_, client_id));
+  auto found = usage_.find(std::tuple(who.get(), model.get(), source, today_, client_id));
   if (found == usage_.end()) {
     if (usage_.size() >= usage_rows_limit) flush_usage();
-    const usage_key key(who.get(), model, source, today_, client_id);
-    found = usage_.emplace(key, pending_usage{who, {}}).first;
+    const usage_key key(who.get(), model.get(), source, today_, client_id);
+    found = usage_.emplace(key, pending_usage{who, model, {}}).first;
   }
   found->second.counts += counts;
 }
@@ -261,7 +261,7 @@ void shard::flush_usage() {
   for (auto& [key, pending] : usage_) {
     const auto& [who, model, source, day, client_id] = key;
     batch.rows.push_back(
-        {pending.counts, who->key_id, client_id, gateway_.model(model).name, source, day});
+        {pending.counts, who->key_id, client_id, model->options.name, source, day});
   }
   usage_.clear();
   caf::anon_send(gateway_.control().handles()->usage, std::move(batch));
@@ -297,15 +297,21 @@ void shard::flush_missing() {
 }
 
 void shard::send(model_index model, shard_batch batch) {
-  caf::anon_send(gateway_.control().handles()->queues[model], std::move(batch));
+  if (const auto queue = gateway_.control().handles()->queue_of(model)) {
+    caf::anon_send(queue, std::move(batch));
+  } else {
+    // The model was removed as these came: they wait for nothing.
+    inbox_->post({model_gone{model}});
+  }
 }
 
 void shard::receive(const std::vector<shard_event>& events) {
   for (const auto& event : events) {
     if (const auto* restarted = std::get_if<queue_restarted>(&event)) {
+      const auto queue = gateway_.control().handles()->queue_of(restarted->model);
+      if (!queue) continue;
       auto in_use = gate_.reintroduce(restarted->model);
-      caf::anon_send(gateway_.control().handles()->queues[restarted->model],
-                     shard_attached{id_, inbox_, std::move(in_use)});
+      caf::anon_send(queue, shard_attached{id_, inbox_, std::move(in_use)});
     } else {
       gate_.handle(event);
     }

@@ -20,6 +20,7 @@
 #include "access/token_cache.hpp"
 #include "actors/messages.hpp"
 #include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "config/settings.hpp"
 #include "http/proxy/admission_gate.hpp"
 #include "http/proxy/upstream.hpp"
@@ -82,7 +83,7 @@ class shard {
   scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
 
   // Counts an ended request for the usage ledger.
-  void account(const principal_ptr& who, model_index model, usage_source source,
+  void account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
                std::string_view client_id, usage_counts counts);
   // Counts a request for a name that no model has.
   void note_missing(const principal& who, std::string_view model, std::string_view client_id);
@@ -96,11 +97,12 @@ class shard {
     using boost::asio::io_context::io_context;
   };
   struct pending_usage {
-    principal_ptr who;  // keeps the map's key alive
+    principal_ptr who;  // these two keep the map's key alive
+    served_model_ptr model;
     usage_counts counts;
   };
   using usage_key =
-      std::tuple<const principal*, model_index, usage_source, std::int32_t, std::string>;
+      std::tuple<const principal*, const served_model*, usage_source, std::int32_t, std::string>;
 
   void tick();
   std::vector<std::shared_ptr<exchange>> all_requests() const;

@@ -85,6 +85,7 @@ class simple_shard : public shard_inbox {
   std::vector<ticket_id> granted;  // in order
   std::vector<ticket_refused> refused;
   std::size_t queue_restarts = 0;
+  std::vector<model_index> gone;
   std::map<model_index, std::set<std::pair<backend_id, std::uint64_t>>> runs;  // seen
 
  private:
@@ -96,14 +97,14 @@ class simple_shard : public shard_inbox {
       t.deadline = std::chrono::steady_clock::now() + limit;
       batch.tickets.push_back(t);
     }
-    caf::anon_send(plane.handles()->queues[model], batch);
+    caf::anon_send(plane.handles()->queue_of(model), batch);
   }
 
   void give_back(control_plane& plane, model_index model, backend_id backend, std::uint32_t units) {
     shard_batch batch;
     batch.backends = {{.backend = backend, .units_returned = units, .ended = units}};
     batch.settled.completed = units;
-    caf::anon_send(plane.handles()->queues[model], batch);
+    caf::anon_send(plane.handles()->queue_of(model), batch);
   }
 
   void handle(control_plane& plane, const permit_granted& e) {
@@ -125,11 +126,12 @@ class simple_shard : public shard_inbox {
   }
   void handle(control_plane&, const ticket_placed&) {}
   void handle(control_plane&, const class_preempted&) {}
+  void handle(control_plane&, const model_gone& e) { gone.push_back(e.model); }
   void handle(control_plane& plane, const queue_restarted& e) {
     ++queue_restarts;
     std::erase_if(credits_, [&e](const auto& c) { return c.first.first == e.model; });
     const auto self = std::shared_ptr<shard_inbox>(std::shared_ptr<void>(), this);
-    caf::anon_send(plane.handles()->queues[e.model], shard_attached{0, self, {}});
+    caf::anon_send(plane.handles()->queue_of(e.model), shard_attached{0, self, {}});
     std::vector<ticket_id> ids;
     for (const auto& [id, model] : waiting) {
       if (model == e.model) ids.push_back(id);
@@ -183,7 +185,7 @@ struct fixture {
 
   persistence::database db{server::cluster->url()};
   config::settings settings = make_settings();
-  metrics recorder{settings, 1};
+  metrics recorder{settings.gpus.size(), 1};
   std::unique_ptr<runtimes::runtime_driver> driver =
       runtimes::make_runtime_driver({server::folder->path(), SIGNALBOX_BINARY_DIR});
   std::shared_ptr<simple_shard> shard = std::make_shared<simple_shard>();
@@ -244,7 +246,7 @@ BOOST_FIXTURE_TEST_CASE(an_orderly_shutdown_lets_backends_drain_and_tells_of_no_
 BOOST_FIXTURE_TEST_CASE(a_killed_queue_loses_no_ticket, fixture) {
   plane.attach_shard(0, shard);
   for (ticket_id id = 1; id <= 20; ++id) shard->submit(plane, 0, id);
-  caf::anon_send_exit(plane.handles()->queues[0], caf::exit_reason::kill);
+  caf::anon_send_exit(plane.handles()->queue_of(0), caf::exit_reason::kill);
   BOOST_REQUIRE(
       shard->serve(plane, [&] { return shard->waiting.empty() && shard->queue_restarts == 1; }));
   BOOST_TEST(shard->granted.size() == 20u);

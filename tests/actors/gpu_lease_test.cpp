@@ -76,7 +76,7 @@ struct fixture {
 
   simulated_system system;
   config::settings settings = two_models();
-  metrics recorder{settings, 1};
+  metrics recorder{settings.gpus.size(), 1};
   status_board board;
   std::uint32_t epoch = 0;
   gpu_lease_actor leases =

@@ -18,8 +18,8 @@ struct fixture {
     settings.models[0].residency = residency;
     settings.models[0].idle_unload_s = 60;
     settings.models[0].upstream_model = "org/red";
-    backend = spawn_model_backend(
-        *system, {0, 7, &settings, &driver, &recorder, &board, queue, leases, crashes});
+    backend = spawn_model_backend(*system, {served(settings, 0, recorder), 7, &settings, &driver,
+                                            &board, queue, leases, crashes});
     system.run();
     send(holder_registered{5});
   }
@@ -51,7 +51,7 @@ struct fixture {
 
   simulated_system system;
   config::settings settings = two_models();
-  metrics recorder{settings, 1};
+  metrics recorder{settings.gpus.size(), 1};
   status_board board;
   scripted_driver driver;
   journal log;
@@ -113,8 +113,8 @@ BOOST_FIXTURE_TEST_CASE(it_acquires_when_it_knows_its_number_and_its_queue_is_to
   BOOST_TEST(log == (journal{"register model red", "holder 5"}), boost::test_tools::per_element());
   const auto spawn_early = [&] {
     log.clear();
-    return spawn_model_backend(
-        *system, {0, 8, &settings, &driver, &recorder, &board, queue, leases, crashes});
+    return spawn_model_backend(*system, {served(settings, 0, recorder), 8, &settings, &driver,
+                                         &board, queue, leases, crashes});
   };
   const auto acquired = [&] { return heard("holder 6 acquires 16 GiB"); };
   auto early = spawn_early();

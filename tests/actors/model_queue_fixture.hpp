@@ -62,7 +62,7 @@ struct queue_fixture {
   // As the supervisor does it, for so many shards.
   void restart_queue(std::size_t shards) {
     caf::anon_send_exit(queue, caf::exit_reason::kill);
-    queue = spawn_model_queue(*system, {0, &settings, &recorder, &board, shards});
+    queue = spawn_model_queue(*system, {red, &settings, &board, shards});
     caf::anon_send(queue, backend_added{1, backend});
     system.run();
   }
@@ -83,14 +83,15 @@ struct queue_fixture {
 
   simulated_system system;
   config::settings settings = two_models();
-  metrics recorder{settings, 1};
+  metrics recorder{settings.gpus.size(), 1};
   status_board board;
   journal log;
   std::vector<scheduling::holder_demand> demands;
   model_backend_actor backend = fake_backend(*system, log);
   gpu_lease_actor leases = fake_leases(*system, log, demands);
   std::shared_ptr<recording_inbox> inbox = std::make_shared<recording_inbox>();
-  model_queue_actor queue = spawn_model_queue(*system, {0, &settings, &recorder, &board});
+  served_model_ptr red = served(settings, 0, recorder);
+  model_queue_actor queue = spawn_model_queue(*system, {red, &settings, &board});
 };
 
 }  // namespace signalbox::test

@@ -14,6 +14,7 @@
 
 #include "actors/actors.hpp"
 #include "actors/metrics.hpp"
+#include "actors/model_table.hpp"
 #include "config/settings.hpp"
 #include "runtimes/driver.hpp"
 
@@ -148,6 +149,13 @@ inline config::settings two_models() {
   return s;
 }
 
+inline served_model_ptr served(const config::settings& settings, model_index index,
+                               metrics& recorder) {
+  const auto& model = settings.models.at(index);
+  return std::make_shared<const served_model>(
+      served_model{index, model, 1, recorder.of_model(model.name)});
+}
+
 inline model_backend_actor fake_backend(caf::actor_system& system, journal& log) {
   return system.spawn([&log]() -> model_backend_actor::behavior_type {
     return {
@@ -164,6 +172,8 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
         [&log](const queue_drained& m) { log.push_back(fmt::format("drained {}", m.closing)); },
         [&log](const queue_not_idle& m) { log.push_back(fmt::format("not_idle {}", m.closing)); },
         [](const runtime_event&) {},
+        [](const model_changed&) {},
+        [](const stop_when_idle&) {},
         [](const stop_all&) {},
         [](tick) {},
     };
@@ -191,6 +201,7 @@ inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
                                             : fmt::format("load of {:g} s, {:g} s left",
                                                           m.expected_load / 1.0s, rest / 1.0s));
         },
+        [&log](const units_changed& m) { log.push_back(fmt::format("units {}", m.units)); },
         [&log](const holder_known& m) { log.push_back(fmt::format("holder {}", m.holder)); },
         [](const preempt_class&) {},
     };

@@ -88,7 +88,7 @@ struct fixture : persistence::test::fresh_database {
   }
 
   config::settings settings = make_settings();
-  metrics recorder{settings, 1};
+  metrics recorder{settings.gpus.size(), 1};
   std::atomic<std::int32_t> today{january_31};
   caf::actor_system_config cfg;
   caf::actor_system system{cfg};

@@ -32,7 +32,7 @@ class rig {
       : core({.limits = {.max_waiting = max_waiting}, .shards = shards}) {
     for (shard_id s = 0; s < shards; ++s) {
       gates.push_back(std::make_unique<admission_gate>(
-          s, 1, scheduling::token_weights{},
+          s, scheduling::token_weights{},
           [this](model_index, shard_batch b) { to_queue.push_back(std::move(b)); }, [] {},
           [this] { return now; },
           [this](model_index, work_class work) { preempted.push_back(work); }));

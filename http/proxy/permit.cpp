@@ -1,0 +1,56 @@
+// The permit: declared next to the gate that gives it out.
+#include <utility>
+
+#include "http/proxy/admission_gate.hpp"
+
+namespace signalbox::http {
+
+std::string_view to_string(outcome value) {
+  switch (value) {
+    case outcome::completed:
+      return "completed";
+    case outcome::failed:
+      return "failed";
+    case outcome::cancelled:
+      return "cancelled";
+    case outcome::timed_out:
+      return "timed_out";
+  }
+  return "failed";
+}
+
+permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
+               const scheduling::service_charge& charge, time_point now)
+    : gate_(&gate),
+      endpoint_(std::move(endpoint)),
+      account_{model, endpoint_->backend, gate.side_of(model).queue_life, now, charge} {}
+
+permit::permit(permit&& other) noexcept
+    : gate_(std::exchange(other.gate_, nullptr)),
+      endpoint_(std::move(other.endpoint_)),
+      account_(other.account_) {}
+
+permit& permit::operator=(permit&& other) noexcept {
+  if (this != &other) {
+    settle(outcome::cancelled);
+    gate_ = std::exchange(other.gate_, nullptr);
+    endpoint_ = std::move(other.endpoint_);
+    account_ = other.account_;
+  }
+  return *this;
+}
+
+void permit::used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens) {
+  account_.prompt_tokens = static_cast<double>(prompt_tokens);
+  account_.completion_tokens = static_cast<double>(completion_tokens);
+}
+
+void permit::settle(outcome how) {
+  if (gate_) settle(how, gate_->now_());
+}
+
+void permit::settle(outcome how, time_point now) {
+  if (auto* gate = std::exchange(gate_, nullptr)) gate->ended(account_, how, now);
+}
+
+}  // namespace signalbox::http
