@@ -156,8 +156,8 @@ using model_backend_actor = lease_holder_actor::extend_with<backend_control_acto
     caf::reacts_to<runtime_event>,
     // Options of the model changed that do not affect its runtime.
     caf::reacts_to<model_changed>,
-    // The backend must do the same as at stop_all, but only once its queue has no requests. It does
-    // not wait for that if no runtime is ready.
+    // The backend serves until its queue has no requests, and then does the same as at stop_all. It
+    // does that at once if no runtime is ready.
     caf::reacts_to<stop_when_idle>,
     // The backend must drain, stop its runtime and end.
     caf::reacts_to<stop_all>,

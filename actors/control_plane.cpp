@@ -81,7 +81,7 @@ struct control_plane::state {
 
   const config::settings& settings;
   configuration_source source;
-  std::mutex reload_mutex;  // held by one reload: another one reads the file after it
+  std::mutex reload_mutex;  // one reload at a time: the next one reads the file after it
   std::atomic<int> reloads{0};
   persistence::database& db;
   persistence::epoch_source epochs;  // each new lease pool asks it
@@ -95,7 +95,8 @@ struct control_plane::state {
   bool stopped = false;
 };
 
-// Only models change while we run: they must go with the rest as it is in force.
+// Only the models change while the process runs, so the new ones must be valid together with the
+// other settings in force.
 reload_report control_plane::state::reload(bool now) {
   const std::lock_guard lock(reload_mutex);
   const auto fresh = source();

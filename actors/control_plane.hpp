@@ -73,9 +73,10 @@ class control_plane {
   // requests in flight have the model's drain timeout to end. A removed model takes no new
   // requests and serves those that it has.
   //
-  // Exactly one of the callbacks is called, on any thread. on_error gets all problems of the
-  // configuration, and nothing of it was applied then, or another reason. Reloads are done one
-  // after the other. If `max_reloads` are not done yet, the call returns false and does nothing.
+  // Exactly one of the callbacks is called, on any thread. If the configuration is not valid,
+  // nothing of it is applied and on_error gets all its problems; on_error also gets any other
+  // failure. Reloads run one after the other. While `max_reloads` run or wait, the call does
+  // nothing and returns false.
   static constexpr int max_reloads = 4;
   bool reload(bool now, std::function<void(const reload_report&)> on_done,
               std::function<void(std::string)> on_error);

@@ -70,7 +70,7 @@ class metrics {
   void actor_restarted();
 
  private:
-  std::shared_ptr<metric_families> families_;  // the models' metrics have it, too
+  std::shared_ptr<metric_families> families_;  // shared with each model_metrics
 };
 
 }  // namespace signalbox

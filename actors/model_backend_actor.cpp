@@ -72,7 +72,7 @@ class model_backend : public model_backend_actor::base {
     queue_ = nullptr;
     leases_ = nullptr;
     crashes_ = nullptr;
-    model_ = nullptr;  // its metrics end with the last who holds it
+    model_ = nullptr;  // the last owner of a model ends its metrics
   }
 
  protected:

@@ -44,7 +44,7 @@ class model_queue_shell : public model_queue_actor::base {
     backends_.clear();
     leases_ = nullptr;
     shards_.clear();
-    model_ = nullptr;  // its metrics end with the last who holds it
+    model_ = nullptr;  // the last owner of a model ends its metrics
   }
 
  protected:

@@ -21,7 +21,7 @@
 namespace signalbox {
 namespace {
 
-constexpr model_index no_model = 0xffffffff;  // of children that are of no model
+constexpr model_index no_model = 0xffffffff;  // stands for the model of children that have none
 
 const char* text_of(child_kind kind) {
   constexpr std::array names{"crash_log", "usage_ledger", "key_registry", "login_guard",
@@ -81,12 +81,12 @@ class supervisor : public supervisor_actor::base {
     child(child_kind k, served_model_ptr m) : kind(k), model(std::move(m)) {}
 
     child_kind kind;
-    served_model_ptr model;  // null: it is of no model
+    served_model_ptr model;  // null if it has none
     scheduling::restart_policy policy{scheduling::restart_options{}};
     caf::actor_addr address;
     backend_id backend = 0;  // of the present start; 0 if it is no backend
     bool alive = false;
-    bool is_told_to_stop = false;  // a backend, for one with other options or for none
+    bool is_told_to_stop = false;  // a backend whose model changed or was removed
   };
 
   void start_all() {
@@ -98,7 +98,7 @@ class supervisor : public supervisor_actor::base {
     serve(options_.settings->models);
   }
 
-  // Makes these the models that are served.
+  // Serves these models from now on, and starts actors for the new ones.
   table_change serve(const std::vector<config::model_options>& models) {
     auto change = tables_.change(*handles_.models, models);
     handles_.models = change.table;
@@ -110,7 +110,7 @@ class supervisor : public supervisor_actor::base {
     }
     for (const auto& model : change.added) {
       auto& backend = children_.emplace_back(child_kind::model_backend, model);
-      if (of(child_kind::gpu_lease).alive) start(backend);  // else together with the pool
+      if (of(child_kind::gpu_lease).alive) start(backend);  // else it starts with the pool
     }
     publish();
     return change;
@@ -131,7 +131,7 @@ class supervisor : public supervisor_actor::base {
     return report;
   }
 
-  // Gives a model's children its new options; a backend that is to stop keeps those it runs with.
+  // Gives a model's children its new options, except a backend that must stop: it keeps its own.
   void update(const served_model_ptr& model, bool restarts) {
     for (auto& c : children_) {
       if (!c.model || c.model->index != model->index) continue;
@@ -158,13 +158,13 @@ class supervisor : public supervisor_actor::base {
     }
   }
 
-  // It serves what it has; new requests no longer find it.
+  // The removed model serves the requests that it has. New ones do not find it any more.
   void retire(model_index model) {
     stop_backends(model, false);
     end_if_retired(model);
   }
 
-  // Ends the queue of a model that is not served any more, once its last backend is gone.
+  // Ends the queue of a removed model, once its last backend has ended.
   void end_if_retired(model_index model) {
     if (handles_.models->find(model) || has_living_backend(model)) return;
     const auto queue = handles_.queues.find(model);
@@ -174,7 +174,7 @@ class supervisor : public supervisor_actor::base {
     send_exit(queue->second, caf::exit_reason::user_shutdown);
     handles_.queues.erase(queue);
     publish();
-    // After publish(): whoever hears this must not find the queue.
+    // This comes after publish(), because a shard that hears it must not find the queue.
     for (const auto& [shard, inbox] : inboxes_) inbox->post({model_gone{model}});
     if (!handles_.models->find(name)) options_.board->model_gone(name);
     spdlog::info("model {}: removed", name);
@@ -311,7 +311,7 @@ class supervisor : public supervisor_actor::base {
     }
   }
 
-  // It stopped as it was told to.
+  // Starts the successor of a backend that stopped as told, or ends the queue of a removed model.
   void replace(child& backend) {
     const auto model = backend.model->index;
     if (!handles_.models->find(model)) return end_if_retired(model);

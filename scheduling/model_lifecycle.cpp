@@ -10,7 +10,7 @@ namespace {
 
 constexpr int load_weight_percent = 30;  // weight of a new measurement in the load estimate
 
-// How often a queue is asked whether it is idle, for a stop that waits for it.
+// While a stop waits for an idle queue, the queue is asked this often.
 constexpr duration idle_question_gap = std::chrono::milliseconds(250);
 
 }  // namespace
@@ -314,7 +314,7 @@ void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
   out.push_back(close_queue_if_idle{});
 }
 
-// While ready. `never`: it stays loaded.
+// Returns when a ready backend next asks its queue whether it is idle; `never`: it stays loaded.
 time_point model_lifecycle::next_idle_question() const {
   if (stops_when_idle_) return asked_idle_at_ + idle_question_gap;
   if (options_.idle_unload == duration::zero()) return never;

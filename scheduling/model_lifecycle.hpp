@@ -109,7 +109,8 @@ class model_lifecycle {
 
   lifecycle_effects ensure_ready(time_point now);  // a request waits, or it is pinned; idempotent
   lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
-  // The same, but while it is ready it serves until the queue has nothing: nobody is cut off.
+  // The same as stop(), but a ready backend first serves until its queue is idle, so that no
+  // request is cut off.
   lifecycle_effects stop_when_idle(time_point now);
   lifecycle_effects lease_granted(fencing_token token, const gpu_set& gpus, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);

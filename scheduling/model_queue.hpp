@@ -101,7 +101,7 @@ class model_queue {
   // because a backend that starts anew has no runtime yet.
   queue_effects add_backend(backend_id backend, time_point now);
   queue_effects remove_backend(backend_id backend, time_point now);
-  // Demand is told to the lease pool for each backend whose holder is known.
+  // The backend has this holder number. From now on its demand is told to the lease pool.
   queue_effects set_holder(backend_id backend, holder_id holder, time_point now);
   // The lease pool was started anew and will give each backend another holder number.
   queue_effects forget_holders(time_point now);

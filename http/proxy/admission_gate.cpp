@@ -213,8 +213,8 @@ void admission_gate::on(const queue_restarted&) {
   // The shard answers it by reintroduce(), because it knows the new queue.
 }
 
-// What is in use ends first: the last permit is told to a queue that is gone, and we hear this once
-// more.
+// A model that has permits in use is kept until they end. The shard cannot send the last report to
+// the queue, which is gone, and so calls this once more.
 void admission_gate::on(const model_gone& event) {
   auto& side = side_of(event.model);
   side.urgent = side.dirty = false;

@@ -174,7 +174,7 @@ class admission_gate {
   std::function<void()> schedule_flush_;
   clock now_;
   preempt_requests preempt_;
-  std::vector<std::unique_ptr<model_side>> models_;  // by index; null: not asked for, or gone
+  std::vector<std::unique_ptr<model_side>> models_;  // by index; null: no request yet, or gone
   std::uint64_t next_ticket_ = 1;
   bool flush_scheduled_ = false;
 };

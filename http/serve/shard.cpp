@@ -300,7 +300,7 @@ void shard::send(model_index model, shard_batch batch) {
   if (const auto queue = gateway_.control().handles()->queue_of(model)) {
     caf::anon_send(queue, std::move(batch));
   } else {
-    // The model was removed as these came: they wait for nothing.
+    // The model was removed meanwhile, so the gate must refuse the tickets of this batch.
     inbox_->post({model_gone{model}});
   }
 }

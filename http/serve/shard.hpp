@@ -97,7 +97,7 @@ class shard {
     using boost::asio::io_context::io_context;
   };
   struct pending_usage {
-    principal_ptr who;  // these two keep the map's key alive
+    principal_ptr who;  // the map's key points to these two
     served_model_ptr model;
     usage_counts counts;
   };
