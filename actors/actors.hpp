@@ -1,5 +1,5 @@
-// Every actor's interface, one line of comment for each message it takes. The messages themselves
-// stand in actors/messages.hpp. All of them stay inside this process: they are marked unsafe for
+// The interfaces of all actors, with a comment for each message that an actor takes. The messages
+// are declared in actors/messages.hpp. They never leave this process: they are marked unsafe for
 // CAF, have no type ids and are never serialized.
 #pragma once
 
@@ -65,60 +65,61 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
 namespace signalbox {
 
-// Whoever holds a GPU lease, or wants one: a backend, a training run, an outside program.
+// A holder has a GPU lease or wants one. It is a backend, a training run or an outside program.
 using lease_holder_actor = caf::typed_actor<
-    // Your number: what you ask for, you ask for under it.
+    // The pool gives the holder its number, which its later requests carry.
     caf::reacts_to<holder_registered>,
-    // The lease is yours until you release it, under this fencing token.
+    // The holder has the lease under this fencing token until it releases it.
     caf::reacts_to<lease_granted>,
-    // It will never fit.
+    // The request can never be granted.
     caf::reacts_to<lease_refused>,
-    // Give it back, after a drain.
+    // The holder must drain and then release its lease.
     caf::reacts_to<yield_lease>>;
 
-// One for the machine: who holds which GPU memory (core: lease_arbiter).
+// The lease pool, one for the machine. It decides who holds which GPU memory (core: lease_arbiter).
 using gpu_lease_actor = caf::typed_actor<
-    // That actor is a holder until it ends; answered to it by holder_registered. When it ends, all
-    // that it ran must be gone: its request and its lease end with it.
+    // The actor is a holder from now on until it ends; the answer to it is holder_registered. All
+    // that it ran must be gone when it ends, because its request and its lease end with it.
     caf::reacts_to<register_holder, lease_holder_actor>,
-    // A holder wants room; answered by lease_granted or lease_refused, some time.
+    // A holder asks for memory; lease_granted or lease_refused answers it, perhaps much later.
     caf::reacts_to<acquire_lease>,
-    // Not wanted any more.
+    // A holder takes its request back.
     caf::reacts_to<withdraw_acquire>,
-    // The holder's process tree is seen gone.
+    // A holder gives its lease back; its process tree is gone.
     caf::reacts_to<release_lease>,
-    // What the queue of a holder's model says of itself, on change.
+    // The queue of a holder's model reports its work, on change.
     caf::reacts_to<demand_reported>,
-    // Deadlines of the core.
+    // A deadline of the core may have come.
     caf::reacts_to<tick>>;
 
-// Keeps crashes of runtimes in PostgreSQL; while that is away, the newest 1000 in memory.
+// Keeps crashes of runtimes in PostgreSQL. While the database is away, it keeps the newest 1000 in
+// memory.
 using crash_log_actor = caf::typed_actor<
     // A runtime crashed or failed to load.
     caf::reacts_to<crash_record>,
-    // Newest first; from memory what is not written yet. Error when the database is away.
+    // Lists crashes, newest first, with those not written yet. An error if the database is away.
     caf::replies_to<list_crashes>::with<crash_list>,
-    // Try again to write what is buffered.
+    // It is time to write the buffered crashes again.
     caf::reacts_to<tick>>;
 
 // The part of a model_backend that its queue talks to.
 using backend_control_actor = caf::typed_actor<
-    // Somebody waits.
+    // A request waits for the backend.
     caf::reacts_to<ensure_ready>,
-    // When something was last in use, and whether anything waits; for the idle unload.
+    // The queue reports its last activity, and whether a request waits; idle unload needs both.
     caf::reacts_to<queue_activity>,
-    // The queue gives this backend nothing more, and nothing is in flight (answer to close_queue,
-    // some time).
+    // The queue sends this backend no more requests, and none is in flight. It answers close_queue,
+    // perhaps much later.
     caf::reacts_to<queue_drained>,
-    // The queue has work and goes on (answer to close_queue{only_if_idle}).
+    // The queue has work and stays open. It answers close_queue{only_if_idle}.
     caf::reacts_to<queue_not_idle>>;
 
-// What the gateway keeps to for the model changed; its runtimes are not concerned.
+// What the gateway itself does with the model's requests changed. Its runtimes are not affected.
 struct model_changed {
   served_model_ptr model;
 };
 
-// A backend introduces itself to its queue, before anything else that it says. It is closed until
+// A backend introduces itself to its queue with this, its first message. It is closed until
 // open_queue.
 struct backend_added {
   backend_id backend;
@@ -133,98 +134,102 @@ using queue_control_actor = caf::typed_actor<
     caf::reacts_to<open_queue>,
     // The backend will stop; answered by queue_drained or queue_not_idle.
     caf::reacts_to<close_queue>,
-    // Refuse all that wait, and what comes, until open_queue or the time has passed.
+    // The queue refuses waiting and new tickets, until open_queue or until the time has passed.
     caf::reacts_to<refuse_waiting>,
-    // The open backend takes another number of requests at once.
+    // The open backend serves another number of requests at once from now on.
     caf::reacts_to<units_changed>,
-    // Fresh estimate of the load time.
+    // The backend has a new estimate of its load time.
     caf::reacts_to<load_estimated>,
-    // Requests of this class in flight are to wait again.
+    // Requests of this class that are in flight must wait again.
     caf::reacts_to<preempt_class>,
-    // The backend has registered with the lease pool; told again to a queue started anew.
+    // The backend's number at the lease pool. A queue that starts anew is told again.
     caf::reacts_to<holder_known>>;
 
-// One for each backend: its lifecycle, and the driver's handle (core: model_lifecycle).
+// Starts and stops one backend and owns its runtime (core: model_lifecycle). Each backend has one.
 using model_backend_actor = lease_holder_actor::extend_with<backend_control_actor>::extend<
-    // The queue that it serves; again after that was restarted: it is told how things stand.
+    // The queue that the backend serves. It is sent again after the queue's restart, and the
+    // backend then tells the new queue its state.
     caf::reacts_to<queue_control_actor>,
-    // Where crashes are kept; again after it was restarted.
+    // The crash log; it is sent again after a restart.
     caf::reacts_to<crash_log_actor>,
-    // From the driver.
+    // The driver tells what happened to the runtime.
     caf::reacts_to<runtime_event>,
-    // Its options changed in what concerns no runtime.
+    // Options of the model changed that do not affect its runtime.
     caf::reacts_to<model_changed>,
-    // Serve until the queue has nothing, then as stop_all; when there is no ready runtime, at once.
+    // The backend serves until its queue has no requests, and then does the same as at stop_all. It
+    // does that at once if no runtime is ready.
     caf::reacts_to<stop_when_idle>,
-    // Drain, stop the runtime, quit.
+    // The backend must drain, stop its runtime and end.
     caf::reacts_to<stop_all>,
-    // Deadlines of the core.
+    // A deadline of the core may have come.
     caf::reacts_to<tick>>;
 
-// One for each model: who waits, who may send (core: admission).
+// Decides which requests of one model wait and which may be sent (core: model_queue). Each model
+// has one.
 using model_queue_actor = queue_control_actor::extend<
     // A backend ended.
     caf::reacts_to<backend_removed>,
-    // Its limits changed.
+    // The limits of the model changed.
     caf::reacts_to<model_changed>,
-    // The lease pool to report demand to; again after it was restarted.
+    // The lease pool, which hears of demand; it is sent again after a restart.
     caf::reacts_to<gpu_lease_actor>,
-    // A shard introduces itself, at start and after queue_restarted.
+    // A shard introduces itself at its start and after queue_restarted.
     caf::reacts_to<shard_attached>,
-    // Tickets, cancellations, returned units, settlements of one turn of a shard's loop.
+    // Tickets, cancellations, returned units and settlements of one turn of a shard's loop.
     caf::reacts_to<shard_batch>,
-    // For /admin/queue/{model}.
+    // Answers /admin/queue/{model}.
     caf::replies_to<get_queue_stats>::with<queue_stats>,
-    // The gateway shuts down: refuse what waits with shutting_down.
+    // The gateway shuts down: the queue refuses waiting and new tickets with shutting_down.
     caf::reacts_to<stop_all>,
-    // Deadlines of the core.
+    // A deadline of the core may have come.
     caf::reacts_to<tick>>;
 
-// Adds up usage and writes it in batches; while the database is away, in a bounded buffer. The same
-// for names that no model has.
+// Adds up usage, and requests for names that no model has, and writes both to PostgreSQL in
+// batches. While the database is away, they wait in a bounded buffer.
 using usage_ledger_actor = caf::typed_actor<
-    // From the shards, several times a second.
+    // The shards send their usage several times a second.
     caf::reacts_to<usage_batch>,
-    // Write now; answered with true when everything taken so far is durable.
+    // Writes now, and answers whether everything taken so far is durable.
     caf::replies_to<flush_usage>::with<bool>,
-    // What is written so far. Error when the database is away or slow, or nobody waits any more.
+    // These two report what is written so far. An error if the database is away or slow, or if the
+    // deadline of the question has passed.
     caf::replies_to<list_usage>::with<usage_report>,
     caf::replies_to<list_key_usage>::with<key_usage_report>,
-    // From the shards, as usage_batch.
+    // The shards send names that no model has, as often as usage.
     caf::reacts_to<missing_model_batch>,
-    // From memory.
+    // Lists these names, from memory.
     caf::replies_to<list_missing_models>::with<missing_model_list>,
-    // Time to write.
+    // It is time to write.
     caf::reacts_to<tick>>;
 
-// Owns keys, users and their sessions in PostgreSQL. Whoever answers for keys hears of a change
-// before it is answered, and within a second of those that somebody else makes.
+// Owns keys, users and their sessions in PostgreSQL. The listener hears of a change that this actor
+// makes before its sender gets the answer, and of other programs' changes within a second.
 using key_registry_actor = caf::typed_actor<
-    // The only listener, from now on; true when it has heard everything, false when it will, as the
-    // database is away.
+    // Sets the only listener. The answer is true when it has heard everything, and false when it
+    // has to wait for that because the database is away.
     caf::replies_to<subscribe_keys>::with<bool>,
-    // A new key; problem `exists` when its id or secret is taken.
+    // Adds a key; the problem is `exists` if its id or secret is taken.
     caf::replies_to<create_key>::with<key_answer>,
-    // Other scopes, limits, names; `revoked` and the key when it is.
+    // Changes scopes, limits or names. For a revoked key the problem is `revoked`, with the key.
     caf::replies_to<change_key>::with<key_answer>,
-    // A new secret; `revoked` as above.
+    // Gives the key a new secret; `revoked` as above.
     caf::replies_to<rotate_key>::with<key_answer>,
-    // It works no more, for ever.
+    // Ends the key for ever.
     caf::replies_to<revoke_key>::with<key_answer>, caf::replies_to<find_key>::with<key_answer>,
-    // Newest first.
+    // Lists keys, newest first.
     caf::replies_to<list_keys>::with<key_answer>,
-    // For the next start.
+    // Keeps the state of rate limits for the next start.
     caf::reacts_to<save_limit_states>,
-    // A user has logged in; `refused` when that may not be any more.
+    // Opens a session for a user who has logged in; `refused` if the user no longer may.
     caf::replies_to<open_session>::with<session_answer>,
-    // A refresh token for the next one.
+    // Takes a refresh token and answers with the next one.
     caf::replies_to<renew_session>::with<session_answer>,
-    // Time to look for changes.
+    // It is time to look for changes.
     caf::reacts_to<tick>>;
 
-// Checks passwords, one at a time, and slows down who fails.
+// Checks passwords, one at a time, and slows down accounts and addresses whose logins fail.
 using login_guard_actor = caf::typed_actor<
-    // Whether the password fits; asked at most as often as there are slots.
+    // Tells whether the password is right. At most as many questions are open as there are slots.
     caf::replies_to<check_password>::with<password_checked>>;
 
 }  // namespace signalbox

@@ -1,4 +1,5 @@
-// Which clients of a key are told apart in a day: the first so many, however many names there are.
+// Bounds how many clients of a key are counted separately in a day: the first `limit` names are,
+// and all others are counted together.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +10,12 @@
 
 namespace signalbox {
 
+// The client names that are counted separately, by day and key.
 class client_names {
  public:
   explicit client_names(std::size_t limit) : limit_(limit) {}
 
-  // The name to count `client` under: its own, or "other".
+  // Returns the name under which `client` is counted: its own, or "other".
   std::string admit(const std::string& key_id, std::int32_t day, std::string client) {
     if (client.empty() || client == other) return client;
     auto& known = known_[{day, key_id}];
@@ -23,7 +25,7 @@ class client_names {
     return client;
   }
 
-  // It stands in the database already, so it costs nothing more.
+  // Adds a name from the database even beyond the limit, since it is counted there already.
   void learn(const std::string& key_id, std::int32_t day, const std::string& client) {
     if (client != other) known_[{day, key_id}].insert(client);
   }

@@ -21,23 +21,23 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr duration kill_limit = 10s;   // for backends to end once their runtimes are killed
-constexpr duration load_limit = 30s;   // for all keys to be read
-constexpr duration store_limit = 10s;  // for all stores to write what they have
-constexpr duration end_limit = 1s;     // for whoever has written it to end
+constexpr duration kill_limit = 10s;   // wait for backends to end once their runtimes are killed
+constexpr duration load_limit = 30s;   // wait for all keys to be read
+constexpr duration store_limit = 10s;  // wait for all stores to write what they have
+constexpr duration end_limit = 1s;     // wait for the stores to end after that
 constexpr duration hurry_look_gap = 50ms;
-constexpr duration answer_limit = 5s;  // for the supervisor, which does nothing slow
+constexpr duration answer_limit = 5s;  // wait for the supervisor, which does nothing slow
 
 caf::actor_system_config make_config() {
   caf::actor_system_config cfg;
-  // The default policy, stealing, polls: a tenth of a core and more for nothing.
+  // The default policy, stealing, polls and wastes a tenth of a core or more.
   cfg.set("scheduler.policy", caf::atom("sharing"));
   cfg.set("scheduler.max-threads", std::size_t{2});
   return cfg;
 }
 
-// Waits until `count` monitored actors ended, `deadline` has passed or there is a hurry; returns
-// how many are left.
+// Waits until `count` monitored actors have ended, `deadline` has passed or hurry() is true.
+// Returns the number of actors that are left.
 std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point deadline,
                        const std::function<bool()>& hurry = {}) {
   while (count > 0 && !(hurry && hurry())) {
@@ -48,16 +48,16 @@ std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point de
   return count;
 }
 
-// Has the stores write what they have, side by side.
+// Makes the stores write what they have, all at the same time.
 void flush(caf::scoped_actor& self, const control_handles& all) {
   auto usage = self->request(all.usage, store_limit, flush_usage{});
-  self->send(all.crashes, tick{});  // write what is buffered; the answer below comes after it
+  self->send(all.crashes, tick{});  // writes the buffer; the answer below comes after it
   auto crashes = self->request(all.crashes, store_limit, list_crashes{1});
-  // An answer: what was sent before is written.
+  // The answer comes after all that was sent before is written.
   auto keys = self->request(all.keys, store_limit, list_keys{1, {}});
   usage.receive(
       [](bool durable) {
-        if (!durable) spdlog::error("usage that the database did not take is lost");
+        if (!durable) spdlog::error("usage is lost: the database did not take it");
       },
       [](const caf::error&) {
         spdlog::error("usage is lost: the database did not take it within {} s",
@@ -81,11 +81,11 @@ struct control_plane::state {
 
   const config::settings& settings;
   configuration_source source;
-  std::mutex reload_mutex;  // held by one reload: another one reads the file after it
+  std::mutex reload_mutex;  // one reload at a time: the next one reads the file after it
   std::atomic<int> reloads{0};
   persistence::database& db;
-  persistence::epoch_source epochs;  // asked by one lease pool after the other
-  // Before the actor system: the supervisor and others write to these as long as that lives.
+  persistence::epoch_source epochs;  // each new lease pool asks it
+  // Declared before the actor system, because actors write to these as long as that lives.
   status_board board;
   std::atomic<control_handles_ptr> published;
   std::counting_semaphore<> has_published{0};
@@ -95,7 +95,8 @@ struct control_plane::state {
   bool stopped = false;
 };
 
-// Only models change while we run: they must go with the rest as it is in force.
+// Only the models change while the process runs, so the new ones must be valid together with the
+// other settings in force.
 reload_report control_plane::state::reload(bool now) {
   const std::lock_guard lock(reload_mutex);
   config::settings fresh, merged = settings;
@@ -227,7 +228,7 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
     self->send_exit(queue, caf::exit_reason::user_shutdown);
   }
   self->send_exit(all->leases, caf::exit_reason::user_shutdown);
-  self->send_exit(all->logins, caf::exit_reason::kill);  // whoever still waits to log in
+  self->send_exit(all->logins, caf::exit_reason::kill);  // logins may still wait
   self->send_exit(state_->supervisor, caf::exit_reason::user_shutdown);
   const auto end = [&self](const auto& store) {
     self->monitor(store);

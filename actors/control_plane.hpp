@@ -1,5 +1,5 @@
-// The control plane as the rest of the program sees it: the actor system, the supervisor and the
-// handles of its children. Owned by main; outlives the shards.
+// The control plane as the rest of the program sees it. It owns the actor system, the supervisor
+// and the handles of its children. main() owns it, and it outlives the shards.
 #pragma once
 
 #include <chrono>
@@ -25,9 +25,9 @@ namespace signalbox {
 
 class status_board;
 
-// Published by the supervisor, anew after every restart of a child and every change of the models.
-// A model that was removed is in `models` no more, and has its queue until its last backend is
-// gone.
+// The models and the handles of all actors. The supervisor publishes new ones after every restart
+// of a child and every change of the models. A removed model is not in `models`, but has its queue
+// until its last backend has ended.
 struct control_handles {
   model_table_ptr models;
   std::map<model_index, model_queue_actor> queues;
@@ -45,45 +45,50 @@ using control_handles_ptr = std::shared_ptr<const control_handles>;
 // Reads and validates the configuration again. Throws config::config_error.
 using configuration_source = std::function<config::settings()>;
 
+// All actors, from their start to their end.
 class control_plane {
  public:
-  // Spawns everything; pinned models begin to load. `on_fatal` is called once, from some thread,
-  // when a child's restart budget is spent: the process should end.
+  // Spawns all actors; pinned models begin to load. `on_fatal` is called once, from any thread,
+  // when a child's restart budget is spent. The process should end then.
   control_plane(const config::settings& settings, runtimes::runtime_driver& driver,
                 persistence::database& db, metrics& m, std::function<void()> on_fatal,
                 configuration_source source = {});
-  ~control_plane();  // shutdown(), when it was not called
+  ~control_plane();  // calls shutdown() if that was not called
 
-  // The current snapshot: an atomic load, for every batch of a shard.
+  // The current handles. It is one atomic load, which a shard does for every batch.
   control_handles_ptr handles() const;
 
-  // What is so now.
+  // The present state of models, backends, leases and GPUs.
   const status_board& board() const;
 
-  // A shard introduces itself to every queue; it hears queue_restarted when one was started anew.
+  // Introduces a shard to every queue. It hears queue_restarted when a queue was started anew.
   void attach_shard(shard_id shard, shard_inbox_ptr inbox);
 
-  // The listener hears of all keys in the database, and of every change from then on; returns when
-  // it has heard everything. Throws std::runtime_error when the database is away.
+  // The listener hears of all keys in the database, and then of every change. The call returns when
+  // it has heard of all keys, and throws std::runtime_error if the database is away.
   void subscribe_to_keys(key_listener listener);
 
-  // Reads the configuration again, on a thread of its own, and serves the models that it names from
-  // then on. A changed model gets its new runtime when it is next idle, or `now`: then requests in
-  // flight have the model's drain timeout. A removed model is no longer found; it serves the
-  // requests that it has. Exactly one of the callbacks is called, on any thread; on_error gets a
-  // text for the log. Reloads take turns: the call returns false, and does nothing, when
-  // max_reloads wait already.
+  // Reads the configuration again, on a thread of its own, and serves its models from then on. A
+  // changed model gets its new runtime when it is idle next. With `now` it gets it at once, and
+  // requests in flight have the model's drain timeout to end. A removed model takes no new
+  // requests and serves those that it has.
+  //
+  // Exactly one of the callbacks is called, on any thread. If the configuration is not valid,
+  // nothing of it is applied and the report holds all its problems; on_error gets any other failure,
+  // for the log. Reloads run one after the other. While `max_reloads` run or wait, the call does
+  // nothing and returns false.
   static constexpr int max_reloads = 4;
   bool reload(bool now, std::function<void(const reload_report&)> on_done,
               std::function<void(std::string)> on_error);
 
-  // In order: queues refuse what waits, backends drain and stop their runtimes (all bounded by
-  // `grace`, or by `hurry` being true, then killed), the ledger and the crash log write what they
-  // have, actors end. The database is closed with them. Blocking.
+  // Stops everything in order: queues refuse their tickets, backends drain and stop their runtimes,
+  // the ledger and the crash log write what they have, and the actors end. Backends that still run
+  // after `grace`, or once `hurry` returns true, are killed. It closes the database too, and
+  // blocks.
   void shutdown(duration grace, const std::function<bool()>& hurry = {});
 
-  // Sends `message` to `target` and calls exactly one of the callbacks, from an actor's thread,
-  // within `timeout`; on_error gets a text for the log.
+  // Sends `message` to `target` and calls exactly one of the callbacks within `timeout`, from an
+  // actor's thread. on_error gets a text for the log.
   template <class Answer, class Target, class Message>
   void ask(const Target& target, duration timeout, Message message,
            std::function<void(Answer)> on_answer, std::function<void(std::string)> on_error);

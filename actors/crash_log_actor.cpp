@@ -50,7 +50,7 @@ class crash_log : public crash_log_actor::base {
     write();
   }
 
-  // A commit whose answer was lost is written twice: better than a crash that is not on record.
+  // If the answer to a commit is lost, the crash is written twice. That is better than to lose it.
   void write() {
     try {
       while (!buffer_.empty()) {
@@ -62,7 +62,7 @@ class crash_log : public crash_log_actor::base {
       told_away_.clear();
     } catch (const persistence::database_unavailable& e) {
       if (std::exchange(told_away_, e.what()) != e.what()) {
-        spdlog::warn("crash log: the database is away, what is to be written waits: {}", e.what());
+        spdlog::warn("crash log: the database is away, crashes wait to be written: {}", e.what());
       }
       retry_at_ = clock().now() + backoff_.failed();
       timer_.arm(this, retry_at_);
@@ -97,7 +97,7 @@ class crash_log : public crash_log_actor::base {
 
   persistence::crash_store store_;
   std::deque<crash_record> buffer_;  // not written yet, oldest first
-  std::string told_away_;            // why; empty: it is there
+  std::string told_away_;            // why the database is away; empty: it is there
   retry_backoff backoff_;
   time_point retry_at_{};
   tick_timer timer_;

@@ -1,4 +1,5 @@
-// Keeps crashes in PostgreSQL. It blocks there, so it has a thread of its own.
+// Keeps crashes of runtimes in PostgreSQL. The actor blocks on the database, so it has its own
+// thread.
 #pragma once
 
 #include "actors/actors.hpp"

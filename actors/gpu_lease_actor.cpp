@@ -48,7 +48,7 @@ class gpu_lease : public gpu_lease_actor::base {
  protected:
   behavior_type make_behavior() override {
     core_.emplace(options_of(settings_, next_epoch_()));
-    finish();  // nothing of an earlier life of ours is held any more
+    finish();  // no lease of an earlier pool is held any more
     return {
         [this](const register_holder& m, const lease_holder_actor& h) { on_register(m, h); },
         [this](const acquire_lease& m) { on_acquire(m); },
@@ -78,7 +78,7 @@ class gpu_lease : public gpu_lease_actor::base {
   }
 
   void on_acquire(const acquire_lease& m) {
-    if (!holders_.contains(m.request.holder)) {  // the core hears of nobody whom we do not know
+    if (!holders_.contains(m.request.holder)) {  // the core hears only of known holders
       spdlog::warn("holder {}, which is not registered, asks for a lease", m.request.holder);
       return;
     }
@@ -101,16 +101,16 @@ class gpu_lease : public gpu_lease_actor::base {
 
   void on_demand(const demand_reported& m) {
     const auto found = holders_.find(m.holder);
-    if (found == holders_.end()) return;  // its queue has yet to hear that it is gone
+    if (found == holders_.end()) return;  // gone, which its queue has not heard yet
     const auto now = clock().now();
     found->second.demand = m.demand;
     const auto effects = core_->demand(m.holder, m.demand, now);
     apply(effects);
     if (!effects.empty()) return finish();
-    timer_.arm(this, core_->next_deadline());  // comes often, and no lease has changed
+    timer_.arm(this, core_->next_deadline());  // reports come often; no lease has changed
   }
 
-  // What the dead holder ran is gone: its end is told only after that.
+  // All that the holder ran is gone already, because it ends only after that.
   void on_down(const caf::down_msg& m) {
     const auto found = of(m.source);
     if (found == holders_.end()) return;
@@ -145,7 +145,7 @@ class gpu_lease : public gpu_lease_actor::base {
       total += settings_.gpus.at(share.gpu).memory;
     }
     spdlog::info("gpu {}: lease {} granted to {} (rule {}), {} of {} MiB taken", indexes_of(e.gpus),
-                 e.token, label(e.holder), e.rule, mebibytes(used), mebibytes(total));
+                 e.token, label(e.holder), to_string(e.rule), mebibytes(used), mebibytes(total));
     send(holders_.at(e.holder).actor, lease_granted{e.token, e.gpus});
   }
 
@@ -160,13 +160,13 @@ class gpu_lease : public gpu_lease_actor::base {
     spdlog::info(
         "lease {} of {} asked back for {} (rule {}): {} in flight and {} waiting against {} "
         "waiting",
-        e.token, label(e.holder), label(e.for_holder), e.rule, own.demand.in_use(),
+        e.token, label(e.holder), label(e.for_holder), to_string(e.rule), own.demand.in_use(),
         own.demand.waiting(), other.demand.waiting());
     recorder_.swapped();
     send(own.actor, yield_lease{e.token});
   }
 
-  // What every handled message ends with.
+  // Ends the handling of every message.
   void finish() {
     std::vector<std::uint32_t> holders(settings_.gpus.size());
     const auto leases = core_->leases();

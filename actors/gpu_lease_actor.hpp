@@ -1,4 +1,4 @@
-// The shell of scheduling::lease_arbiter: one for the machine.
+// The lease pool: the actor around scheduling::lease_arbiter. The machine has one.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@
 
 namespace signalbox {
 
-// `next_epoch` is called once, by the actor, and may take a second: each call gives a greater
-// number, and so every token is greater than any of a pool before. What it throws ends the actor.
+// The actor calls `next_epoch` once; that may take a second. Each call returns a greater number, so
+// that every token is greater than all tokens of earlier pools. An exception from it ends the
+// actor.
 gpu_lease_actor spawn_gpu_lease(caf::actor_system& system, const config::settings& settings,
                                 metrics& recorder, status_board& board,
                                 std::function<std::uint32_t()> next_epoch);

@@ -14,12 +14,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Other programs change keys too (the command line): a change is known everywhere within a second.
+// Other programs, such as the command line, change keys too. Looking this often makes a change
+// known everywhere within a second.
 constexpr duration look_interval = 250ms;
-constexpr std::uint32_t page = 10000;  // keys or users in one reading
+constexpr std::uint32_t page = 10000;  // keys or users that are read at once
 constexpr std::uint32_t listed_keys_limit = 1000;
 
-// Adds all rows above `version`, which becomes that of the last.
+// Adds all rows above `version`, and sets it to the version of the last one.
 template <typename Store, typename Record>
 void read_changes(Store& store, std::int64_t& version, std::vector<Record>& into) {
   while (true) {
@@ -44,31 +45,14 @@ class key_registry : public key_registry_actor::base {
   behavior_type make_behavior() override {
     return {
         [this](const subscribe_keys& m) { return on_subscribe(m); },
-        [this](const create_key& m) {
-          return answer([&] {
-            require_in_time(m.give_up_at);
-            return create(m.key);
-          });
-        },
+        [this](const create_key& m) { return answer([&] { return create(m); }); },
         [this](const change_key& m) { return answer([&] { return change(m); }); },
-        [this](const rotate_key& m) {
-          return answer([&] {
-            require_in_time(m.give_up_at);
-            return changed(m.id, store_.rotate(m));
-          });
-        },
-        [this](const revoke_key& m) {
-          return answer([&] { return changed(m.id, store_.revoke(m.id)); });
-        },
+        [this](const rotate_key& m) { return answer([&] { return rotate(m); }); },
+        [this](const revoke_key& m) { return answer([&] { return revoke(m); }); },
         [this](const find_key& m) { return answer([&] { return changed(m.id, true); }); },
         [this](const list_keys& m) { return answer([&] { return list(m); }); },
         [this](const save_limit_states& m) { on_states(m); },
-        [this](const open_session& m) {
-          return answer_session([&] {
-            require_in_time(m.give_up_at);
-            return users_.open(m);
-          });
-        },
+        [this](const open_session& m) { return on_open_session(m); },
         [this](const renew_session& m) { return on_renew(m); },
         [this](tick) { on_tick(); },
     };
@@ -99,7 +83,7 @@ class key_registry : public key_registry_actor::base {
     timer_.arm(this, clock().now() + next);
   }
 
-  // Tells what changed since the last time; the first time, everything.
+  // Tells the listener what changed since the last time; the first time it tells everything.
   void look() {
     if (!listener_) return;
     keys_changed news;
@@ -117,7 +101,7 @@ class key_registry : public key_registry_actor::base {
     users_version_ = users_version;
   }
 
-  // What hands out a secret is not done once nobody would hear of it.
+  // A secret is not handed out once the sender has stopped waiting for it.
   static void require_in_time(time_point give_up_at) {
     if (std::chrono::steady_clock::now() < give_up_at) return;
     throw persistence::database_unavailable("an order waited too long");
@@ -133,10 +117,18 @@ class key_registry : public key_registry_actor::base {
     }
   }
 
-  key_answer create(const key_record& key) {
-    if (!store_.add({key})) return {key_problem::exists, {}};
-    return changed(key.id, true);
+  key_answer create(const create_key& m) {
+    require_in_time(m.give_up_at);
+    if (!store_.add({m.key})) return {key_problem::exists, {}};
+    return changed(m.key.id, true);
   }
+
+  key_answer rotate(const rotate_key& m) {
+    require_in_time(m.give_up_at);
+    return changed(m.id, store_.rotate(m));
+  }
+
+  key_answer revoke(const revoke_key& m) { return changed(m.id, store_.revoke(m.id)); }
 
   key_answer change(const change_key& m) {
     auto key = store_.find(m.id);
@@ -158,7 +150,7 @@ class key_registry : public key_registry_actor::base {
     return {key_problem::none, store_.newest(std::min(m.limit, listed_keys_limit), m.after)};
   }
 
-  // What cannot be kept now is said anew while it matters.
+  // States that cannot be kept now are sent again as long as they matter.
   void on_states(const save_limit_states& m) {
     try {
       store_.save_states(m.states);
@@ -177,6 +169,13 @@ class key_registry : public key_registry_actor::base {
     }
   }
 
+  session_answer on_open_session(const open_session& m) {
+    return answer_session([&] {
+      require_in_time(m.give_up_at);
+      return users_.open(m);
+    });
+  }
+
   session_answer on_renew(const renew_session& m) {
     const auto answer = answer_session([&] {
       require_in_time(m.next.give_up_at);
@@ -192,7 +191,7 @@ class key_registry : public key_registry_actor::base {
   persistence::user_store users_;
   metrics& recorder_;
   key_listener listener_;
-  std::int64_t version_ = 0, users_version_ = 0;  // the greatest that were told
+  std::int64_t version_ = 0, users_version_ = 0;  // greatest ones told so far
   bool loaded_ = false;
   bool away_ = false;
   retry_backoff backoff_;

@@ -1,5 +1,5 @@
-// Owns keys and users in PostgreSQL and tells who answers for them what changed. It blocks there,
-// so it has a thread of its own.
+// Owns keys and users in PostgreSQL and tells its listener of changes. The actor blocks on the
+// database, so it has its own thread.
 #pragma once
 
 #include "actors/actors.hpp"

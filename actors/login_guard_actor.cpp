@@ -18,7 +18,8 @@ scheduling::throttle_options throttle_of(std::uint32_t free_failures) {
   return options;
 }
 
-// One after another: whether a login may be tried is decided when all before it have ended.
+// Handles logins one after another, so that all earlier failures count when it decides whether a
+// login may be tried.
 class login_guard : public login_guard_actor::base {
  public:
   login_guard(caf::actor_config& cfg, const config::security_options& security)
@@ -49,7 +50,7 @@ class login_guard : public login_guard_actor::base {
     return {fits ? password_verdict::right : password_verdict::wrong, {}};
   }
 
-  // On Linux a nice value is the calling thread's. Where it cannot be set, it is not.
+  // On Linux the nice value belongs to the calling thread. It stays as it is if it cannot be set.
   void be_polite() {
     if (std::exchange(is_polite_, true)) return;
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), politeness);

@@ -1,5 +1,5 @@
-// Checks passwords, one at a time, and slows down who fails. A check takes tens of milliseconds and
-// memory, so it has a thread of its own, which yields to all others.
+// Checks passwords, one at a time, and slows down logins that fail. A check takes tens of
+// milliseconds and memory, so the actor has its own thread, which yields to all others.
 #pragma once
 
 #include "actors/actors.hpp"

@@ -1,5 +1,5 @@
-// Every message between the planes and between actors, as plain structs (no CAF, no Asio).
-// Facts are past tense, commands imperative; units stand last in a name.
+// All messages between the planes and between actors, as plain structs without CAF or Asio. Names
+// of facts are past tense, names of commands imperative; units stand last in a name.
 #pragma once
 
 #include <chrono>
@@ -26,58 +26,65 @@
 
 namespace signalbox {
 
-// Where permits of one run of a backend are spent. Immutable; shared by shards.
+// The address of one run of a backend, to which requests with its permits go. Immutable; shards
+// share it.
 struct backend_endpoint {
   backend_id backend = 0;
-  std::string host;     // for the Host header, as the configuration names it; IPv6 in brackets
-  std::string address;  // the IP to connect to, in text, without brackets
+  std::string host;     // the Host header, as configured; IPv6 in brackets
+  std::string address;  // the IP address to connect to, as text without brackets
   std::uint16_t port = 0;
-  std::string upstream_model;     // what the runtime calls the model
+  std::string upstream_model;     // the runtime's name of the model
   std::uint64_t incarnation = 0;  // of the backend's run; a new run has a greater one
 };
 using endpoint_ptr = std::shared_ptr<const backend_endpoint>;
 
-// model_queue → shard: through shard_inbox, in order
+// Messages of a model_queue to a shard, through shard_inbox and in order
 
+// The shard may send the ticket's request to this endpoint.
 struct permit_granted {
   model_index model;
   ticket_id ticket;
   endpoint_ptr endpoint;
   scheduling::service_charge charge;
 };
+// The ticket's request is refused.
 struct ticket_refused {
   model_index model;
   ticket_id ticket;
   refusal why;
   double retry_after_s;
-  std::string detail;  // for the client; no path, no secret
+  std::string detail;  // the client sees it; it has no path and no secret
 };
+// The shard gets units of a backend in advance.
 struct credits_given {
   model_index model;
   std::uint32_t count;
   endpoint_ptr endpoint;
 };
+// The shard must return its units of a backend.
 struct credits_recalled {
   model_index model;
   backend_id backend;
 };
+// The answer to a question for a ticket's place; position 1 is next.
 struct ticket_placed {
   model_index model;
   ticket_id ticket;
   std::uint32_t position;
   double eta_s;
 };
-// Cancel at their backends the requests of this class that may be sent again; their tickets wait
-// anew, where they stood before.
+// The shard must cancel those of its requests in flight that are of this class and can be sent
+// again. These wait again, under new tickets.
 struct class_preempted {
   model_index model;
   work_class work;
 };
-// The model is served no more, and its queue is gone: nothing that waits for it will be granted.
+// The model is not served any more and its queue has ended, so that its tickets get no permit.
 struct model_gone {
   model_index model;
 };
-// A queue was started anew and knows nothing: introduce yourself (shard_attached), resubmit.
+// A queue was started anew and knows nothing. The shard must introduce itself (shard_attached) and
+// submit its tickets again.
 struct queue_restarted {
   model_index model;
 };
@@ -85,7 +92,8 @@ struct queue_restarted {
 using shard_event = std::variant<permit_granted, ticket_refused, credits_given, credits_recalled,
                                  ticket_placed, class_preempted, queue_restarted, model_gone>;
 
-// The way into a shard from any thread. Never blocks; after the shard stopped, events are dropped.
+// Takes messages to a shard from any thread. It never blocks, and drops events once the shard has
+// stopped.
 class shard_inbox {
  public:
   virtual ~shard_inbox() = default;
@@ -93,8 +101,9 @@ class shard_inbox {
 };
 using shard_inbox_ptr = std::shared_ptr<shard_inbox>;
 
-// shard → model_queue
+// Messages of a shard to a model_queue
 
+// A shard introduces itself with the units that it has in use.
 struct shard_attached {
   shard_id shard;
   shard_inbox_ptr inbox;
@@ -102,115 +111,134 @@ struct shard_attached {
 };
 using scheduling::shard_batch;
 
-// model_queue ↔ model_backend → queue
+// Messages between a model_queue and its backends
 
-struct ensure_ready {};  // somebody waits
+struct ensure_ready {};  // a request waits for the backend
+// The queue's activity for the idle unload; sent on change, at most twice a second.
 struct queue_activity {
   time_point last_active;
   bool waiting;
-};  // on change, at most 2 a second
+};
+// The answer to close_queue when nothing of the backend is in flight.
 struct queue_drained {
   std::uint64_t closing;
 };
+// The answer to close_queue{only_if_idle} when the queue has work and stays open.
 struct queue_not_idle {
   std::uint64_t closing;
 };
+// The backend is ready.
 struct open_queue {
   endpoint_ptr endpoint;
   std::uint32_t units;  // requests that it takes at once
 };
-// Numbered by its backend, from 1; the answer carries the number, so that an answer that comes late
-// is not taken for that to a later closing.
+// The backend will stop. It numbers its closings from 1, and the answer carries the number, so that
+// a late answer does not count for a later closing.
 struct close_queue {
   backend_id backend;
   std::uint64_t closing;
   bool only_if_idle;
 };
-struct units_changed {  // of an open backend
+// An open backend has another number of units.
+struct units_changed {
   backend_id backend;
   std::uint32_t units;
 };
-struct backend_removed {  // it ended
+// The backend has ended.
+struct backend_removed {
   backend_id backend;
 };
+// The backend cannot serve; the queue refuses tickets for this time unless another backend can.
 struct refuse_waiting {
   backend_id backend;
   refusal why;
   double retry_after_s;
   std::string detail;
 };
-// On change, for demand, ETA and Retry-After.
+// The backend's load time; sent on change, and used for demand, ETA and Retry-After.
 struct load_estimated {
   backend_id backend;
   duration expected_load;
-  time_point ready_at = never;  // of the load that runs or is due; never: it begins when it may
+  time_point ready_at = never;  // end of the load that runs or is due; never: not known
 };
 
-// To model_queue: give back what is in flight of a class. Each request that may be sent again is
-// cancelled at its backend and waits anew at its old place; no attempt is lost.
+// The model_queue must give back its requests in flight of this class. Each one that can be sent
+// again is cancelled at its backend and waits again, under a new ticket; it loses no attempt.
 struct preempt_class {
   work_class work;
 };
 
-// Its backend's number at the lease pool, to report demand under.
+// The backend's number at the lease pool, under which the queue reports demand.
 struct holder_known {
   backend_id backend;
   holder_id holder;
 };
 
-// lease holder ↔ gpu_lease, model_queue → gpu_lease
+// Messages between a lease holder and gpu_lease, and of a model_queue to gpu_lease
 
+// Makes the sender a holder.
 struct register_holder {
-  std::string name;  // for people: the model's, the run's, the program's
+  std::string name;  // for people: the name of the model, the run or the program
   holder_kind kind;
 };
+// The answer to register_holder.
 struct holder_registered {
   holder_id holder;
 };
+// Asks for a lease.
 struct acquire_lease {
   scheduling::lease_request request;
 };
+// Takes the request back.
 struct withdraw_acquire {
   holder_id holder;
 };
+// Gives the lease back.
 struct release_lease {
   holder_id holder;
   fencing_token token;
 };
+// The answer to acquire_lease when there is room.
 struct lease_granted {
   fencing_token token;
   scheduling::gpu_set gpus;
 };
+// The answer to acquire_lease when it can never be granted.
 struct lease_refused {
   refusal why;
 };
+// Asks a holder for its lease back.
 struct yield_lease {
   fencing_token token;
 };
+// Reports the work that a holder has.
 struct demand_reported {
   holder_id holder;
   scheduling::holder_demand demand;
 };
 
-// stores
+// Messages to stores
 
+// Asks for the newest crashes, newest first.
 struct list_crashes {
-  std::uint32_t limit;
-};  // newest first; at most 1000
+  std::uint32_t limit;  // at most 1000
+};
+// The answer to list_crashes.
 struct crash_list {
   std::vector<crash_record> crashes;
 };
 
-// everybody
+// Messages to several actors
 
-struct stop_all {};        // orderly shutdown
-struct stop_when_idle {};  // the same, once nothing waits or is in flight
-struct tick {};            // a delayed message to oneself
+struct stop_all {};        // begins an orderly shutdown
+struct stop_when_idle {};  // the same, once no request waits or is in flight
+struct tick {};            // an actor's delayed message to itself
 
-// questions from HTTP
+// Questions of HTTP routes
 
 struct get_queue_stats {};
-struct queue_stats {  // seed 001's shape
+// The answer to get_queue_stats, in the form that 001 defines.
+struct queue_stats {
   std::string model;
   std::uint32_t processing, waiting, max_concurrent, max_waiting;
   std::uint64_t total_processed, total_failed, total_timeout;

@@ -1,5 +1,5 @@
-// What metrics.cpp and model_metrics.cpp share: the registry, and the families that models add
-// series to.
+// The registry of the metrics and its families, which get series for every model. metrics.cpp and
+// model_metrics.cpp share them.
 #pragma once
 
 #include <prometheus/counter.h>
@@ -27,6 +27,7 @@ using request_counters =
     std::array<std::array<prometheus::Counter*, status_classes.size()>, metric_route_count>;
 void count_request(request_counters& counters, metric_route route, int http_status);
 
+// Owns all series of the process.
 struct metric_families {
   metric_families(std::size_t gpus, std::uint32_t shards);
   ~metric_families();
@@ -38,12 +39,14 @@ struct metric_families {
   gauge_family& gauges(const char* name, const char* help);
   histogram_family& histograms(const char* name, const char* help);
 
+  // The series of a model exist from the first share() until each share() had its give_up(). Both
+  // are thread-safe.
   model_metrics::series& share(const std::string& model);
   void give_up(const std::string& model);
 
   prometheus::Registry registry;
 
-  // Of models.
+  // Families with series for each model.
   counter_family& requests;
   gauge_family& queue_depth;
   histogram_family& queue_wait;
@@ -55,12 +58,12 @@ struct metric_families {
   histogram_family& load_time;
   counter_family& crashes;
 
-  // Of the machine.
+  // Series of the whole process, and of its GPUs and shards.
   struct gpu_series {
     prometheus::Gauge* holders;
     prometheus::Gauge* bytes;
   };
-  request_counters refused{};
+  request_counters refused{};  // requests that reached no model
   std::vector<gpu_series> gpus;
   std::vector<prometheus::Gauge*> connections;
   prometheus::Counter* swaps = nullptr;
@@ -71,8 +74,8 @@ struct metric_families {
 
  private:
   struct shared_series {
-    std::shared_ptr<model_metrics::series> series;  // incomplete here
-    std::size_t holders = 0;
+    std::shared_ptr<model_metrics::series> series;  // shared_ptr, as the type is incomplete here
+    std::size_t holders = 0;                        // calls of share() without their give_up()
   };
   void add_machine(std::size_t gpu_count, std::uint32_t shards);
 

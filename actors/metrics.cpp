@@ -18,18 +18,19 @@ metric_families::metric_families(std::size_t gpu_count, std::uint32_t shards)
     : requests(counters("signalbox_requests_total",
                         "Requests answered, by model (none: it reached no model's queue), route "
                         "and class of the HTTP status.")),
-      queue_depth(gauges("signalbox_queue_depth", "Requests that wait.")),
-      queue_wait(histograms("signalbox_queue_wait_seconds", "From arrival to the first permit.")),
+      queue_depth(gauges("signalbox_queue_depth", "Requests that wait for a permit.")),
+      queue_wait(
+          histograms("signalbox_queue_wait_seconds", "Time from arrival to the first permit.")),
       in_flight(gauges("signalbox_in_flight", "Requests that hold a permit.")),
       first_token(histograms("signalbox_time_to_first_token_seconds",
-                             "From arrival to the first byte of a streamed answer.")),
+                             "Time from arrival to the first byte of a streamed answer.")),
       tokens(counters("signalbox_tokens_total", "Tokens, by kind (prompt, completion).")),
       state(gauges("signalbox_model_state", "1 for the state that the model is in, else 0.")),
       loads(counters("signalbox_model_loads_total", "Loads, by result (success, failure).")),
       load_time(histograms("signalbox_model_load_seconds",
-                           "From start to ready, of the loads that succeeded.")),
+                           "Time from start to ready of loads that succeeded.")),
       crashes(counters("signalbox_crashes_total",
-                       "Runtimes that ended unasked or did not start, by reason.")) {
+                       "Runtimes that ended on their own or did not start, by reason.")) {
   add_machine(gpu_count, shards);
 }
 
@@ -55,7 +56,7 @@ void metric_families::add_machine(std::size_t gpu_count, std::uint32_t shards) {
     }
   }
   auto& holders = gauges("signalbox_lease_holders", "Leases on the GPU.");
-  auto& bytes = gauges("signalbox_lease_bytes", "GPU memory that is leased.");
+  auto& bytes = gauges("signalbox_lease_bytes", "Leased bytes of GPU memory.");
   for (std::size_t i = 0; i < gpu_count; ++i) {
     const prometheus::Labels label{{"gpu", std::to_string(i)}};
     gpus.push_back({&holders.Add(label), &bytes.Add(label)});
@@ -69,10 +70,11 @@ void metric_families::add_machine(std::size_t gpu_count, std::uint32_t shards) {
   request_log_lost =
       &counters("signalbox_request_log_lost_total", "Lines of the request log lost.").Add({});
   database_up = &gauges("signalbox_database_up",
-                        "1 when the database did what it was last asked for, else 0; it is asked "
-                        "every 5 s at least.")
+                        "1 if the last request to the database succeeded, else 0; there is a "
+                        "request every 5 s at least.")
                      .Add({});
-  actor_restarts = &counters("signalbox_actor_restarts_total", "Actors started anew.").Add({});
+  actor_restarts =
+      &counters("signalbox_actor_restarts_total", "Actors started again after they ended.").Add({});
   gauges("signalbox_start_time_seconds", "When the gateway started, in seconds since 1970.")
       .Add({})
       .Set(to_seconds(std::chrono::system_clock::now().time_since_epoch()));

@@ -1,6 +1,6 @@
-// Every metric of the process, declared in one place with what its labels may hold: model names
-// come from the configuration, never from a request. Thread-safe; recording is a few atomic
-// operations. They are written only: what is so now stands on the status board.
+// All metrics of the process, declared in one place with the values of their labels. Model names
+// come from the configuration, never from a request. It is thread-safe, and recording takes a few
+// atomic operations. The program never reads metrics; the status board has its present state.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ inline constexpr std::size_t metric_route_count = 5;
 
 struct metric_families;
 
-// The metrics of one model. Its series exist as long as somebody holds this.
+// Records the metrics of one model. Its series exist as long as such an object does.
 class model_metrics {
  public:
   struct series;
@@ -25,13 +25,13 @@ class model_metrics {
   ~model_metrics();
   model_metrics(const model_metrics&) = delete;
 
-  // From shards.
+  // Shards call these.
   void request_ended(metric_route route, int http_status);
   void queue_waited(duration waited);  // from arrival to the first permit; 0 by credit
   void first_token(duration since_arrival);
   void tokens(std::uint64_t prompt, std::uint64_t completion);
   void in_flight(int delta);
-  // From actors.
+  // Actors call these.
   void queue_depth(std::uint32_t waiting);
   void state_changed(scheduling::lifecycle_state state);
   void loaded(bool success, duration took);
@@ -43,10 +43,11 @@ class model_metrics {
 
   std::shared_ptr<metric_families> families_;
   const std::string name_;
-  series& series_;  // shared by all that have this name
+  series& series_;  // shared by all objects with this name
 };
 using model_metrics_ptr = std::shared_ptr<model_metrics>;
 
+// Records and renders the metrics.
 class metrics {
  public:
   metrics(std::size_t gpus, std::uint32_t shards);
@@ -54,15 +55,14 @@ class metrics {
 
   std::string render() const;  // Prometheus text format 0.0.4
 
-  // Returns the metrics of the model with this name. All that are made for one name share its
-  // series.
+  // Returns the metrics of the model with this name. All objects for one name share its series.
   model_metrics_ptr of_model(const std::string& name);
 
-  // From shards.
-  void request_refused(metric_route route, int http_status);  // it reached no model: label "none"
+  // Shards call these.
+  void request_refused(metric_route route, int http_status);  // the label `model` is "none"
   void request_log_lost(std::uint64_t lines);
   void shard_connections(shard_id shard, std::uint32_t open);
-  // From actors.
+  // Actors call these.
   void swapped();  // a lease was asked back for another model
   void leases(std::uint32_t gpu, std::uint32_t holders, std::uint64_t used_bytes);
   void usage_dropped(std::uint64_t rows);
@@ -70,7 +70,7 @@ class metrics {
   void actor_restarted();
 
  private:
-  std::shared_ptr<metric_families> families_;  // the models' metrics have it, too
+  std::shared_ptr<metric_families> families_;  // shared with each model_metrics
 };
 
 }  // namespace signalbox

@@ -1,5 +1,5 @@
-// Names that clients asked for and no model has: how often, when first and last, and by whom last.
-// Bounded: the least recently seen goes.
+// Counts requests for names that no model has: how often each came, when first and last, and from
+// whom last. Their number is bounded; the name that was seen longest ago is dropped.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 
 namespace signalbox {
 
+// The names, in the order in which they were last seen.
 class missing_models {
  public:
   explicit missing_models(std::size_t limit) : limit_(limit) {}
@@ -32,7 +33,8 @@ class missing_models {
     newest_first_.splice(newest_first_.begin(), newest_first_, found->second);
   }
 
-  // What an earlier life saved, newest first. It is older than all that was added in this one.
+  // Adds the names that an earlier process saved, newest first. They count as older than all that
+  // were added in this one.
   void learn(const std::vector<missing_model>& saved) {
     for (const auto& m : saved) {
       const auto found = by_name_.find(m.model);
@@ -45,7 +47,8 @@ class missing_models {
     }
   }
 
-  // Sums, not what came since: to save one twice changes nothing.
+  // The names that changed since they were saved, with their whole counts, so that saving one twice
+  // changes nothing.
   std::vector<missing_model> unsaved() const {
     std::vector<missing_model> out;
     for (const auto& known : newest_first_) {

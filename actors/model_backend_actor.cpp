@@ -14,9 +14,10 @@ namespace {
 using scheduling::lifecycle_state;
 
 constexpr duration driver_margin = std::chrono::seconds(5);
-constexpr std::size_t logged_lines = 20;  // of a dead runtime's output; all of it is in the store
+constexpr std::size_t logged_lines = 20;  // of a dead runtime's output; the crash log has more
 
-// Always ready: pinned models, and external ones, which cost nothing here and are watched so.
+// Tells whether the model is always kept ready. Pinned models are, and so are external ones: they
+// cost nothing here, and being ready is how they are watched.
 bool is_kept_ready(const config::model_options& m) {
   return m.residency == config::residency::pinned || m.driver == config::driver_kind::external;
 }
@@ -25,7 +26,7 @@ scheduling::lifecycle_options lifecycle_of(const config::settings& s,
                                            const config::model_options& m) {
   scheduling::lifecycle_options o;
   o.needs_lease = needs_lease(m);
-  // The driver has the same limit and the log to go with it: it is to say so first.
+  // The driver has the same limit and should report it first, because it has the output to log.
   o.start_timeout = from_seconds(m.start_timeout_s) + driver_margin;
   o.stop_grace = from_seconds(m.stop_grace_s);
   o.drain_timeout = from_seconds(m.drain_timeout_s);
@@ -43,7 +44,7 @@ scheduling::gpu_need need_of(const config::model_options& m) {
   return {m.gpu_memory, 1};
 }
 
-// register_holder ──▶ gpu_lease ── holder_registered ──▶ what was to be acquired meanwhile
+// register_holder ──▶ gpu_lease ── holder_registered ──▶ an acquire_lease that had to wait for it
 // queue ── ensure_ready ──▶ core ── acquire_lease ──▶ gpu_lease ── lease_granted ──▶ core
 //   core ── start_runtime ──▶ driver ── runtime_ready ──▶ core ── open_queue ──▶ queue
 // gpu_lease ── yield_lease ──▶ core ── close_queue ──▶ queue ── queue_drained ──▶ core
@@ -67,11 +68,11 @@ class model_backend : public model_backend_actor::base {
   const char* name() const override { return "model_backend"; }
 
   void on_exit() override {
-    handle_.reset();  // kills what still runs; our death is told to the supervisor only after this
+    handle_.reset();  // kills a running runtime, before the supervisor hears of our end
     queue_ = nullptr;
     leases_ = nullptr;
     crashes_ = nullptr;
-    model_ = nullptr;  // its metrics end with the last who holds it
+    model_ = nullptr;  // the last owner of a model ends its metrics
   }
 
  protected:
@@ -130,8 +131,8 @@ class model_backend : public model_backend_actor::base {
     finish();
   }
 
-  // A queue started anew is closed and knows of no order: repeat the one that is in force. The
-  // runtime and its requests in flight live on.
+  // A queue that starts anew is closed, so we repeat the order that is in force. The runtime and
+  // its requests in flight are not affected.
   void on_queue(const queue_control_actor& queue) {
     queue_ = queue;
     introduce();
@@ -249,7 +250,7 @@ class model_backend : public model_backend_actor::base {
     request.gpus = e.gpus;
     request.start_timeout = from_seconds(config().start_timeout_s);
     gpus_ = e.gpus;
-    // The driver must not keep us alive; what it tells a dead actor is dropped.
+    // The driver must not keep us alive; its messages to a dead actor are dropped.
     auto weak_self = caf::actor_cast<caf::weak_actor_ptr>(ctrl());
     handle_ = driver_.start(config(), request, [weak_self](runtime_event event) {
       const auto self = caf::actor_cast<model_backend_actor>(weak_self);
@@ -305,17 +306,17 @@ class model_backend : public model_backend_actor::base {
                                 std::string(to_string(reason)), last_exit_.detail, lines});
   }
 
-  // For clients: no path and nothing of the runtime's own words.
+  // The text that clients get. It has no path and nothing from the runtime's output.
   std::string refusal_text(refusal why) const {
     if (why == refusal::does_not_fit) {
-      return fmt::format("the model {} needs more GPU memory than there is", config().name);
+      return fmt::format("Model '{}' needs more GPU memory than the machine has.", config().name);
     }
-    return fmt::format(
-        "the runtime of model {} does not start ({}, {} failures in a row)", config().name,
-        to_string(last_failure_.value_or(scheduling::exit_reason::crashed)), core_.failures());
+    const auto reason = last_failure_.value_or(scheduling::exit_reason::crashed);
+    return fmt::format("Failures of its runtime in a row: {}; reason of the last one: {}.",
+                       core_.failures(), to_string(reason));
   }
 
-  // What every handled message ends with.
+  // Ends the handling of every message.
   void finish() {
     tell_state();
     tell_board();
@@ -349,7 +350,7 @@ class model_backend : public model_backend_actor::base {
     board_.backend_changed(std::move(status), std::chrono::system_clock::now());
   }
 
-  // While it waits for its lease nobody can say when the load begins.
+  // While the backend waits for its lease, it is not known when the load begins.
   void tell_load(time_point now) {
     const auto state = core_.state();
     const bool is_due = state == lifecycle_state::starting || state == lifecycle_state::failed;
@@ -369,11 +370,11 @@ class model_backend : public model_backend_actor::base {
   scheduling::model_lifecycle core_;
   std::unique_ptr<runtimes::runtime_handle> handle_;
   holder_id holder_ = 0;         // our number at the pool; 0: not registered yet
-  bool is_acquire_due_ = false;  // once we are
+  bool is_acquire_due_ = false;  // ask for the lease once registered
   endpoint_ptr endpoint_;        // of the current run
-  std::uint64_t closing_ = 0;    // number of the last close_queue: older ones' answers are void
+  std::uint64_t closing_ = 0;    // number of the last close_queue; answers to older ones are void
   scheduling::gpu_set gpus_;     // of the current run, or the last one
-  runtime_exited last_exit_{};   // while it is handled
+  runtime_exited last_exit_{};   // the exit that is being handled
   std::optional<scheduling::exit_reason> last_failure_;
   std::optional<time_point> load_started_;
   lifecycle_state told_state_ = lifecycle_state::stopped;

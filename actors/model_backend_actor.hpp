@@ -1,4 +1,4 @@
-// The shell of scheduling::model_lifecycle and the owner of a runtime: one for each model.
+// The actor around scheduling::model_lifecycle, which owns a runtime. Each backend has one.
 #pragma once
 
 #include "actors/actors.hpp"
@@ -9,6 +9,7 @@
 
 namespace signalbox {
 
+// The parts of the program that a backend works with.
 struct model_backend_options {
   served_model_ptr model;
   backend_id backend = 0;
@@ -20,7 +21,7 @@ struct model_backend_options {
   crash_log_actor crashes;
 };
 
-// Its end, however it comes, ends the runtime too.
+// The end of the actor, whatever its cause, ends the runtime too.
 model_backend_actor spawn_model_backend(caf::actor_system& system,
                                         const model_backend_options& options);
 

@@ -29,7 +29,8 @@ const Histogram::BucketBoundaries load_buckets{0.1, 0.5, 1, 2, 5, 10, 20, 40, 60
 
 }  // namespace
 
-// Made all at once: recording looks nothing up by name.
+// All series of one model. They are made together, so that recording looks up no name, and removed
+// together.
 struct model_metrics::series {
   series(metric_families& families, const std::string& model);
   ~series() {

@@ -44,66 +44,86 @@ class model_queue_shell : public model_queue_actor::base {
     backends_.clear();
     leases_ = nullptr;
     shards_.clear();
-    model_ = nullptr;  // its metrics end with the last who holds it
+    model_ = nullptr;  // the last owner of a model ends its metrics
   }
 
  protected:
   behavior_type make_behavior() override {
     return {
-        [this](const backend_added& m) {
-          backends_[m.backend].actor = m.actor;
-          carry_out(core_.add_backend(m.backend, now()));
-        },
-        [this](const open_queue& m) {
-          backends_[m.endpoint->backend].endpoint = m.endpoint;
-          carry_out(core_.open(m.endpoint->backend, m.units, m.endpoint->incarnation, now()));
-        },
-        [this](const close_queue& m) {
-          carry_out(core_.close(m.backend, m.closing, m.only_if_idle, now()));
-        },
-        [this](const refuse_waiting& m) {
-          carry_out(core_.refuse_waiting(m.backend, m.why, from_seconds(m.retry_after_s), m.detail,
-                                         now()));
-        },
-        [this](const load_estimated& m) {
-          carry_out(core_.set_load(m.backend, m.expected_load, m.ready_at, now()));
-        },
+        [this](const backend_added& m) { on_backend_added(m); },
+        [this](const open_queue& m) { on_open(m); },
+        [this](const close_queue& m) { on_close(m); },
+        [this](const refuse_waiting& m) { on_refuse_waiting(m); },
+        [this](const load_estimated& m) { on_load_estimated(m); },
         [this](const holder_known& m) { carry_out(core_.set_holder(m.backend, m.holder, now())); },
-        [this](const model_changed& m) {
-          model_ = m.model;
-          carry_out(core_.set_limits(limits_of(model_->options, settings_), now()));
-        },
+        [this](const model_changed& m) { on_changed(m); },
         [this](const units_changed& m) { carry_out(core_.set_units(m.backend, m.units, now())); },
         [this](const preempt_class& m) { carry_out(core_.preempt(m.work, now())); },
-        [this](const backend_removed& m) {
-          carry_out(core_.remove_backend(m.backend, now()));
-          backends_.erase(m.backend);
-        },
-        [this](const gpu_lease_actor& leases) {
-          leases_ = leases;
-          carry_out(core_.forget_holders(now()));
-        },
-        [this](const shard_attached& m) {
-          shards_[m.shard] = m.inbox;
-          carry_out(core_.attach_shard(m.shard, m.in_use, now()));
-        },
+        [this](const backend_removed& m) { on_backend_removed(m); },
+        [this](const gpu_lease_actor& leases) { on_leases(leases); },
+        [this](const shard_attached& m) { on_shard_attached(m); },
         [this](const shard_batch& m) { carry_out(core_.take(m, now())); },
         [this](const get_queue_stats&) { return stats(); },
         [this](const stop_all&) { carry_out(core_.stop(now())); },
-        [this](tick) {
-          timer_.fired(now());
-          carry_out(core_.advance(now()));
-        },
+        [this](tick) { on_tick(); },
     };
   }
 
  private:
   struct served_by {
     backend_control_actor actor;
-    endpoint_ptr endpoint;  // of the run that is, or was last, open
+    endpoint_ptr endpoint;  // of the run that is open or was open last
   };
 
   time_point now() { return clock().now(); }
+
+  void on_backend_added(const backend_added& m) {
+    backends_[m.backend].actor = m.actor;
+    carry_out(core_.add_backend(m.backend, now()));
+  }
+
+  void on_backend_removed(const backend_removed& m) {
+    carry_out(core_.remove_backend(m.backend, now()));
+    backends_.erase(m.backend);
+  }
+
+  void on_open(const open_queue& m) {
+    backends_[m.endpoint->backend].endpoint = m.endpoint;
+    carry_out(core_.open(m.endpoint->backend, m.units, m.endpoint->incarnation, now()));
+  }
+
+  void on_close(const close_queue& m) {
+    carry_out(core_.close(m.backend, m.closing, m.only_if_idle, now()));
+  }
+
+  void on_refuse_waiting(const refuse_waiting& m) {
+    const auto retry_after = from_seconds(m.retry_after_s);
+    carry_out(core_.refuse_waiting(m.backend, m.why, retry_after, m.detail, now()));
+  }
+
+  void on_load_estimated(const load_estimated& m) {
+    carry_out(core_.set_load(m.backend, m.expected_load, m.ready_at, now()));
+  }
+
+  void on_leases(const gpu_lease_actor& leases) {
+    leases_ = leases;
+    carry_out(core_.forget_holders(now()));
+  }
+
+  void on_shard_attached(const shard_attached& m) {
+    shards_[m.shard] = m.inbox;
+    carry_out(core_.attach_shard(m.shard, m.in_use, now()));
+  }
+
+  void on_changed(const model_changed& m) {
+    model_ = m.model;
+    carry_out(core_.set_limits(limits_of(model_->options, settings_), now()));
+  }
+
+  void on_tick() {
+    timer_.fired(now());
+    carry_out(core_.advance(now()));
+  }
 
   queue_stats stats() const {
     const auto& permits = core_.permits();
@@ -118,7 +138,7 @@ class model_queue_shell : public model_queue_actor::base {
             settled.timed_out + core_.timed_out()};
   }
 
-  // What every handled message ends with.
+  // Ends the handling of every message.
   void carry_out(const scheduling::queue_effects& effects) {
     for (const auto& effect : effects) {
       std::visit([this](const auto& e) { apply(e); }, effect);

@@ -1,4 +1,4 @@
-// The shell of scheduling::admission: one for each model.
+// The actor around scheduling::model_queue. Each model has one.
 #pragma once
 
 #include "actors/actors.hpp"
@@ -8,14 +8,16 @@
 
 namespace signalbox {
 
+// The parts of the program that a queue works with.
 struct model_queue_options {
   served_model_ptr model;
   const config::settings* settings = nullptr;  // outlives the actor, as does the board
   status_board* board = nullptr;
-  std::size_t shards = 0;  // that must attach before it can know that nothing is in flight
+  std::size_t shards = 0;  // only when all have attached is it known that nothing is in flight
 };
 
-// It starts closed, knowing neither its backend nor the lease pool nor any shard: they are sent.
+// The queue starts closed. It knows no backend, no lease pool and no shard until they are sent to
+// it.
 model_queue_actor spawn_model_queue(caf::actor_system& system, const model_queue_options& options);
 
 }  // namespace signalbox

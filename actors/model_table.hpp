@@ -1,5 +1,5 @@
-// The models that are served, as one immutable snapshot. The supervisor publishes another one with
-// every change; readers keep what they hold of the old one for as long as they need it.
+// The table of the models that are served. It is immutable: every change makes another table, which
+// the supervisor publishes. Readers may keep the old one for as long as they need it.
 #pragma once
 
 #include <memory>
@@ -14,23 +14,24 @@
 
 namespace signalbox {
 
-// One model as it is configured. A model that changes keeps its index and its metrics.
+// One model with its configuration. A model that changes keeps its index and its metrics.
 struct served_model {
   model_index index = 0;
   config::model_options options;
-  std::uint32_t gpus = 0;  // that it holds while it is loaded; an exclusive one holds all
+  std::uint32_t gpus = 0;  // held while it is loaded; an exclusive model holds all
   model_metrics_ptr meters;
 };
 using served_model_ptr = std::shared_ptr<const served_model>;
 
+// Finds models by name, alias or index.
 class model_table {
  public:
   explicit model_table(std::vector<served_model_ptr> models = {});
 
-  // In the order of the configuration.
+  // All models, in the order of the configuration.
   const std::vector<served_model_ptr>& models() const { return models_; }
-  served_model_ptr find(std::string_view name) const;  // or an alias; null: there is none
-  served_model_ptr find(model_index index) const;      // null: it is not served any more
+  served_model_ptr find(std::string_view name) const;  // name or alias; null: no model has it
+  served_model_ptr find(model_index index) const;      // null: it is not served
 
  private:
   std::vector<served_model_ptr> models_;
@@ -38,35 +39,37 @@ class model_table {
 };
 using model_table_ptr = std::shared_ptr<const model_table>;
 
-// From one table to the next. What is in none of the lists goes on undisturbed.
+// The next table, and its difference to the present one. Models in none of the lists are as they
+// were.
 struct table_change {
   model_table_ptr table;
   std::vector<served_model_ptr> added, removed;
-  std::vector<served_model_ptr> changed;     // in what concerns no runtime
-  std::vector<served_model_ptr> restarting;  // changed so that they need new backends
+  std::vector<served_model_ptr> changed;     // their runtimes are not affected
+  std::vector<served_model_ptr> restarting;  // their changes need new backends
 };
 
-// Makes tables, and gives out the indexes. One for each process.
+// Makes the tables and gives out the indexes. Each process has one.
 class table_maker {
  public:
   table_maker(metrics& recorder, std::size_t gpus) : recorder_(recorder), gpus_(gpus) {}
 
-  // `wanted` is valid together with the rest of the configuration that is in force.
+  // Makes the table that comes after `now` and has the models `wanted`, which must be valid
+  // together with the other settings in force.
   table_change change(const model_table& now, const std::vector<config::model_options>& wanted);
 
  private:
   served_model_ptr make(model_index index, const config::model_options& options);
 
   metrics& recorder_;
-  const std::size_t gpus_;  // of the machine
+  const std::size_t gpus_;  // number of GPUs of the machine
   model_index next_ = 0;
 };
 
-// What another reading of the configuration did, by the names of models.
+// The result of a reload: names of models, and options that were not applied.
 struct reload_report {
   std::string problems;  // of the configuration, one in a line; if any, nothing else is set or done
   std::vector<std::string> added, removed, changed, restarting;  // as in table_change
-  std::vector<std::string> needs_restart;  // paths of options that only a new start applies
+  std::vector<std::string> needs_restart;  // paths of options that need a restart of the process
 };
 
 }  // namespace signalbox

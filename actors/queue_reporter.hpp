@@ -1,6 +1,6 @@
-// Writes to the status board how long a queue is, seldom enough: a queue changes with every
-// request, and the board is shared. What is not written yet follows when the queue asks again, at
-// the time it is told.
+// Writes the figures of a queue to the status board, and not too often: a queue changes with every
+// request, and the board is shared. When report() writes nothing yet, it returns the time at which
+// to call it again.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +12,14 @@
 
 namespace signalbox {
 
+// The figures of one queue.
 struct queue_figures {
   std::uint32_t waiting = 0, in_use = 0, units = 0;  // as in queue_status
 
   bool operator==(const queue_figures&) const = default;
 };
 
+// Reports the figures of one queue.
 class queue_reporter {
  public:
   static constexpr duration gap = std::chrono::milliseconds(250);
@@ -25,8 +27,9 @@ class queue_reporter {
   queue_reporter(status_board& board, std::string model)
       : board_(board), model_(std::move(model)) {}
 
-  // Writes what is new, and returns when to come again: `never` when the board has it. That
-  // somebody waits, or nobody any more, is written at once, but that too only once in a gap.
+  // Writes new figures, or returns the time at which to call it again; `never` means that the board
+  // has them. A change between "nobody waits" and "somebody waits" is written at once, but at most
+  // once in a gap.
   time_point report(const queue_figures& figures, time_point now) {
     if (written_ && figures == *written_) return never;
     const bool is_turn = written_ && (figures.waiting == 0) != (written_->waiting == 0);

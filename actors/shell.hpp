@@ -1,4 +1,5 @@
-// What the actor shells share: the timer for their cores' deadlines, and how an exception ends one.
+// Helpers that actors share: a timer for the deadlines of their cores, the backoff of stores, and
+// the handling of exceptions.
 #pragma once
 
 #include <algorithm>
@@ -11,9 +12,9 @@
 
 namespace signalbox {
 
-// Sends its actor a `tick` at the earliest time it was armed for. CAF cannot take a delayed message
-// back, so those that turn out too late are remembered and used instead of sending another one:
-// whatever is pending was the earliest when it was armed.
+// Sends its actor a `tick` at the earliest time that it was armed for. CAF cannot take back a
+// delayed message, so pending ones are remembered, and no other is sent for a time after one of
+// them: the actor arms the timer again on every tick.
 class tick_timer {
  public:
   template <class Actor>
@@ -24,14 +25,15 @@ class tick_timer {
     self->scheduled_send(self, when, tick{});
   }
 
-  // To be called on every tick, first.
+  // Call this first on every tick.
   void fired(time_point now) { pending_.erase(pending_.begin(), pending_.upper_bound(now)); }
 
  private:
   std::set<time_point> pending_;
 };
 
-// How long a store waits before it tries a database again that was away.
+// The time that a store waits before it tries again to reach the database: it doubles from 0.5 s to
+// 5 s.
 class retry_backoff {
  public:
   duration failed() { return std::exchange(next_, std::min<duration>(2 * next_, longest)); }
@@ -43,10 +45,10 @@ class retry_backoff {
   duration next_ = first;
 };
 
-// An exception in a handler is logged and ends the actor; the supervisor starts a new one.
+// Makes an exception in a handler end the actor, with a log line. The supervisor starts a new one.
 void end_on_exception(caf::scheduled_actor* self, std::string name);
 
-// Whether it runs under a lease of GPU memory; an exclusive model does, whatever it declares.
+// Tells whether the model runs under a lease of GPU memory. An exclusive one always does.
 inline bool needs_lease(const config::model_options& m) {
   return m.gpu_memory > 0 || m.residency == config::residency::exclusive;
 }

@@ -8,7 +8,7 @@ namespace {
 
 using scheduling::lifecycle_state;
 
-// Best first; see model_status.
+// The best state comes first; see model_status.
 constexpr std::array by_merit{lifecycle_state::ready,    lifecycle_state::draining,
                               lifecycle_state::starting, lifecycle_state::awaiting_lease,
                               lifecycle_state::stopping, lifecycle_state::failed,

@@ -21,7 +21,7 @@
 namespace signalbox {
 namespace {
 
-constexpr model_index no_model = 0xffffffff;  // of children that are of no model
+constexpr model_index no_model = 0xffffffff;  // stands for the model of children that have none
 
 const char* text_of(child_kind kind) {
   constexpr std::array names{"crash_log", "usage_ledger", "key_registry", "login_guard",
@@ -29,16 +29,17 @@ const char* text_of(child_kind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
-// What a death costs, and what is wired anew after the restart:
-//   model_queue    its shards introduce themselves and send their tickets again; the backend tells
-//                  how things stand, its runtime and the requests in flight live on
-//   model_backend  its runtime is killed; the pool sees its end and frees its lease; the queue
-//   closes gpu_lease      nobody knows any more who holds what: all backends end with it and start
-//   anew key_registry   the keys that are known stay in force; it tells everything again
-//   login_guard    it forgets who failed to log in
-//   crash_log, usage_ledger   what they had not written is lost
-// A backend that was told to stop, as its model changed or was removed, ends without that: the next
-// one is started with what is configured now, or the queue ends, too.
+// The consequences of a child's end, and of its restart:
+//   model_queue    The shards introduce themselves and send their tickets again, and the backend
+//                  tells its state. The runtime and the requests in flight go on.
+//   model_backend  Its runtime is killed, the lease pool frees its lease, and the queue closes.
+//   gpu_lease      The holders of memory are not known any more, so all backends end with it and
+//                  start again.
+//   key_registry   The known keys stay in force, and the new registry tells all keys again.
+//   login_guard    Failed logins are forgotten.
+//   crash_log, usage_ledger   What they had not written is lost.
+// The end of a backend that was told to stop, because its model changed or was removed, is expected
+// and is no restart. The next backend starts with the present configuration, or the queue ends too.
 class supervisor : public supervisor_actor::base {
  public:
   supervisor(caf::actor_config& cfg, const supervisor_options& options)
@@ -80,12 +81,12 @@ class supervisor : public supervisor_actor::base {
     child(child_kind k, served_model_ptr m) : kind(k), model(std::move(m)) {}
 
     child_kind kind;
-    served_model_ptr model;  // null: it is of no model
+    served_model_ptr model;  // null if it has none
     scheduling::restart_policy policy{scheduling::restart_options{}};
     caf::actor_addr address;
-    backend_id backend = 0;  // of its present life, of a backend
+    backend_id backend = 0;  // of the present start; 0 if it is no backend
     bool alive = false;
-    bool is_told_to_stop = false;  // a backend, for one with other options or for none
+    bool is_told_to_stop = false;  // a backend whose model changed or was removed
   };
 
   void start_all() {
@@ -97,7 +98,7 @@ class supervisor : public supervisor_actor::base {
     serve(options_.settings->models);
   }
 
-  // Makes these the models that are served.
+  // Serves these models from now on, and starts actors for the new ones.
   table_change serve(const std::vector<config::model_options>& models) {
     auto change = tables_.change(*handles_.models, models);
     handles_.models = change.table;
@@ -109,7 +110,7 @@ class supervisor : public supervisor_actor::base {
     }
     for (const auto& model : change.added) {
       auto& backend = children_.emplace_back(child_kind::model_backend, model);
-      if (of(child_kind::gpu_lease).alive) start(backend);  // else together with the pool
+      if (of(child_kind::gpu_lease).alive) start(backend);  // else it starts with the pool
     }
     publish();
     return change;
@@ -130,7 +131,7 @@ class supervisor : public supervisor_actor::base {
     return report;
   }
 
-  // Gives a model's children its new options; a backend that is to stop keeps those it runs with.
+  // Gives a model's children its new options, except a backend that must stop: it keeps its own.
   void update(const served_model_ptr& model, bool restarts) {
     for (auto& c : children_) {
       if (!c.model || c.model->index != model->index) continue;
@@ -157,13 +158,13 @@ class supervisor : public supervisor_actor::base {
     }
   }
 
-  // It serves what it has; new requests no longer find it.
+  // The removed model serves the requests that it has. New ones do not find it any more.
   void retire(model_index model) {
     stop_backends(model, false);
     end_if_retired(model);
   }
 
-  // Ends the queue of a model that is not served any more, once its last backend is gone.
+  // Ends the queue of a removed model, once its last backend has ended.
   void end_if_retired(model_index model) {
     if (handles_.models->find(model) || has_living_backend(model)) return;
     const auto queue = handles_.queues.find(model);
@@ -173,7 +174,7 @@ class supervisor : public supervisor_actor::base {
     send_exit(queue->second, caf::exit_reason::user_shutdown);
     handles_.queues.erase(queue);
     publish();
-    // After publish(): whoever hears this must not find the queue.
+    // This comes after publish(), because a shard that hears it must not find the queue.
     for (const auto& [shard, inbox] : inboxes_) inbox->post({model_gone{model}});
     if (!handles_.models->find(name)) options_.board->model_gone(name);
     spdlog::info("model {}: removed", name);
@@ -291,7 +292,7 @@ class supervisor : public supervisor_actor::base {
     if (stopping_) return;
     if (found->kind == child_kind::model_backend) {
       send(handles_.queues[found->model->index], backend_removed{found->backend});
-      if (!of(child_kind::gpu_lease).alive) return restart_leases();  // it ends with the pool
+      if (!of(child_kind::gpu_lease).alive) return restart_leases();  // backends end with the pool
       if (found->is_told_to_stop) return replace(*found);
     }
     spdlog::error("{} ended: {}", label(*found), system().render(m.reason));
@@ -310,7 +311,7 @@ class supervisor : public supervisor_actor::base {
     }
   }
 
-  // It stopped as it was told to.
+  // Starts the successor of a backend that stopped as told, or ends the queue of a removed model.
   void replace(child& backend) {
     const auto model = backend.model->index;
     if (!handles_.models->find(model)) return end_if_retired(model);
@@ -326,16 +327,17 @@ class supervisor : public supervisor_actor::base {
       leases_due_ = true;
       return restart_leases();
     }
-    // Without the pool it could ask nobody; it is started together with that.
+    // A backend needs the lease pool, so it is started together with that.
     if (m.kind == child_kind::model_backend && !of(child_kind::gpu_lease).alive) return;
     restart(c);
     publish();
     if (m.kind != child_kind::model_queue) return;
-    // After publish(): who hears this must find the new queue.
+    // This comes after publish(), because a shard that hears it must find the new queue.
     for (const auto& [shard, inbox] : inboxes_) inbox->post({queue_restarted{m.model}});
   }
 
-  // When the last backend is gone, and with it its runtime: no memory is taken then.
+  // Starts the lease pool again when the last backend is gone and its runtime too, so that no
+  // memory is in use.
   void restart_leases() {
     const auto is_living_backend = [](const child& c) {
       return c.kind == child_kind::model_backend && c.alive;
@@ -353,7 +355,7 @@ class supervisor : public supervisor_actor::base {
   void restart(child& c) {
     options_.recorder->actor_restarted();
     start(c);
-    spdlog::warn("{} started anew", label(c));
+    spdlog::warn("{} was started again", label(c));
   }
 
   void publish() { options_.publish(std::make_shared<const control_handles>(handles_)); }
@@ -379,12 +381,12 @@ class supervisor : public supervisor_actor::base {
 
   supervisor_options options_;
   table_maker tables_;
-  std::list<child> children_;  // in the order in which they are started
+  std::list<child> children_;  // in the order of their start
   control_handles handles_;
   backend_id last_backend_ = 0;
   std::map<shard_id, shard_inbox_ptr> inboxes_;
   subscribe_keys subscription_;
-  bool leases_due_ = false;  // its delay is over, but backends still live
+  bool leases_due_ = false;  // the pool's delay is over, but backends still live
   bool stopping_ = false;
 };
 

@@ -21,20 +21,19 @@ using namespace std::chrono_literals;
 
 constexpr duration commit_interval = 250ms;
 constexpr duration drop_log_interval = 10s;
-constexpr duration upkeep_interval = 1h;   // without usage, the next day is noticed this late
-constexpr duration keep_pause = 5min;      // until partitions are tried again that somebody reads
-constexpr auto report_limit = 5000ms;      // of a report, which holds up writing
+constexpr duration upkeep_interval = 1h;   // between looks for a new day while no usage comes
+constexpr duration keep_pause = 5min;      // between tries to drop partitions that somebody reads
+constexpr auto report_limit = 5000ms;      // for one report, as it holds up writing
 constexpr std::size_t batch_limit = 1000;  // rows in one transaction
-constexpr std::size_t model_bytes = 200;   // of a name that no model has
+constexpr std::size_t model_bytes = 200;   // of a name that no model has; longer ones are cut
 
-// shards ── usage_batch ──▶ open_ (added up by key) ── freeze ──▶ frozen_ ── one at a time ──▶
-// store
+// shards ── usage_batch ──▶ open_ (added up by key) ── freeze ──▶ frozen_ ── singly ──▶ store
 //
-// A frozen batch keeps its id and its rows until the store says that it has it: the answer to an
-// earlier try may have been lost after the commit, and the id is what makes the retry harmless.
+// A frozen batch keeps its id and its rows until the store confirms it. The answer to an earlier
+// try may have been lost after the commit; the id makes the retry harmless.
 //
-// Before anything is written, once a life, what is known already is read; after it, once a day,
-// partitions are made ahead and old ones dropped. Until something comes, nothing is done.
+// Before it first writes, the actor reads what earlier processes stored. Once a day, after writing,
+// it makes partitions ahead and drops old ones. Until the first message comes it does nothing.
 class usage_ledger : public usage_ledger_actor::base {
  public:
   usage_ledger(caf::actor_config& cfg, const config::settings& settings, persistence::database& db,
@@ -57,19 +56,10 @@ class usage_ledger : public usage_ledger_actor::base {
     return {
         [this](const usage_batch& batch) { on_usage(batch); },
         [this](const flush_usage&) { return write(); },
-        [this](const list_usage& m) {
-          return report(m, [&](auto limit) { return store_.report(m, limit); });
-        },
-        [this](const list_key_usage& m) {
-          return report(m, [&](auto limit) { return store_.by_key(m, limit); });
-        },
+        [this](const list_usage& m) { return on_list(m); },
+        [this](const list_key_usage& m) { return on_list_by_key(m); },
         [this](const missing_model_batch& batch) { on_missing(batch); },
-        [this](const list_missing_models& m) {
-          return report(m, [&](auto) {
-            learn();
-            return missing_model_list{missing_.newest(m.limit)};
-          });
-        },
+        [this](const list_missing_models& m) { return on_list_missing(m); },
         [this](tick) { on_tick(); },
     };
   }
@@ -93,6 +83,21 @@ class usage_ledger : public usage_ledger_actor::base {
       missing_.add(std::move(m));
     }
     write_soon();
+  }
+
+  caf::result<usage_report> on_list(const list_usage& m) {
+    return report(m, [&](auto limit) { return store_.report(m, limit); });
+  }
+
+  caf::result<key_usage_report> on_list_by_key(const list_key_usage& m) {
+    return report(m, [&](auto limit) { return store_.by_key(m, limit); });
+  }
+
+  caf::result<missing_model_list> on_list_missing(const list_missing_models& m) {
+    return report(m, [&](auto) {
+      learn();
+      return missing_model_list{missing_.newest(m.limit)};
+    });
   }
 
   void write_soon() { timer_.arm(this, std::max(clock().now() + commit_interval, retry_at_)); }
@@ -133,7 +138,7 @@ class usage_ledger : public usage_ledger_actor::base {
     }
   }
 
-  // True when everything taken so far is durable.
+  // Returns true when everything taken so far is durable.
   bool write() {
     try {
       learn();
@@ -146,14 +151,14 @@ class usage_ledger : public usage_ledger_actor::base {
     }
     backoff_.succeeded();
     retry_at_ = {};
-    if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: what waited is written");
+    if (!std::exchange(told_away_, {}).empty()) spdlog::info("usage: waiting rows are written");
     keep_partitions();
     return true;
   }
 
   bool retry_later(std::string_view why, const std::string& details) {
     if (std::exchange(told_away_, details) != details) {
-      spdlog::warn("usage: {}, what is used waits: {}", why, details);
+      spdlog::warn("usage: {}, rows wait to be written: {}", why, details);
     }
     retry_at_ = clock().now() + backoff_.failed();
     timer_.arm(this, retry_at_);
@@ -165,7 +170,7 @@ class usage_ledger : public usage_ledger_actor::base {
         std::chrono::floor<std::chrono::days>(wall_clock_()).time_since_epoch().count());
   }
 
-  // What an earlier life knew: it may have used up a key's clients.
+  // Reads the client names that earlier processes stored: they may fill a key's limit already.
   void learn() {
     if (learned_) return;
     const auto known = store_.clients_since(today() - 1);
@@ -184,18 +189,19 @@ class usage_ledger : public usage_ledger_actor::base {
     try {
       const auto dropped = store_.keep_partitions(day, retention_days_);
       if (dropped > 0) {
-        spdlog::info("usage: {} months older than {} days dropped", dropped, retention_days_);
+        spdlog::info("usage: dropped {} months that are older than {} days", dropped,
+                     retention_days_);
       }
     } catch (const persistence::database_unavailable& e) {
-      // Somebody reads what is to be dropped. What is written makes the partitions that it needs.
+      // Somebody reads the partitions to drop. Writing goes on, since it makes those that it needs.
       if (!std::exchange(told_kept_later_, true)) {
         spdlog::info("usage: old partitions are dropped later: {}", e.what());
       }
       keep_at_ = now + keep_pause;
       return timer_.arm(this, keep_at_);
     } catch (const std::exception& e) {
-      // Tried again tomorrow.
-      spdlog::error("usage: partitions cannot be kept: {}", e.what());
+      // The next try is tomorrow.
+      spdlog::error("usage: the upkeep of partitions failed: {}", e.what());
     }
     kept_on_ = day;
     told_kept_later_ = false;
@@ -214,8 +220,8 @@ class usage_ledger : public usage_ledger_actor::base {
     missing_.all_are_saved();
   }
 
-  // `work` gets the time that it may take. A report that nobody waits for any more is not made: it
-  // would only hold up writing.
+  // `work` gets the time that it may take. A report whose deadline has passed is not made, because
+  // it would only hold up writing.
   template <class Question, class Work>
   auto report(const Question& m, Work work) -> caf::result<decltype(work(report_limit))> {
     const auto rest =
@@ -228,7 +234,7 @@ class usage_ledger : public usage_ledger_actor::base {
     }
   }
 
-  // Makes the next batch to write when there is none; false: nothing left to write.
+  // Makes the next batch if there is none. Returns false when nothing is left to write.
   bool freeze() {
     if (!frozen_.empty()) return true;
     if (open_.empty()) return false;
@@ -241,8 +247,9 @@ class usage_ledger : public usage_ledger_actor::base {
     return true;
   }
 
-  // One row that PostgreSQL refuses must not hold up the rest: halve the batch until it is alone.
-  // A refusal (unlike a lost connection) says that nothing was committed, so the ids may change.
+  // A row that PostgreSQL refuses must not hold up the rest, so the batch is halved until that row
+  // is alone. After a refusal, unlike a lost connection, nothing was committed, so the ids may
+  // change.
   void write_first() {
     auto& batch = frozen_.front();
     try {
@@ -272,8 +279,8 @@ class usage_ledger : public usage_ledger_actor::base {
   client_names clients_;
   missing_models missing_{missing_model_limit};
   bool learned_ = false;
-  std::int32_t kept_on_ = -1;  // the day when partitions were kept last
-  time_point keep_at_{};       // not before
+  std::int32_t kept_on_ = -1;  // day of the last upkeep of partitions
+  time_point keep_at_{};       // no upkeep before this
   bool told_kept_later_ = false;
   time_point look_again_at_{};
   persistence::usage_store store_;
@@ -282,7 +289,7 @@ class usage_ledger : public usage_ledger_actor::base {
   std::map<row_key, usage_row> open_;
   std::deque<frozen_batch> frozen_;
   std::size_t frozen_rows_ = 0;
-  std::string told_away_;  // why; empty: it is there
+  std::string told_away_;  // why the database is away; empty: it is there
   retry_backoff backoff_;
   time_point retry_at_{};
   time_point next_drop_log_{};

@@ -1,4 +1,5 @@
-// Adds up usage and writes it to PostgreSQL. It blocks there, so it has a thread of its own.
+// Adds up usage and writes it to PostgreSQL. The actor blocks on the database, so it has its own
+// thread.
 #pragma once
 
 #include <functional>
@@ -10,7 +11,7 @@
 
 namespace signalbox {
 
-// `wall_clock` tells which day it is.
+// `wall_clock` is read for the day of the usage.
 usage_ledger_actor spawn_usage_ledger(
     caf::actor_system& system, const config::settings& settings, persistence::database& db,
     metrics& recorder,

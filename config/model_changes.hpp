@@ -1,5 +1,5 @@
-// What is different in another reading of the configuration: its models one by one, all else by the
-// paths of the options.
+// Compares two readings of the configuration: the models one by one, and all else by the paths of
+// the options.
 #pragma once
 
 #include <string>
@@ -9,16 +9,16 @@
 
 namespace signalbox::config {
 
-// How much of a model changed.
+// The parts of a model's options that changed.
 enum class model_change : std::uint8_t {
   nothing,
-  rules,   // what the gateway itself keeps to: aliases, limits of the queue, timeouts of requests
-  runtime  // what its runtime was started with, or its lifecycle goes by: needs a new backend
+  rules,   // the gateway's own: aliases, limits of the queue, timeouts of requests
+  runtime  // anything else: it is in force only with a new backend
 };
 model_change compare(const model_options& now, const model_options& next);
 
-// Returns the paths of the options outside of models[] that differ, "keys[]" and "gpus[]" for
-// anything inside of these; in the order of the schema.
+// Returns the paths of the options that differ, in the order of the schema. Models are left out,
+// and a list of others, such as keys[], counts as one option.
 std::vector<std::string> changed_options(const settings& now, const settings& next);
 
 }  // namespace signalbox::config

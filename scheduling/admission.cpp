@@ -1,5 +1,5 @@
-// Every event ends in settle(), which alone decides: refuse what is overdue, grant in order, recall
-// credits while somebody waits, stock shards while nobody does.
+// Every event ends in settle(), the only place that decides. It refuses overdue tickets, grants
+// permits in order, recalls credits while tickets wait, and stocks the shards while none does.
 #include "scheduling/admission.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ constexpr double kept_by_ewma = 0.9;  // weight of the past after one more reque
 constexpr duration retry_least = std::chrono::seconds(1);
 constexpr duration retry_most = std::chrono::seconds(600);
 
-// Longer than idle credits need to come back from a shard.
+// Idle credits come back from a shard in less time than this.
 constexpr duration recall_patience = std::chrono::milliseconds(50);
 
 }  // namespace
@@ -40,7 +40,7 @@ struct admission::state {
     if (tickets.size() > 0) last_waiting = now;
     if (tickets.size() > 0 || units.is_in_use()) last_active = now;
   }
-  // What every event is: `change` the state, then settle what follows from it.
+  // Handles one event: `change` changes the state, and settle() decides what follows.
   template <class Change>
   admission_effects handle(time_point t, Change change) {
     admission_effects out;
@@ -62,16 +62,17 @@ struct admission::state {
   time_point last_active{};
 };
 
-// For one more ticket: there is a place to wait, or it is granted at once, or idle credits will
-// come back for it.
+// Tells whether one more ticket can be taken: it finds a place to wait, or is granted at once, or
+// idle credits will come back for it.
 bool admission::state::has_room() const {
   std::uint64_t waiting = tickets.size(), places = limits.max_waiting;
   if (waiting < places) return true;
   return units.is_open() && (units.has_free() || waiting < places + units.returning());
 }
 
-// Patience is for waiting until others are served. Who comes while a unit is idle is served,
-// however impatient: at once by a free one, or when the credits of another shard are back.
+// A deadline limits how long a ticket waits until others are served. A ticket that comes while a
+// unit is idle is served whatever its deadline: at once by a free unit, or when idle credits of
+// another shard are back.
 time_point admission::state::deadline_of(const ticket& t) const {
   if (units.has_free()) return never;
   if (units.is_open() && tickets.size() < units.returning()) {

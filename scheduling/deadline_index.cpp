@@ -15,7 +15,7 @@ void deadline_index::insert(std::uint32_t slot, time_point deadline) {
     links_.resize(slot + 1);
     deadlines_.resize(slot + 1);
   }
-  // Deadlines mostly grow: the hint makes the usual insertion O(1).
+  // Deadlines mostly grow, so the hint makes most insertions O(1).
   auto head = far_.try_emplace(far_.end(), bucket, none);
   links_[slot] = {none, head->second};
   if (head->second != none) links_[head->second].previous = slot;

@@ -1,5 +1,5 @@
-// Deadlines of waiting tickets: far ones in coarse buckets that cost O(1) to enter and to leave,
-// near ones in exact order. Nothing stale is ever kept: what is removed is gone.
+// Holds the deadlines of waiting tickets. Far ones lie in coarse buckets, which cost O(1) to enter
+// and to leave; near ones lie in exact order. A removed deadline is gone at once.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,13 @@
 
 namespace signalbox::scheduling {
 
+// The deadlines of the slots of one model's queue.
 class deadline_index {
  public:
-  // One deadline for each slot; `never` is not kept.
+  // Each slot has at most one deadline; `never` is not kept.
   void insert(std::uint32_t slot, time_point deadline);
   void remove(std::uint32_t slot, time_point deadline);  // the deadline it was inserted with
-  // Takes out the slots whose deadline is `now` or before, earliest first.
+  // Removes and returns the slots whose deadline is `now` or before, earliest first.
   std::vector<std::uint32_t> take_due(time_point now);
   // `never` when empty; may be early by the width of a bucket, never late.
   time_point next() const;

@@ -72,8 +72,9 @@ eviction exact(const candidates& all, const gpu_amounts& missing) {
   return best;
 }
 
-// Idle before busy, cheapest per byte first, and nobody whose GPUs have enough already; then
-// whoever turns out not to be needed stays, the dearest first.
+// Takes idle candidates before busy ones and the cheapest per byte first, and skips those whose
+// GPUs have enough already. Then it spares each victim that is not needed, the most expensive ones
+// first.
 eviction greedy(candidates all, const gpu_amounts& missing) {
   auto key = [](const eviction_candidate& c) {
     return std::make_tuple(c.is_busy, c.cost_s / static_cast<double>(sum_of(c.frees)),

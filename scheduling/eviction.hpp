@@ -1,5 +1,5 @@
-// The cheapest set of lease holders that frees enough memory: exact for few candidates, greedy for
-// many. Part of lease_arbiter.
+// Chooses the cheapest set of lease holders that frees enough memory. The choice is exact for up to
+// 12 candidates and greedy for more. Part of lease_arbiter, for its rule evict.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,9 @@
 
 namespace signalbox::scheduling {
 
-using gpu_amounts = std::vector<std::uint64_t>;  // bytes, for each GPU that is looked at
+using gpu_amounts = std::vector<std::uint64_t>;  // bytes, one entry for each GPU in question
 
+// A lease holder that may be asked to give its memory back.
 struct eviction_candidate {
   holder_id holder = 0;
   gpu_amounts frees;
@@ -20,24 +21,26 @@ struct eviction_candidate {
   time_point last_active{};
 };
 
-// Who to ask back. Of two, the smaller by these members, in this order, is better.
+// A set of holders to ask back, its victims. The smaller of two evictions is the better one; the
+// members up to `gpus` are compared in their order.
 struct eviction {
   std::uint32_t busy = 0;  // victims with work
-  double cost_s = 0;
+  double cost_s = 0;       // sum over the victims
   std::size_t count = 0;
-  time_point last_active{};  // of the victim used last
+  time_point last_active{};  // latest of the victims
   std::uint64_t spare = 0;   // bytes on these GPUs beyond the need
-  gpu_set gpus;              // what will be there for who asks
+  gpu_set gpus;              // memory that the asking holder will get
   std::vector<holder_id> victims;
 
   bool operator<(const eviction& other) const;
 };
 
-// The candidates together must free what is `missing`. No victim is superfluous; where nothing is
-// missing there is none. `spare` is what the victims free beyond it; `gpus` is for the caller.
+// Precondition: can_free(candidates, missing). Every victim is needed, so there is none when
+// nothing is missing. `spare` counts the bytes that the victims free beyond `missing`; the caller
+// sets `gpus`.
 eviction cheapest_eviction(std::vector<eviction_candidate> candidates, const gpu_amounts& missing);
 
-// Whether they do.
+// Tells whether the candidates together free at least `missing` on each GPU.
 bool can_free(const std::vector<eviction_candidate>& candidates, const gpu_amounts& missing);
 
 }  // namespace signalbox::scheduling

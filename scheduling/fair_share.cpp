@@ -9,10 +9,11 @@ namespace signalbox::scheduling {
 namespace {
 
 constexpr double kept_of_mean = 0.9;
-constexpr double most_cost = 1e12;  // of one message: nonsense from a runtime ends nothing for ever
+constexpr double most_cost = 1e12;  // of one report, so that a runtime's nonsense has an end
 constexpr double least_weight = 1e-6, most_weight = 1e6;
 
-// For each new account: more than come, so that what may be forgotten is found.
+// Each new account makes us look at this many old ones, to forget those that are idle. More than
+// one, so that idle accounts are found faster than new ones come.
 constexpr int looked_at = 4;
 
 double sane_weight(double weight) {
@@ -86,8 +87,9 @@ void fair_share::count(const principal_service& service) {
   add_to_counter(number, cost / a.weight);
 }
 
-// Its turn comes when the others' counters have passed its own, as it will be then. Until then each
-// of them is served that distance, in requests of the usual size, or all that it has.
+// The ticket's turn comes when the other counters have passed its principal's counter of that time.
+// Until then each other principal is served that distance, in requests of the mean cost, or all its
+// tickets if they are fewer.
 std::uint32_t fair_share::ahead(std::uint32_t slot, const waiting_records& records) const {
   const auto& r = records[slot];
   const auto level = static_cast<std::size_t>(r.level);
@@ -149,7 +151,7 @@ void fair_share::rekey(const heap_entry& entry, std::size_t level) {
   heaps_[level].update(accounts_[entry.account].lines[level].place, entry, placer(level));
 }
 
-// A principal has another number of tickets.
+// Moves a principal whose number of tickets changed from one size_group to another.
 void fair_share::regroup(std::size_t level, std::uint32_t from, std::uint32_t to) {
   auto group = [&](std::uint32_t tickets) -> auto& {
     return groups_[level][static_cast<std::size_t>(std::bit_width(tickets))];
@@ -158,7 +160,7 @@ void fair_share::regroup(std::size_t level, std::uint32_t from, std::uint32_t to
   if (to > 0) ++group(to).principals, group(to).tickets += to;
 }
 
-// The hand goes round all accounts, so that each is looked at again after as many new ones.
+// Looks at the next accounts in turn, so that every account is looked at again and again.
 void fair_share::forget_some() {
   for (int i = 0; i < looked_at && !accounts_.empty(); ++i) {
     if (hand_ >= accounts_.size()) hand_ = 0;

@@ -1,4 +1,4 @@
-// Memory of GPUs: how much somebody needs, and which somebody has.
+// Amounts of GPU memory: how much a holder needs, and which memory it has.
 #pragma once
 
 #include <compare>
@@ -12,7 +12,7 @@ namespace signalbox::scheduling {
 inline constexpr auto whole_gpu = std::numeric_limits<std::uint64_t>::max();  // all of its bytes
 inline constexpr auto all_gpus = std::numeric_limits<std::uint32_t>::max();   // of the machine
 
-// So much memory on each of so many GPUs.
+// A need of `memory` bytes on each of `count` GPUs.
 struct gpu_need {
   std::uint64_t memory = 0;  // bytes, or whole_gpu
   std::uint32_t count = 1;   // or all_gpus
@@ -20,9 +20,11 @@ struct gpu_need {
   bool operator==(const gpu_need&) const = default;
 };
 
-// Alone on the machine: every holder has a byte at least.
+// The need to be alone on the machine. No other holder fits beside it, because each has at least
+// one byte.
 inline constexpr gpu_need whole_machine{whole_gpu, all_gpus};
 
+// Memory of one GPU.
 struct gpu_share {
   std::uint32_t gpu = 0;     // index
   std::uint64_t memory = 0;  // bytes
@@ -30,7 +32,7 @@ struct gpu_share {
   auto operator<=>(const gpu_share&) const = default;
 };
 
-// Each GPU at most once, in order.
+// Memory of several GPUs, each at most once, in ascending order of index.
 using gpu_set = std::vector<gpu_share>;
 
 std::string indexes_of(const gpu_set& gpus);  // "0,1"

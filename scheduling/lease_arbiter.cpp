@@ -9,16 +9,10 @@ namespace signalbox::scheduling {
 
 namespace {
 
-constexpr std::uint8_t rule_room_is_free = 1;
-constexpr std::uint8_t rule_eviction = 2;
-constexpr double need_horizon_s = 60;  // "will it be needed" means: within this time
-// Of so many GPUs that can be freed every combination is looked at (70 at most); of more, the ones
-// that are cheapest one by one are taken.
+constexpr double need_horizon_s = 60;  // the probability of need is that within this time
+// When up to this many GPUs can be freed, every combination is compared, 70 at most. When more can,
+// the GPUs that are cheapest one by one are taken.
 constexpr std::size_t combined_gpus = 8;
-
-double seconds(duration d) {
-  return std::chrono::duration<double>(d).count();
-}
 
 std::uint64_t memory_on(const gpu_set& gpus, std::uint32_t gpu) {
   for (const auto& share : gpus) {
@@ -27,7 +21,7 @@ std::uint64_t memory_on(const gpu_set& gpus, std::uint32_t gpu) {
   return 0;
 }
 
-// The sets of so many GPUs that are to be compared. Each of `alone` is one that can be freed.
+// The sets of `count` GPUs to compare. Each entry of `alone` is one GPU that can be freed.
 std::vector<gpu_set> combinations(std::vector<eviction> alone, std::size_t count) {
   if (alone.size() > combined_gpus && alone.size() > count) {
     std::sort(alone.begin(), alone.end());
@@ -52,10 +46,14 @@ std::vector<gpu_set> combinations(std::vector<eviction> alone, std::size_t count
 
 }  // namespace
 
-// What is left on each GPU for the requests still to be looked at.
+std::string_view to_string(swap_rule value) {
+  return value == swap_rule::room ? "room" : "evict";
+}
+
+// Bytes on each GPU that are left for the requests that decide() has not looked at yet.
 struct lease_arbiter::room {
-  std::vector<std::uint64_t> free;  // nobody holds it
-  // Free or asked back, and not needed by earlier requests. A later one is granted only from this.
+  std::vector<std::uint64_t> free;  // held by nobody
+  // Free or asked back, and not reserved by an earlier request. Later ones may take only of this.
   std::vector<std::uint64_t> unreserved;
 };
 
@@ -133,7 +131,7 @@ std::size_t lease_arbiter::gpus_of(const gpu_need& need) const {
   return need.count == all_gpus ? options_.gpu_memory.size() : need.count;
 }
 
-// What it takes there; nothing: the GPU is too small.
+// The bytes that the need takes of this GPU; nothing when the GPU is too small.
 std::optional<std::uint64_t> lease_arbiter::bytes_on(std::uint32_t gpu,
                                                      const gpu_need& need) const {
   auto size = options_.gpu_memory[gpu];
@@ -141,7 +139,7 @@ std::optional<std::uint64_t> lease_arbiter::bytes_on(std::uint32_t gpu,
   return need.memory <= size ? std::optional(need.memory) : std::nullopt;
 }
 
-// The GPUs on which that much is left.
+// The GPUs on which `there` has enough bytes for the need.
 gpu_set lease_arbiter::fitting(const gpu_need& need,
                                const std::vector<std::uint64_t>& there) const {
   gpu_set gpus;
@@ -157,7 +155,7 @@ bool lease_arbiter::fits(const gpu_need& need) const {
   return count > 0 && fitting(need, options_.gpu_memory).size() >= count;
 }
 
-// Of a holder that has not reported: it has no work.
+// The last report of a holder; one without work when it has not reported.
 const holder_demand& lease_arbiter::demand_of(holder_id holder) const {
   static const holder_demand none;
   auto found = demands_.find(holder);
@@ -172,9 +170,9 @@ bool lease_arbiter::is_busy(const lease& l) const {
   return demand_of(l.request.holder).has_work();
 }
 
-// A holder whose tickets wait and that has served nothing yet is loading for them: to evict it
-// before its turn began would let two models abort each other's load for ever. A load has a timeout
-// of its own.
+// A holder that has tickets waiting and has served none yet is loading for them. It is protected
+// until its turn begins; otherwise two models could abort each other's load for ever. A load has a
+// timeout of its own.
 time_point lease_arbiter::protected_until(const lease& l) const {
   if (is_busy(l)) {
     return l.served_since == never ? never : l.served_since + options_.min_residency;
@@ -182,33 +180,33 @@ time_point lease_arbiter::protected_until(const lease& l) const {
   return l.reported ? l.granted_at : l.granted_at + options_.min_residency;
 }
 
-// Rule 2: who may be asked back for whom.
+// Rule evict: tells whether the lease may be asked back for this request.
 bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
                                  time_point now) const {
   if (l.asked_back || l.request.is_pinned) return false;
   if (now < protected_until(l)) return false;
   if (!is_busy(l)) return true;
-  bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // 2a
-  return nothing_waits || is_overdue(asking, now);                  // 2b
+  bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // (a)
+  return nothing_waits || is_overdue(asking, now);                  // (b)
 }
 
-// Expected load time × the probability that it is needed again soon.
+// Expected load time in seconds × the probability that the holder is needed again soon.
 double lease_arbiter::reload_cost(const lease& l) const {
   const auto& d = demand_of(l.request.holder);
   auto need = is_busy(l) ? 1.0 : 1 - std::exp(-std::max(0.0, d.arrivals_per_s) * need_horizon_s);
-  return seconds(d.expected_load) * need;
+  return to_seconds(d.expected_load) * need;
 }
 
-// A model waits for its turn since its oldest ticket came, but not since before its last turn
-// ended: what that turn left behind must not call the model straight back, past all others.
+// A model's wait begins when its oldest ticket came, or when its last turn ended if that was later.
+// Tickets that its last turn left behind must not bring it back at once, past all others.
 time_point lease_arbiter::waits_since(const pending_request& p, time_point oldest_ticket) const {
   auto since = oldest_ticket == never ? p.since : oldest_ticket;
   auto turn = turn_ended_.find(p.request.holder);
   return turn == turn_ended_.end() ? since : std::max(since, turn->second);
 }
 
-// Its oldest ticket of any class counts: what comes later, and is more urgent, takes nothing away
-// from those that wait.
+// The oldest ticket of any class counts, so that more urgent tickets which come later do not
+// restart the wait.
 time_point lease_arbiter::overdue_at(const pending_request& p) const {
   return waits_since(p, demand_of(p.request.holder).oldest_wait_since()) + options_.max_swap_wait;
 }
@@ -241,8 +239,8 @@ lease_arbiter::room lease_arbiter::room_now() const {
   return now;
 }
 
-// The requests are looked at in order; each is granted (rule 1), or frees memory for itself (rule
-// 2) and reserves it, or is passed by, or holds those behind it back.
+// Looks at the requests in order. Each is granted (rule room), or frees memory and reserves it
+// (rule evict), or is overtaken by later ones, or holds these back.
 arbiter_effects lease_arbiter::decide(time_point now) {
   arbiter_effects out;
   if (!pending_.empty()) {
@@ -268,17 +266,19 @@ void lease_arbiter::serve(holder_id holder, room& left, arbiter_effects& out, ti
   for (const auto& share : victims->gpus) left.unreserved[share.gpu] -= share.memory;
 }
 
+// Rule evict: asks the victims back and counts their memory as coming.
 void lease_arbiter::ask(const eviction& e, pending_request& p, room& left, arbiter_effects& out) {
   for (auto victim : e.victims) {
     auto& l = leases_.at(victim);
     l.asked_back = true;
     p.evicted = true;
     for (const auto& share : l.gpus) left.unreserved[share.gpu] += share.memory;
-    out.push_back(ask_back{victim, l.token, p.request.holder, rule_eviction});
+    out.push_back(ask_back{victim, l.token, p.request.holder, swap_rule::evict});
   }
 }
 
-// The tightest fit keeps large holes whole.
+// Rule room. Takes the GPUs with the least free memory that is enough, so that large areas stay
+// free.
 bool lease_arbiter::grant_if_free(pending_request& p, room& left, arbiter_effects& out,
                                   time_point now) {
   auto usable = left.free;
@@ -299,12 +299,12 @@ bool lease_arbiter::grant_if_free(pending_request& p, room& left, arbiter_effect
   }
   lease granted{p.request, ++last_token_, std::move(gpus), now};
   out.push_back(lease_grant{p.request.holder, granted.token, granted.gpus,
-                            p.evicted ? rule_eviction : rule_room_is_free});
+                            p.evicted ? swap_rule::evict : swap_rule::room});
   leases_.emplace(p.request.holder, std::move(granted));
   return true;
 }
 
-// Several GPUs can be freed when each of them can, so those that cannot are left out first.
+// A set of GPUs can be freed only when each of them can, so the others are left out first.
 std::optional<eviction> lease_arbiter::eviction_for(const pending_request& p, const room& left,
                                                     time_point now) const {
   std::vector<eviction> alone;
@@ -339,7 +339,7 @@ std::optional<eviction> lease_arbiter::eviction_on(const gpu_set& gpus, const pe
   return result;
 }
 
-// Who frees something of what is missing.
+// The holders that may be asked back and have some of the missing memory.
 std::vector<eviction_candidate> lease_arbiter::candidates_on(const gpu_set& gpus,
                                                              const gpu_amounts& missing,
                                                              const pending_request& p,
@@ -357,9 +357,9 @@ std::vector<eviction_candidate> lease_arbiter::candidates_on(const gpu_set& gpus
   return candidates;
 }
 
-// An overdue request that cannot free enough yet: nobody behind it gets room where it will be
-// placed, on the first GPUs that pinned holders leave large enough. Where there are too few, it
-// holds up nobody.
+// Keeps the requests behind an overdue one, which cannot free enough yet, off the GPUs where it
+// will be placed: the first ones on which pinned holders leave enough. Without enough such GPUs it
+// holds back nobody.
 void lease_arbiter::hold_back(const pending_request& p, room& left) const {
   auto possible = options_.gpu_memory;
   for (const auto& [holder, l] : leases_) {

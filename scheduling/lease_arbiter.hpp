@@ -1,31 +1,38 @@
-// Who holds which GPU memory, and who yields: one object for the machine, owned by the gpu_lease
-// actor. A request names bytes on each of some GPUs, and gets all of them at once. Rules (their
-// numbers stand in the code and in every decision):
-//   1. Room is free: grant.
-//   2. Not enough room: ask back the cheapest set of victims, by expected reload time × probability
-//      of need, among those who may yield. Idle holders first. A holder with work in flight is
-//      never asked before min_residency, and then only when (a) nothing of its own waits, or (b)
-//      the asking holder's oldest ticket has waited longer than max_swap_wait.
-//   5. A holder that failed to load holds nothing and blocks nobody.
-// A holder counts as of the most urgent class that it has work for, and a request without any as of
-// the class that it asked with.
-// A model waits since its oldest ticket came, or its last turn ended, whichever is later. A holder
-// that is still loading for waiting tickets is not asked; min_residency counts from its first
-// request in flight.
-// Pinned holders are never victims. Each counts a byte at least, so that nobody fits beside who
-// has whole GPUs.
-// Waiting in line: a request for which memory is being freed reserves as much on those GPUs; those
-// behind it may take only what is left over, so that they never delay it. A request that cannot
-// free enough yet is passed by what fits, until it has waited for max_swap_wait: from then on
-// nothing behind it is granted on its GPUs. Hence it waits at most max_swap_wait + min_residency +
-// the time that the holders take to drain and stop, after those before it in the order. Memory
-// counts as taken until the holder releases it, which it does when its process tree is seen gone.
+// Decides who holds which GPU memory and who has to yield. The machine has one such object, which
+// the gpu_lease actor owns. A request names an amount of bytes and a number of GPUs, and gets the
+// amount on each of them at once. Rules, whose names stand in the code, in decisions and in the
+// log:
+//   room: when enough memory is free, the request is granted.
+//   evict: otherwise the arbiter asks back the cheapest set of victims, by expected reload time ×
+//     probability of need, among the holders that may yield. Idle holders go first. A holder with
+//     requests in flight is never asked before min_residency, and then only when (a) none of its
+//     own tickets waits, or (b) the asking holder's oldest ticket has waited longer than
+//     max_swap_wait.
+//   backoff: a holder that failed to load holds nothing and blocks nobody.
+//
+// Class: a holder has the most urgent class that it has work of. Without work, its request has the
+// class that it asked with.
+//
+// Waiting and residency: a model waits since its oldest ticket came or since its last turn ended,
+// whichever is later. A holder that is still loading for waiting tickets is not asked. Its
+// min_residency begins with its first request in flight.
+//
+// Pinned holders are never victims. Every holder has at least one byte, so that none fits beside a
+// holder of whole GPUs.
+//
+// Order: a request for which memory is being freed reserves that memory. Requests behind it may
+// take only what is left over, and so never delay it. A request that cannot free enough yet is
+// overtaken by those that fit, until it has waited for max_swap_wait; from then on nothing behind
+// it is granted on its GPUs. Hence, after those before it in the order, it waits at most
+// max_swap_wait + min_residency + the time that the holders take to drain and stop. Memory counts
+// as taken until the holder releases it, which it does when its process tree is seen gone.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -36,39 +43,51 @@
 
 namespace signalbox::scheduling {
 
+// The rule by which the arbiter decided; see the top of this file.
+enum class swap_rule : std::uint8_t { room, evict };
+std::string_view to_string(swap_rule value);
+
+// The machine's GPUs and the times that the rules name.
 struct arbiter_options {
   std::vector<std::uint64_t> gpu_memory;  // bytes, one entry for each GPU
   duration min_residency = std::chrono::seconds(5);
   duration max_swap_wait = std::chrono::seconds(30);
-  fencing_token token_floor = 0;  // every token is above it
+  fencing_token token_floor = 0;  // every token that is given out is above it
 };
 
+// A holder's request for a lease.
 struct lease_request {
   holder_id holder = 0;
   gpu_need need;
   bool is_pinned = false;                  // never a victim
-  work_class work = work_class::realtime;  // while its demand has no work of a class
+  work_class work = work_class::realtime;  // its class while it reports no work
 };
 
+// Effects.
+
+// The holder has this memory from now on.
 struct lease_grant {
   holder_id holder;
   fencing_token token;
   gpu_set gpus;
-  std::uint8_t rule;
+  swap_rule rule;
 };
+// The holder's request can never be granted.
 struct lease_refusal {
   holder_id holder;
   refusal why;
 };
+// The holder has to drain, stop and release its lease, for `for_holder`.
 struct ask_back {
   holder_id holder;
   fencing_token token;
   holder_id for_holder;
-  std::uint8_t rule;
+  swap_rule rule;
 };
 using arbiter_effect = std::variant<lease_grant, lease_refusal, ask_back>;
 using arbiter_effects = std::vector<arbiter_effect>;
 
+// A lease as status pages show it.
 struct lease_view {
   holder_id holder;
   fencing_token token;
@@ -78,21 +97,22 @@ struct lease_view {
   bool asked_back;
 };
 
+// All leases of the machine and the requests that wait for one.
 class lease_arbiter {
  public:
   explicit lease_arbiter(arbiter_options options);
 
-  // One request or lease for each holder: a second request while one is pending or held is ignored.
-  // Pending requests are served by class, then by who waits longest with work of that class.
+  // Asks for a lease. It is ignored when the holder already has a lease or a pending request.
+  // Pending requests are served by class, and inside a class the one that waits longest goes first.
   arbiter_effects acquire(const lease_request& request, time_point now);
   arbiter_effects withdraw(holder_id holder, time_point now);
   // Ignored unless `token` is the holder's current one.
   arbiter_effects release(holder_id holder, fencing_token token, time_point now);
-  // The holder is gone with all that it ran: its request and its lease end, and it is forgotten.
+  // The holder is gone with all that it ran. Its request and its lease end, and it is forgotten.
   arbiter_effects remove(holder_id holder, time_point now);
   arbiter_effects demand(holder_id holder, const holder_demand& demand, time_point now);
   arbiter_effects advance(time_point now);
-  // When a pending request may become servable without another event.
+  // The time to call advance() at: a pending request may then be served without another event.
   time_point next_deadline() const;
 
   std::vector<lease_view> leases() const;
@@ -106,15 +126,14 @@ class lease_arbiter {
     fencing_token token;
     gpu_set gpus;
     time_point granted_at;
-    time_point served_since = never;  // first report since the grant of a request in flight
+    time_point served_since = never;  // first report, since the grant, of requests in flight
     bool asked_back = false;
-    bool reported =
-        false;  // its queue spoke since the grant; until then its silence proves nothing
+    bool reported = false;  // its queue has reported since the grant; until then it may have work
   };
   struct pending_request {
     lease_request request;
     time_point since;
-    bool evicted = false;  // somebody was asked back for it
+    bool evicted = false;  // a holder was asked back for it
   };
   struct room;
 
@@ -151,7 +170,7 @@ class lease_arbiter {
   std::map<holder_id, lease> leases_;
   std::map<holder_id, pending_request> pending_;
   std::map<holder_id, holder_demand> demands_;
-  std::map<holder_id, time_point> turn_ended_;  // the last lease's
+  std::map<holder_id, time_point> turn_ended_;  // when its last lease ended
   time_point deadline_ = never;
 };
 

@@ -1,5 +1,5 @@
-// Failed logins slow down: after a few, each one doubles the time until the next may be tried, by
-// account and by client address alike. It remembers a bounded number of both.
+// Slows down logins that fail. After a few failures each further one doubles the time until the
+// next try is allowed, counted by account and by client address alike. Both memories are bounded.
 #pragma once
 
 #include <cstdint>
@@ -11,20 +11,21 @@
 
 namespace signalbox::scheduling {
 
+// The limits for one kind of name: accounts or addresses.
 struct throttle_options {
-  std::uint32_t free_failures = 5;  // before the first wait; 0: no limit of this kind
+  std::uint32_t free_failures = 5;  // failures before the first wait; 0: never wait
   duration first_wait = std::chrono::seconds(1);
   duration longest_wait = std::chrono::minutes(1);
-  duration forget_after = std::chrono::minutes(15);  // without another failure
-  std::size_t remembered = 10000;                    // names; the one that failed longest ago goes
+  duration forget_after = std::chrono::minutes(15);  // since the last failure
+  std::size_t remembered = 10000;  // names at most; the one that failed longest ago is dropped
 };
 
-// The failures of one kind of name.
+// The recent failures of one kind of name.
 class failure_memory {
  public:
   explicit failure_memory(const throttle_options& options) : options_(options) {}
 
-  duration wait_of(const std::string& name, time_point now) const;  // zero: go on
+  duration wait_of(const std::string& name, time_point now) const;  // zero: a try is allowed
   void failed(const std::string& name, time_point now);
   void forget(const std::string& name);
   std::size_t size() const { return entries_.size(); }
@@ -45,15 +46,17 @@ class failure_memory {
   std::unordered_map<std::string, entries::iterator> by_name_;
 };
 
+// The failures of all accounts and addresses.
 class login_throttle {
  public:
   login_throttle(const throttle_options& by_account, const throttle_options& by_address)
       : accounts_(by_account), addresses_(by_address) {}
 
-  // How long until this login may be tried; zero: now, and then failed() or succeeded() follows.
+  // The time until this login may be tried. When it is zero, the caller tries it and then calls
+  // failed() or succeeded().
   duration wait_of(const std::string& account, const std::string& address, time_point now) const;
   void failed(const std::string& account, const std::string& address, time_point now);
-  // The address keeps its failures: who has one account may still guess at others.
+  // The address keeps its failures, because the owner of one account may still guess at others.
   void succeeded(const std::string& account) { accounts_.forget(account); }
 
  private:

@@ -8,9 +8,9 @@ namespace signalbox::scheduling {
 
 namespace {
 
-constexpr int load_weight_percent = 30;  // of a new measurement in the load estimate
+constexpr int load_weight_percent = 30;  // weight of a new measurement in the load estimate
 
-// How often a queue is asked whether it is idle, for a stop that waits for it.
+// While a stop waits for an idle queue, the queue is asked this often.
 constexpr duration idle_question_gap = std::chrono::milliseconds(250);
 
 }  // namespace
@@ -41,7 +41,7 @@ lifecycle_effects model_lifecycle::ensure_ready(time_point now) {
     case lifecycle_state::failed:
       if (now >= retry_at_) {
         wanted_ = true;
-        begin(out, now);  // after a series of failures this is the one probe
+        begin(out, now);  // after a series of failures, this start is the only probe
       } else if (breaker_open()) {
         refuse(out, now);
       } else {
@@ -49,7 +49,7 @@ lifecycle_effects model_lifecycle::ensure_ready(time_point now) {
       }
       break;
     case lifecycle_state::ready:
-      // Said before the queue knew that it is open; of interest only if the queue is closing.
+      // The queue said it before it knew that it is open. It counts only if the queue is closing.
       wanted_ = asked_idle_ && !ordered_stop_;
       break;
     default:
@@ -96,7 +96,7 @@ lifecycle_effects model_lifecycle::lease_granted(fencing_token token, const gpu_
   if (state_ == lifecycle_state::awaiting_lease) {
     begin_start(token, gpus, out, now);
   } else if (token != token_) {
-    out.push_back(release_lease{token});  // it crossed our withdrawal
+    out.push_back(release_lease{token});  // the grant and our withdrawal crossed
   }
   return out;
 }
@@ -105,7 +105,7 @@ lifecycle_effects model_lifecycle::lease_refused(refusal why, time_point now) {
   lifecycle_effects out;
   if (state_ != lifecycle_state::awaiting_lease) return out;
   refused_ = why;
-  enter_failed(out, now);
+  back_off(out, now);
   return out;
 }
 
@@ -179,13 +179,13 @@ lifecycle_effects model_lifecycle::runtime_exited(std::uint64_t incarnation, exi
 lifecycle_effects model_lifecycle::runtime_released(std::uint64_t incarnation, time_point now) {
   lifecycle_effects out;
   if (incarnation != incarnation_) return out;
-  // Its exit was never told: gone is gone.
+  // When the exit was not reported, the release stands for it.
   out = runtime_exited(incarnation, exit_reason::crashed, now);
   if (state_ != lifecycle_state::stopping) return out;
   if (token_ != 0) out.push_back(release_lease{std::exchange(token_, 0)});
   state_ = lifecycle_state::stopped;
   if (std::exchange(failing_, false) && !ordered_stop_) {
-    enter_failed(out, now);
+    back_off(out, now);
   } else if (wanted()) {
     begin(out, now);
   }
@@ -225,7 +225,7 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
     case lifecycle_state::ready:
       forget_failures_if_proven(now);
       if (asked_idle_ && now >= idle_answer_by_) {
-        begin_drain(out, now);  // it closed and something takes long, or the question was lost
+        begin_drain(out, now);  // requests take long to end, or the question was lost
       } else if (!asked_idle_ && now >= next_idle_question()) {
         ask_if_idle(out, now);
       }
@@ -314,7 +314,7 @@ void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
   out.push_back(close_queue_if_idle{});
 }
 
-// While ready. `never`: it stays loaded.
+// Returns when a ready backend next asks its queue whether it is idle; `never`: it stays loaded.
 time_point model_lifecycle::next_idle_question() const {
   if (stops_when_idle_) return asked_idle_at_ + idle_question_gap;
   if (options_.idle_unload == duration::zero()) return never;
@@ -327,8 +327,8 @@ void model_lifecycle::stop_now(duration grace, lifecycle_effects& out) {
   out.push_back(stop_runtime{grace});
 }
 
-// The runtime ended, or will be ended, through its own fault. What it leaves behind is waited for
-// in `stopping`.
+// The runtime failed: it has ended or will be ended. `stopping` waits for the rest of its process
+// tree.
 void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_point now) {
   if (state_ == lifecycle_state::ready) forget_failures_if_proven(now);
   ++failures_;
@@ -339,7 +339,8 @@ void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_poin
   out.push_back(record_exit{reason, true});
 }
 
-void model_lifecycle::enter_failed(lifecycle_effects& out, time_point now) {
+// Rule backoff: sets the time of the next start, and opens the breaker after too many failures.
+void model_lifecycle::back_off(lifecycle_effects& out, time_point now) {
   state_ = lifecycle_state::failed;
   auto pause = refused_ ? options_.backoff_max : options_.backoff;
   for (std::uint32_t n = 1; n < failures_ && pause < options_.backoff_max; ++n) pause *= 2;
@@ -353,8 +354,9 @@ void model_lifecycle::refuse(lifecycle_effects& out, time_point now) const {
   out.push_back(refuse_waiting{refused_.value_or(refusal::model_failed), retry_at_ - now});
 }
 
-// Becoming ready proves nothing: a runtime that dies on its first request would be restarted for
-// ever. Having served for longer than the longest backoff does.
+// Forgets earlier failures once the runtime has been ready for longer than the longest backoff.
+// Becoming ready is not enough: a runtime that dies on its first request would be restarted for
+// ever.
 void model_lifecycle::forget_failures_if_proven(time_point now) {
   if (now - ready_since_ >= options_.backoff_max) failures_ = 0;
 }

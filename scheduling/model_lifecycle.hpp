@@ -1,15 +1,22 @@
-// What a backend does next: stopped, waiting for its lease, starting, ready, draining, stopping,
-// failed (backing off). One object for each backend, owned by its model_backend actor.
+// Decides what a backend does next. Its states are stopped, waiting for its lease, starting, ready,
+// draining, stopping and failed (backing off). Each backend has one such object, which its
+// model_backend actor owns.
 //
-//   stopped ─ensure_ready→ awaiting_lease ─granted→ starting ─ready→ ready ─yield/idle→ draining
-//      ▲                        │refused               │exit/timeout   │exit │drained/timeout │ ▼
-//      ▼               ▼                  ▼ └──released── failed ◀──────────────────── stopping
-//      ◀──────────────────────── stopping
+//   stopped ── ensure_ready ──▶ awaiting_lease ── granted ──▶ starting ── ready ──▶ ready
+//   ready ── yield, idle, stop ──▶ draining ── drained, timeout ──▶ stopping
+//   starting ── yield, stop ──▶ stopping ── released ──▶ stopped
+//   awaiting_lease ── refused ──▶ failed
+//   starting, ready, draining ── exit, start timeout ──▶ stopping ── released ──▶ failed
+//   failed ── backoff over ──▶ awaiting_lease, or stopped when nobody waits
 //
-// A failure is over when its backoff is and nobody waits: failed becomes stopped. After
-// load_attempts of them in a row it stays, for people to see, until somebody asks again.
+// A failed backend becomes stopped when its backoff is over and nobody waits. After load_attempts
+// failures in a row it stays failed, for people to see, until somebody asks for the model again.
 //
-// The lease is released only after `runtime_released`: the process tree is seen gone.
+// Rule backoff: after each failure in a row the pause before the next start doubles, up to
+// backoff_max. From load_attempts failures on, the breaker is open: requests are refused until the
+// pause is over, and then one start is the probe. A failed backend holds no lease.
+//
+// The lease is released only after `runtime_released`, which says that the process tree is gone.
 #pragma once
 
 #include <optional>
@@ -22,6 +29,7 @@
 
 namespace signalbox::scheduling {
 
+// The state of a backend.
 enum class lifecycle_state : std::uint8_t {
   stopped,
   awaiting_lease,
@@ -33,7 +41,7 @@ enum class lifecycle_state : std::uint8_t {
 };
 std::string_view to_string(lifecycle_state value);
 
-// How a runtime ended. `asked`: we stopped it, whatever its exit status says.
+// The reason why a runtime ended. `asked` means that we stopped it, whatever its exit status says.
 enum class exit_reason : std::uint8_t {
   asked,
   crashed,
@@ -44,8 +52,9 @@ enum class exit_reason : std::uint8_t {
 };
 std::string_view to_string(exit_reason value);
 
+// The timeouts of one backend and the policy of its restarts.
 struct lifecycle_options {
-  bool needs_lease = true;  // false: no GPU memory declared
+  bool needs_lease = true;  // false: the model declares no GPU memory
   duration start_timeout = std::chrono::seconds(120);
   duration stop_grace = std::chrono::seconds(10);
   duration drain_timeout = std::chrono::seconds(60);
@@ -53,11 +62,11 @@ struct lifecycle_options {
   duration backoff = std::chrono::seconds(1);
   duration backoff_max = std::chrono::seconds(60);
   std::uint32_t load_attempts = 3;  // failures in a row until waiting tickets are refused
-  duration expected_load = std::chrono::seconds(10);  // first guess
-  bool pinned = false;  // always wanted: starts again by itself, until stop()
+  duration expected_load = std::chrono::seconds(10);  // until a load was measured
+  bool pinned = false;  // always wanted; it starts again by itself until stop()
 };
 
-// Effects, for the actor to carry out in order.
+// Effects, which the actor carries out in order.
 struct acquire_lease {};
 struct withdraw_acquire {};  // not wanted any more
 struct release_lease {
@@ -65,20 +74,21 @@ struct release_lease {
 };
 struct start_runtime {
   fencing_token token;
-  gpu_set gpus;  // of the lease; none without one
+  gpu_set gpus;  // of the lease; empty without one
   std::uint64_t incarnation;
 };
 struct stop_runtime {
   duration grace;
-};                      // SIGTERM, then SIGKILL after the grace; grace 0: SIGKILL
-struct open_queue {};   // ready: grant permits to it
-struct close_queue {};  // not ready; answer queue_drained when nothing is in flight
-// only_if_idle: the queue answers queue_drained, or queue_not_idle and stays open.
+};                      // SIGTERM, then SIGKILL after the grace; grace 0: SIGKILL at once
+struct open_queue {};   // the runtime is ready: the queue may grant permits for it
+struct close_queue {};  // it is not; the queue answers queue_drained when nothing is in flight
+// An idle queue closes and answers queue_drained; any other stays open and answers queue_not_idle.
 struct close_queue_if_idle {};
+// The queue refuses the tickets that wait, and new ones until open_queue.
 struct refuse_waiting {
   refusal why;
   duration retry_after;
-};  // and new ones, until open
+};
 struct record_exit {
   exit_reason reason;
   bool is_crash;
@@ -92,37 +102,39 @@ using lifecycle_effect =
                  open_queue, close_queue, close_queue_if_idle, refuse_waiting, record_exit, loaded>;
 using lifecycle_effects = std::vector<lifecycle_effect>;
 
+// The life of one backend, through all its starts.
 class model_lifecycle {
  public:
   explicit model_lifecycle(lifecycle_options options);
 
-  lifecycle_effects ensure_ready(time_point now);  // somebody waits (or it is pinned); idempotent
+  lifecycle_effects ensure_ready(time_point now);  // a request waits, or it is pinned; idempotent
   lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
-  // The same, but while it is ready it serves until the queue has nothing: nobody is cut off.
+  // The same as stop(), but a ready backend first serves until its queue is idle, so that no
+  // request is cut off.
   lifecycle_effects stop_when_idle(time_point now);
   lifecycle_effects lease_granted(fencing_token token, const gpu_set& gpus, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);
-  // The lease is asked back: drain, stop, release. A token that is not the held one is ignored
-  // (fencing).
+  // The lease is asked back: the backend drains, stops and releases it. Any token but that of the
+  // held lease is ignored.
   lifecycle_effects yield(fencing_token token, time_point now);
   lifecycle_effects queue_drained(time_point now);
   lifecycle_effects queue_not_idle(time_point now);
-  // Events of the runtime carry the incarnation they belong to; those of an older one are ignored.
+  // Events of a runtime carry its incarnation; those of an older one are ignored.
   lifecycle_effects runtime_ready(std::uint64_t incarnation, time_point now);
   lifecycle_effects runtime_exited(std::uint64_t incarnation, exit_reason reason, time_point now);
   lifecycle_effects runtime_released(std::uint64_t incarnation, time_point now);
-  // What the queue says of itself: when something was last in use or waiting; is anything waiting?
-  // In order with ensure_ready: "nothing waits" takes back those that came before it.
+  // The queue reports when a request last waited or was in flight, and whether one waits now. When
+  // none waits, that takes back every ensure_ready() before it.
   lifecycle_effects activity(time_point last_active, bool waiting, time_point now);
-  lifecycle_effects advance(time_point now);  // timeouts, backoff, idle unload
-  time_point next_deadline() const;           // `never`: nothing to wait for
+  lifecycle_effects advance(time_point now);  // handles timeouts, end of backoff, idle unload
+  time_point next_deadline() const;           // when to call advance(); `never`: not needed
 
   lifecycle_state state() const;
   std::uint64_t incarnation() const;  // of the current or last start
   fencing_token token() const;        // 0: no lease held
   std::uint32_t failures() const;     // loads or serving runs that failed in a row
   duration load_estimate() const;     // EWMA of measured load times
-  // Until it can be ready, if asked now: rest of the load, rest of the backoff.
+  // Time until it can be ready, if asked now: the rest of the load and of the backoff.
   duration ready_in(time_point now) const;
 
  private:
@@ -136,7 +148,7 @@ class model_lifecycle {
   time_point next_idle_question() const;
   void stop_now(duration grace, lifecycle_effects& out);
   void fail(exit_reason reason, lifecycle_effects& out, time_point now);
-  void enter_failed(lifecycle_effects& out, time_point now);
+  void back_off(lifecycle_effects& out, time_point now);
   void refuse(lifecycle_effects& out, time_point now) const;
   void forget_failures_if_proven(time_point now);
 
@@ -145,22 +157,22 @@ class model_lifecycle {
   std::uint64_t incarnation_ = 0;
   fencing_token token_ = 0;
   std::uint32_t failures_ = 0;
-  std::optional<refusal> refused_;  // the lease was: nothing to retry before retry_at_
+  std::optional<refusal> refused_;  // why the lease was refused; no retry before retry_at_
   duration load_estimate_{};
   bool load_measured_ = false;
   time_point started_at_{};
   time_point ready_since_{};
-  time_point deadline_ = never;  // starting, draining: when it has taken too long
-  time_point retry_at_{};        // failed: no start before
+  time_point deadline_ = never;  // when starting or draining has taken too long
+  time_point retry_at_{};        // failed: no start before this
   time_point last_active_{};
-  time_point asked_idle_at_{};    // the last close_queue_if_idle
-  time_point idle_answer_by_{};   // close_queue_if_idle not answered: drain
-  bool wanted_ = false;           // somebody waits: start (again) as soon as possible
-  bool ordered_stop_ = false;     // stop() is not over, or nobody asked for it since
-  bool stops_when_idle_ = false;  // ordered so, while ready
-  bool exit_recorded_ = false;    // of this incarnation
+  time_point asked_idle_at_{};    // the time of the last close_queue_if_idle
+  time_point idle_answer_by_{};   // drain when close_queue_if_idle is not answered by then
+  bool wanted_ = false;           // a request waits: start (again) as soon as possible
+  bool ordered_stop_ = false;     // a stop was ordered, and nobody asked for the model since
+  bool stops_when_idle_ = false;  // stop_when_idle() was called while it was ready
+  bool exit_recorded_ = false;    // the exit of this incarnation
   bool failing_ = false;          // stopping because of a failure: back off afterwards
-  bool asked_idle_ = false;       // close_queue_if_idle is under way
+  bool asked_idle_ = false;       // close_queue_if_idle is not answered yet
 };
 
 }  // namespace signalbox::scheduling

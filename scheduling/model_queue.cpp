@@ -10,13 +10,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr duration ensure_gap = 1s;  // the backend may have stopped or failed meanwhile
-// How long a client's interest counts that would not wait for a closed queue, and was refused.
+constexpr duration ensure_gap = 1s;  // tell again, as the backend may have stopped since
+// A request that did not wait for a closed queue and was refused counts as interest for this long.
 constexpr duration interest = 1s;
 constexpr duration activity_gap = 500ms;
-constexpr duration demand_gap = 250ms;      // when only figures changed
-constexpr duration demand_turn_gap = 20ms;  // when it became busy or idle: somebody may wait for it
-constexpr double arrival_memory_s = 60;     // how far back the arrival rate looks
+constexpr duration demand_gap = 250ms;      // between reports whose figures alone changed
+constexpr duration demand_turn_gap = 20ms;  // between reports of getting busy or idle
+constexpr double arrival_memory_s = 60;     // time constant of the arrival rate's EWMA
 
 }  // namespace
 
@@ -34,7 +34,7 @@ queue_effects model_queue::attach_shard(shard_id shard, std::span<const backend_
   if (std::find(attached_.begin(), attached_.end(), shard) == attached_.end()) {
     attached_.push_back(shard);
   }
-  // The tickets that it still has follow: until then "nobody waits" would be said too early.
+  // The shard's tickets follow. To say before that "nobody waits" would be too early.
   for (auto& b : backends_) b.next_activity = now + activity_gap;
   take_effects(admission_.attach_shard(shard, in_use, now), now);
   return finish(now);
@@ -86,7 +86,8 @@ void model_queue::answer_place_queries(const shard_batch& batch, time_point now)
   }
 }
 
-// Requests by credit are seen only as they end, which gives the same rate.
+// Counts requests as they end, which is all that is seen of requests by credit; the rate is the
+// same.
 void model_queue::count_arrivals(std::uint32_t ended, time_point now) {
   const double elapsed_s = to_seconds(now - arrivals_counted_at_);
   arrivals_per_s_ =
@@ -94,7 +95,7 @@ void model_queue::count_arrivals(std::uint32_t ended, time_point now) {
   arrivals_counted_at_ = now;
 }
 
-// Why everybody is refused now: all backends refuse. Null: nobody is.
+// The refusal that all requests get now because all backends refuse; null when one does not.
 const model_queue::refusal_in_force* model_queue::refusal_now(time_point now) {
   if (stopped_) return &*stopped_;
   const refusal_in_force* soonest = nullptr;
@@ -106,7 +107,7 @@ const model_queue::refusal_in_force* model_queue::refusal_now(time_point now) {
   return soonest;
 }
 
-// Until the first of the backends can be ready.
+// Time until the first of the backends can be ready; zero when one is open.
 duration model_queue::rest_of_load(time_point now) const {
   if (admission_.is_open()) return duration::zero();
   auto rest = duration::max();
@@ -180,7 +181,7 @@ queue_effects model_queue::refuse_waiting(backend_id id, refusal why, duration r
   auto* b = find(id);
   if (b == nullptr) return {};
   b->refusing = refusal_in_force{why, now + retry_after, detail};
-  // Another backend may serve them yet.
+  // The tickets may still be served while another backend does not refuse.
   const bool all_refuse = std::all_of(backends_.begin(), backends_.end(), [](const backend& each) {
     return each.refusing.has_value();
   });
@@ -225,17 +226,17 @@ std::string model_queue::text_of(refusal why) const {
   }
   switch (why) {
     case refusal::queue_full:
-      return std::to_string(options_.limits.max_waiting) + " requests wait already";
+      return std::to_string(options_.limits.max_waiting) + " requests wait already.";
     case refusal::deadline_passed:
-      return "it waited as long as it may for its turn";
+      return "The request waited as long as it was allowed to.";
     case refusal::shutting_down:
-      return "the gateway shuts down";
+      return "The gateway is shutting down.";
     case refusal::model_removed:
-      return "the configuration has the model no more";
+      return "The model was removed from the configuration.";
     case refusal::model_failed:
-      return "the model's runtime does not start";
+      return "The model's runtime does not start.";
     case refusal::does_not_fit:
-      return "the model needs more GPU memory than there is";
+      return "The model needs more GPU memory than the machine has.";
   }
   return {};
 }
@@ -246,7 +247,7 @@ void model_queue::take_effects(const admission_effects& effects, time_point now)
         [&](auto e) {
           if constexpr (std::is_same_v<decltype(e), refuse_ticket>) {
             if (e.why == refusal::deadline_passed) ++timed_out_;
-            // Admission knows how fast a ready model serves; refuse_waiting says a time of its own.
+            // Admission's time is for a ready model; refuse_waiting has a time of its own.
             const bool is_measured =
                 e.why == refusal::deadline_passed || e.why == refusal::queue_full;
             if (is_measured) e.retry_after += rest_of_load(now);
@@ -257,7 +258,7 @@ void model_queue::take_effects(const admission_effects& effects, time_point now)
   }
 }
 
-// What every event ends with.
+// Ends every event: follows up on each backend and hands out the effects.
 queue_effects model_queue::finish(time_point now) {
   next_deadline_ = admission_.next_deadline();
   for (auto& b : backends_) {
@@ -269,14 +270,15 @@ queue_effects model_queue::finish(time_point now) {
   return std::exchange(out_, {});
 }
 
-// Once for each closing. What a shard has in flight from an earlier life of this queue is known
-// when it has attached; the backend bounds the wait.
+// Answers each closing once. Requests in flight from an earlier life of this queue are known only
+// when all shards have attached. The backend bounds the wait for the answer.
 void model_queue::answer_closing(backend& b) {
   if (!b.closing || admission_.held(b.id) > 0 || !knows_all_shards()) return;
   out_.push_back(tell_drained{b.id, *std::exchange(b.closing, std::nullopt)});
 }
 
-// Somebody waits; or would not wait, was refused, and will ask again: the load is for them too.
+// Tells whether the backends should load: a ticket waits, or a client that did not wait for a
+// closed queue was refused a moment ago and will ask again.
 bool model_queue::is_wanted(time_point now) {
   if (admission_.waiting() > 0) return true;
   return now < interest_until_ && !admission_.is_open() && refusal_now(now) == nullptr;
@@ -294,8 +296,9 @@ void model_queue::ensure(backend& b, time_point now) {
   wake_at(b.next_ensure);
 }
 
-// "Nobody waits" lets the backend withdraw its request for a lease: it is said after
-// ensure_ready, and not by a queue started anew before the shards have sent their tickets again.
+// A report that nobody waits lets the backend withdraw its request for a lease. So it comes after
+// ensure_ready, and a queue that starts anew says nothing before the shards have sent their
+// tickets.
 void model_queue::report_activity(backend& b, time_point now) {
   if (!knows_all_shards()) return;
   const told_activity current{admission_.last_active(b.id), is_wanted(now)};
@@ -331,7 +334,7 @@ void model_queue::report_demand(backend& b, time_point now) {
     changed = changed || is.waiting != was.waiting || is.in_use != was.in_use ||
               is.oldest_wait_since != was.oldest_wait_since;
   }
-  // While it has work it is active, whatever the last report says.
+  // last_active counts only while there is no work: a holder with work is active anyway.
   const bool idle_since =
       told && d.waiting() == 0 && d.in_use() == 0 && d.last_active() != told->last_active();
   if (!turned && !changed && !idle_since) return;

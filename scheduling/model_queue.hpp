@@ -1,18 +1,18 @@
-// One model's queue: who waits, who gets a permit (admission), and what is told to the backends
-// that serve it, to the lease pool and to the shards. Owned by its model_queue actor; the
+// One model's queue. It decides which requests wait and which get a permit (admission), and what
+// its backends, the lease pool and the shards are told. Its model_queue actor owns it, and the
 // simulation drives the same class.
 //
 //   shard ── shard_batch ──▶ admission ── grants, refusals, credits, recalls ──▶ shard
 //
-// While something waits, each backend that is closed hears ensure_ready, once a second; and once
-// for a request that would not wait, was refused, and will be sent again.
+// While a ticket waits, each closed backend is told ensure_ready once a second. A request that does
+// not wait for a closed queue is refused, but is expected to come again: backends are told once.
+//
 //   backend ── open ──▶ permits and credits flow
-//   backend ── close ──▶ credits recalled ── … its last unit back, and all shards of an earlier
-//   life
-//                        of ours heard ──▶ queue_drained ──▶ backend
-//   backend ── refuse_waiting ──▶ while all backends do: everything that waits is refused, and what
-//                                 comes, for that time; then the next ticket is the probe
-//                                 (ensure_ready again)
+//   backend ── close ──▶ credits are recalled ── … the last unit is back, and all shards have
+//                        attached ──▶ queue_drained ──▶ backend
+//   backend ── refuse_waiting ──▶ while all backends do this, waiting and new tickets are refused,
+//                                 each time for as long as the backend says; then the next ticket
+//                                 is the probe (ensure_ready again)
 #pragma once
 
 #include <cstdint>
@@ -27,49 +27,57 @@
 
 namespace signalbox::scheduling {
 
-// What one turn of a shard's loop has to say to one queue. It is taken in this order, whatever came
-// first. 1. Cancelled tickets make room. 2. What was served counts before 3. the units that came
-// back are granted. 4. The report is as of now, so that 5. new tickets are judged by it. A ticket
-// that came and left in one turn is in both lists and never waited.
+// The message of one turn of a shard's loop to one queue. The queue takes its parts in this order,
+// whatever happened first. 1. Cancelled tickets make room. 2. Service is counted, before 3.
+// returned units are granted again. 4. Reports are as of now, so that 5. new tickets are judged by
+// them. A ticket that came and left in one turn is in both lists, and never waited.
 struct shard_batch {
   shard_id shard = 0;
   std::vector<ticket_id> cancelled;       // may be among `tickets`
   std::vector<principal_service> served;  // one for each principal and class
-  std::vector<backend_report> backends;   // those of which there is something to say
+  std::vector<backend_report> backends;   // those with something to report
   settled_counts settled;
   std::vector<ticket> tickets;
   std::vector<ticket_id> place_queries;
 };
 
+// The settings of one model's queue.
 struct model_queue_options {
   admission_limits limits;
-  duration expected_load = std::chrono::seconds(10);  // of a backend that has told none yet
-  std::size_t shards = 0;  // that must attach before it can be known that nothing is in flight
+  duration expected_load = std::chrono::seconds(10);  // of a backend that has not said
+  std::size_t shards = 0;  // only when all have attached is it known that nothing is in flight
 };
 
-// Effects beside those of admission, for the actor to carry out in order.
-struct tell_place {  // where a ticket stands, as it asked
+// Effects beside those of admission, which the actor carries out in order.
+
+// The answer to a place query.
+struct tell_place {
   shard_id shard;
   ticket_id id;
   std::uint32_t position;  // 1: next
   duration eta;
 };
-struct ensure_backend {  // somebody waits
+// The backend should become ready, because a request wants it.
+struct ensure_backend {
   backend_id backend;
 };
-struct tell_drained {  // the answer to close()
-  backend_id backend;
-  std::uint64_t closing;
-};
-struct tell_not_idle {  // the other answer to close(only_if_idle)
+// The answer to close() when nothing of the backend is in flight.
+struct tell_drained {
   backend_id backend;
   std::uint64_t closing;
 };
+// The answer to close(only_if_idle) when the queue is not idle and stays open.
+struct tell_not_idle {
+  backend_id backend;
+  std::uint64_t closing;
+};
+// The backend is told when it was last used, and whether requests wait.
 struct tell_activity {
   backend_id backend;
   time_point last_active;
   bool waiting;
 };
+// The lease pool is told of the holder's work.
 struct tell_demand {
   holder_id holder;
   holder_demand demand;
@@ -79,47 +87,48 @@ using queue_effect = std::variant<grant_permit, refuse_ticket, give_credits, rec
                                   tell_not_idle, tell_activity, tell_demand>;
 using queue_effects = std::vector<queue_effect>;
 
+// The queue of one model over all its backends: see the top of this file.
 class model_queue {
  public:
   explicit model_queue(const model_queue_options& options);
 
-  // A shard introduces itself, at the start and after a restart of this queue: see admission.
+  // A shard introduces itself at the start and after a restart of this queue: see admission.
   queue_effects attach_shard(shard_id shard, std::span<const backend_units> in_use, time_point now);
-  // From a shard that is not attached it is ignored: the shard will attach, and send its tickets
-  // again.
+  // Ignores a shard that is not attached: it will attach, and send its tickets again.
   queue_effects take(const shard_batch& batch, time_point now);
 
-  // The backend serves this model from now on; it is closed. Known ones are closed by it: a backend
-  // that is started anew has no runtime yet.
+  // The backend serves this model from now on, and is closed at first. A known one is closed too,
+  // because a backend that starts anew has no runtime yet.
   queue_effects add_backend(backend_id backend, time_point now);
   queue_effects remove_backend(backend_id backend, time_point now);
-  // Demand is told to the lease pool for each backend whose holder is known.
+  // The backend has this holder number. From now on its demand is told to the lease pool.
   queue_effects set_holder(backend_id backend, holder_id holder, time_point now);
-  // The lease pool was started anew: it will give out numbers of holders anew.
+  // The lease pool was started anew and will give each backend another holder number.
   queue_effects forget_holders(time_point now);
-  // `run` names the runtime that serves; permits of another run are closed off first.
+  // `run` is the runtime's start. If the backend is open for another run, it is closed first.
   queue_effects open(backend_id backend, std::uint32_t units, std::uint64_t run, time_point now);
   queue_effects close(backend_id backend, std::uint64_t closing, bool only_if_idle, time_point now);
   queue_effects set_units(backend_id backend, std::uint32_t units, time_point now);
-  // `detail` is for clients: no path, no secret.
+  // Clients see `detail`, so it holds no path and no secret.
   queue_effects refuse_waiting(backend_id backend, refusal why, duration retry_after,
                                const std::string& detail, time_point now);
-  // How long a load takes, and when the one that runs or is due is over (never: not known).
+  // `expected` is the time that a load takes. `ready_at` is the end of the load that runs or is
+  // due; `never` means that it is not known.
   queue_effects set_load(backend_id backend, duration expected, time_point ready_at,
                          time_point now);
   queue_effects set_limits(const admission_limits& limits, time_point now);
   queue_effects preempt(work_class work, time_point now);
-  // Everything that waits, and all that comes, is refused with shutting_down, for ever.
+  // Refuses all waiting and all later tickets with shutting_down, for ever.
   queue_effects stop(time_point now);
   queue_effects advance(time_point now);
   time_point next_deadline() const { return next_deadline_; }
 
-  // What refuse_ticket.why means to the client whose ticket it was.
+  // The text that tells a client why its request was refused.
   std::string text_of(refusal why) const;
 
   const admission& permits() const { return admission_; }
-  const settled_counts& settled() const { return settled_; }  // all that ended, without times
-  std::uint64_t timed_out() const { return timed_out_; }      // refused as their deadline passed
+  const settled_counts& settled() const { return settled_; }  // so far; without `service`
+  std::uint64_t timed_out() const { return timed_out_; }      // tickets that passed their deadline
 
  private:
   struct refusal_in_force {
@@ -135,13 +144,13 @@ class model_queue {
   };
   struct backend {
     backend_id id = 0;
-    std::optional<holder_id> holder{};  // none: not known yet
+    std::optional<holder_id> holder{};  // empty until the pool has told it
     std::uint64_t run = 0;
     duration expected_load{};
     time_point ready_at = never;
-    std::optional<std::uint64_t> closing{};  // close() that is not answered yet
+    std::optional<std::uint64_t> closing{};  // a close() that is not answered yet
     std::optional<refusal_in_force> refusing{};
-    time_point next_ensure{};  // when it may hear ensure_ready again
+    time_point next_ensure{};  // no ensure_ready before this
     std::optional<told_activity> activity{};
     time_point next_activity{};
     std::optional<holder_demand> demand{};
@@ -169,7 +178,7 @@ class model_queue {
   admission admission_;
   std::vector<backend> backends_;  // a handful
   std::vector<shard_id> attached_;
-  std::optional<refusal_in_force> stopped_;  // for ever
+  std::optional<refusal_in_force> stopped_;  // set by stop()
   queue_effects out_;
   time_point next_deadline_ = never;
   time_point interest_until_{};

@@ -1,6 +1,6 @@
-// The principals that wait at one priority, the one to be served next on top: a heap of four
-// children to a node that knows where each entry stands, so that a counter can change in O(log n)
-// anywhere. Part of fair_share.
+// A heap of the principals that wait at one priority; the one to be served next is on top. A node
+// has four children. The owner is told where each entry stands, so that any counter can change in
+// O(log n). Part of fair_share.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,10 @@
 
 namespace signalbox::scheduling {
 
+// A principal that has tickets waiting.
 struct heap_entry {
   double counter;          // weighted tokens served, divided by the weight
-  std::uint64_t sequence;  // of its first ticket: the order of arrival decides between equals
+  std::uint64_t sequence;  // arrival of its first ticket; decides between equal counters
   std::uint32_t account;
   std::uint32_t slot;  // of its first ticket
 
@@ -21,7 +22,7 @@ struct heap_entry {
   }
 };
 
-// moved(account, position) is called for every entry that got another position.
+// The heap. It calls moved(account, position) for every entry whose position changes.
 class principal_heap {
  public:
   bool empty() const { return entries_.empty(); }

@@ -8,7 +8,8 @@ namespace signalbox::scheduling {
 namespace {
 
 constexpr double minute_ns = 60e9;
-// An answer of a runtime that lies about its tokens must not lock its key out for ever.
+// The most that can be owed, a day's worth: a runtime that reports too many tokens must not lock a
+// key out for ever.
 constexpr double owed_most_ns = 24 * 60 * minute_ns;
 constexpr std::uint64_t units_mask = (std::uint64_t{1} << 48) - 1;
 constexpr duration concurrent_retry = std::chrono::seconds(1);
@@ -36,7 +37,7 @@ duration rate::interval() const {
   return duration(ns(minute_ns / per_minute));
 }
 
-// In terms of I.371: a unit conforms when it does not come more than the burst's time before the
+// In the terms of I.371, a unit conforms if it comes at most the burst's time before the
 // theoretical arrival time that it would lead to.
 rate_limiter::verdict rate_limiter::take(const rate& r, double need, double cost, time_point now) {
   const double unit = minute_ns / r.per_minute;
@@ -45,7 +46,7 @@ rate_limiter::verdict rate_limiter::take(const rate& r, double need, double cost
   while (true) {
     const auto from = std::max(full_at, at);
     const double missing = static_cast<double>(from - at) + need * unit - burst_ns(r);
-    if (missing > 0.5) return {false, duration(ns(std::ceil(missing)))};  // 0.5: of a nanosecond
+    if (missing > 0.5) return {false, duration(ns(std::ceil(missing)))};  // rounding: half a ns
     const auto charged = from + ns(cost_ns(r, cost));
     if (full_at_.compare_exchange_weak(full_at, charged, std::memory_order_relaxed)) {
       return {true, duration::zero()};
@@ -84,7 +85,7 @@ void day_counter::add(std::int32_t day, std::uint64_t units) {
   std::uint64_t next = 0;
   do {
     const auto later = static_cast<std::int16_t>(day - static_cast<std::int32_t>(seen >> 48));
-    if (seen != 0 && later < 0) return;  // of a day that is over
+    if (seen != 0 && later < 0) return;  // the day is over
     const auto base = later == 0 ? seen & units_mask : 0;
     next = pack(day, base + std::min(units, units_mask));
   } while (!day_and_units_.compare_exchange_weak(seen, next, std::memory_order_relaxed));
@@ -125,7 +126,7 @@ std::optional<limit_exceeded> limit_account::begin_inference(const key_limits& l
                                                              const token_charge& charge,
                                                              duration until_midnight,
                                                              time_point now) {
-  // Counted with or without a limit: one may be set while it runs.
+  // Counts even without a limit, because one may be set while the request runs.
   const auto before = concurrent_.fetch_add(1, std::memory_order_relaxed);
   std::optional<limit_exceeded> exceeded;
   if (limits.max_concurrent > 0 && before >= limits.max_concurrent) {

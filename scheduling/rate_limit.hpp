@@ -1,7 +1,7 @@
-// What one key may use: requests and tokens a minute by the generic cell rate algorithm (GCRA,
-// ITU-T I.371), requests at once, tokens a day. One account for each key, shared by all shards: a
-// few atomic numbers, so that a limit of N admits N however many threads ask. Which limits apply is
-// told with every call, so that they may change while what was used stays.
+// Limits what one key may use: requests and tokens a minute by the generic cell rate algorithm
+// (GCRA, ITU-T I.371), requests at once, and tokens a day. Each key has one account, which all
+// shards share. It is a few atomic numbers, so that a limit of N admits N however many threads ask.
+// Every call passes the limits that apply, so that they may change while the counts stay.
 #pragma once
 
 #include <atomic>
@@ -12,20 +12,19 @@
 
 namespace signalbox::scheduling {
 
-// A slower one could not be told from none by who waits for it: a unit comes back in a day at
-// least.
+// The lowest rate: one unit a day. A client could not tell a slower one from none.
 constexpr double least_per_minute = 1.0 / (24 * 60);
 
-// 0 or less: no such limit.
+// The limits of one key. A limit of 0 or less does not apply.
 struct key_limits {
   double requests_per_minute = 0;  // at least least_per_minute
-  double burst = 10;               // requests at once after a pause; below 1: 1
+  double burst = 10;               // requests at once after a pause; values below 1 count as 1
   double tokens_per_minute = 0;
   std::uint32_t max_concurrent = 0;  // inference requests, waiting or running
-  std::uint64_t tokens_per_day = 0;  // UTC days
+  std::uint64_t tokens_per_day = 0;  // a day of UTC
 };
 
-// Units that come back at an even pace, up to `burst` of them; one a day at least.
+// A rate at which units come back evenly, up to `burst` of them. It is at least one unit a day.
 struct rate {
   double per_minute = 0;
   double burst = 1;
@@ -33,33 +32,35 @@ struct rate {
   duration interval() const;  // between two units
 };
 
-// The state of one such limit: the theoretical arrival time, at which all units are there again.
+// The state of one rate limit. It is the algorithm's theoretical arrival time: the time at which
+// all units are back.
 class rate_limiter {
  public:
   struct verdict {
     bool allowed = false;
-    duration retry_after{};  // when not allowed: the least wait after which it would be
+    duration retry_after{};  // if not allowed, the shortest wait after which it would be
   };
-  // Takes `cost` units when at least `need` are there; what is missing then is owed.
+  // Takes `cost` units if at least `need` are available. Units beyond those available are owed.
   verdict take(const rate& r, double need, double cost, time_point now);
-  // What was taken as `before` units has become `after`.
+  // Corrects an earlier cost of `before` units to `after` units.
   void settle(const rate& r, double before, double after, time_point now);
 
   double left(const rate& r, time_point now) const;  // units; 0 while some are owed
   duration until_full(time_point now) const;
 
-  // For keeping it over a restart.
+  // The state as it is kept over a restart.
   time_point full_at() const { return time_point(duration(full_at_.load())); }
-  void restore(time_point full_at);  // no effect when it is later already
+  void restore(time_point full_at);  // ignored if the present value is later
 
  private:
   std::atomic<std::int64_t> full_at_{0};  // time_point as nanoseconds
 };
 
-// How much was used today. Both in one number, so that midnight loses nothing.
+// Counts the units used today. The day and the count share one atomic number, so that no count is
+// lost at midnight.
 class day_counter {
  public:
-  void add(std::int32_t day, std::uint64_t units);  // days since 1970-01-01, up to 65535
+  void add(std::int32_t day, std::uint64_t units);  // day: days since 1970-01-01, up to 65535
   void take_back(std::int32_t day, std::uint64_t units);
   std::uint64_t used(std::int32_t day) const;
 
@@ -74,22 +75,24 @@ enum class limit_kind : std::uint8_t {
   tokens_per_day
 };
 
+// The limit that refuses a request.
 struct limit_exceeded {
   limit_kind which;
   duration retry_after;
 };
 
-// What was taken for one inference request, to be settled when it ends.
+// The tokens charged for an inference request when it begins, and corrected when it ends.
 struct token_charge {
-  double estimate = 0;
-  std::int32_t day = 0;
+  double estimate = 0;   // tokens
+  std::int32_t day = 0;  // as for day_counter
 };
 
+// All that one key has used of its limits.
 class limit_account {
  public:
   std::optional<limit_exceeded> take_request(const key_limits& limits, time_point now);
-  // For one inference request of about so many tokens. When it is allowed, end_inference() must
-  // follow, once. `until_midnight`: UTC.
+  // Begins an inference request of about `charge.estimate` tokens. If it is allowed,
+  // end_inference() must follow once. `until_midnight` is the time to the end of the day of UTC.
   std::optional<limit_exceeded> begin_inference(const key_limits& limits,
                                                 const token_charge& charge, duration until_midnight,
                                                 time_point now);
@@ -100,7 +103,7 @@ class limit_account {
   const rate_limiter& tokens() const { return tokens_; }
   std::uint32_t concurrent() const { return concurrent_.load(); }
   std::uint64_t tokens_of(std::int32_t day) const { return day_.used(day); }
-  // What an earlier process had counted, unless this one has counted more.
+  // These take over the counts of an earlier process, unless this one has counted more.
   void restore_rates(time_point requests_full_at, time_point tokens_full_at);
   void restore_day(std::int32_t day, std::uint64_t tokens);
 

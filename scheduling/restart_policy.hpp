@@ -1,5 +1,6 @@
-// May a dead child be started again, and when: at most `budget` restarts in `window`, each after a
-// delay that doubles while deaths follow one another. One object for each supervised child.
+// Decides whether and when a child that died is started again: at most `budget` times in `window`,
+// each time after a delay that doubles while deaths follow one another. Each supervised child has
+// one such object.
 #pragma once
 
 #include <deque>
@@ -9,6 +10,7 @@
 
 namespace signalbox::scheduling {
 
+// The budget and the delays of restarts.
 struct restart_options {
   std::uint32_t budget = 5;
   duration window = std::chrono::seconds(60);
@@ -16,12 +18,14 @@ struct restart_options {
   duration max_delay = std::chrono::seconds(10);
 };
 
+// The decision to start the child again at this time.
 struct restart_at {
   time_point when;
 };
-struct give_up {};  // the budget is spent: the process should end, loudly
+struct give_up {};  // the budget is spent: the process should end and say why
 using restart_decision = std::variant<restart_at, give_up>;
 
+// The deaths of one child.
 class restart_policy {
  public:
   explicit restart_policy(restart_options options);
@@ -29,7 +33,7 @@ class restart_policy {
 
  private:
   restart_options options_;
-  std::deque<time_point> deaths_;  // inside the window
+  std::deque<time_point> deaths_;  // within the window
 };
 
 }  // namespace signalbox::scheduling

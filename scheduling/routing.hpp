@@ -1,6 +1,6 @@
-// Which backend of a model a request goes to. Both places that choose use it: the queue when it
-// grants a permit, and a shard when it takes one by credit. The strategy is least loaded: the
-// smallest share of a backend's units is in use.
+// Chooses the backend of a model that a request goes to. Both places that choose use it: the queue
+// when it grants a permit, and a shard when it takes one by credit. The choice is the least loaded
+// backend, the one with the smallest share of its units in use.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,20 @@
 
 namespace signalbox::scheduling {
 
-// How much of a backend is in use, as the one who chooses knows it.
+// The load of a backend, as far as the queue or the shard that chooses knows it.
 struct backend_load {
   std::uint32_t in_use = 0;  // requests in flight
-  std::uint32_t units = 1;   // how many there may be, above 0
+  std::uint32_t units = 1;   // requests that may be in flight, above 0
 };
 
-// Whether `a` has the smaller share of its units in use; of two that are equal, more units free.
+// Tells whether `a` has the smaller share of its units in use, or the same share of more units.
 constexpr bool is_less_loaded(const backend_load& a, const backend_load& b) {
   const auto left = std::uint64_t{a.in_use} * b.units, right = std::uint64_t{b.in_use} * a.units;
   return left != right ? left < right : a.units > b.units;
 }
 
-// The least loaded of `backends`, the first of several that are equal; null when none may be
-// chosen. `load_of` answers with the load of a backend, or with nothing when it has no room.
+// Returns the least loaded of `backends`, the first one among equals, or null when none has room.
+// `load_of` returns the load of a backend, or nothing when it has no room.
 template <class Backends, class LoadOf>
 auto* choose_backend(Backends& backends, LoadOf load_of) {
   decltype(&*backends.begin()) best = nullptr;

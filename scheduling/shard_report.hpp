@@ -1,5 +1,5 @@
-// What a shard tells of the units that it has and of the requests that ended. Part of shard_batch,
-// see model_queue.hpp.
+// A shard's reports of its units and of the requests that ended. Part of shard_batch, see
+// model_queue.hpp.
 #pragma once
 
 #include <cstdint>
@@ -8,28 +8,28 @@
 
 namespace signalbox::scheduling {
 
-// Units of one backend.
+// A number of units of one backend.
 struct backend_units {
   backend_id backend = 0;
   std::uint32_t units = 0;
 };
 
-// What one shard says of one backend.
+// A shard's report of its units of one backend.
 struct backend_report {
   backend_id backend = 0;
   std::uint32_t units_returned = 0;  // since the last batch
-  std::uint32_t ended = 0;           // requests, since the last batch
-  class_counts in_use{};             // units inside permits, now
+  std::uint32_t ended = 0;           // requests that ended since the last batch
+  class_counts in_use{};             // units that are inside permits now
 };
 
-// How requests ended since the last batch; each permit is counted once, in one of these, unless it
-// was preempted: its request goes on.
+// The number of requests that ended since the last batch, by the way they ended. Each permit counts
+// once, except for a preempted one, whose request goes on.
 struct settled_counts {
   std::uint32_t completed = 0;
   std::uint32_t failed = 0;
   std::uint32_t cancelled = 0;
   std::uint32_t timed_out = 0;
-  duration service{};  // sum over all of them, permit to end
+  duration service{};  // sum over all of them, from permit to end
 
   std::uint32_t total() const { return completed + failed + cancelled + timed_out; }
 };

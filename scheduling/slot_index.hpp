@@ -1,6 +1,6 @@
-// From an id to a slot, in one flat table (linear probing, no tombstones): a look-up among a
-// million costs one cache miss, not the three of a table of nodes. Ids that follow one another lie
-// in one cache line. Part of admission.
+// Maps ids to slots in one flat table with linear probing and no tombstones. A look-up among a
+// million ids costs one cache miss, where a table of nodes costs three. Consecutive ids lie in one
+// cache line. Part of admission.
 #pragma once
 
 #include <array>
@@ -11,6 +11,7 @@
 
 namespace signalbox::scheduling {
 
+// The slot of each known id.
 template <class Id>
 class slot_index {
  public:
@@ -32,7 +33,7 @@ class slot_index {
   void erase(Id id) {  // must be known
     auto hole = home(id);
     while (cells_[hole].id != id || cells_[hole].slot == none) hole = next(hole);
-    // What was pushed past the hole moves back into it: a search stops at the first free cell.
+    // Cells that were pushed past the hole move back into it, since a search stops at a free cell.
     for (auto i = next(hole); cells_[i].slot != none; i = next(i)) {
       const auto pushed = (i - home(cells_[i].id)) & (cells_.size() - 1);
       if (pushed < ((i - hole) & (cells_.size() - 1))) continue;

@@ -1,7 +1,8 @@
-// The tickets of one class and priority, in order of arrival: push at the end, look at the front,
-// take out anywhere, and count how many stand before a point. Positions live in blocks of 512 with
-// a bit for each that still waits, so that a removal touches one word and no neighbour, and a count
-// adds up one number per block. Memory follows the number that waits, not the number that came.
+// The tickets of one class and priority in order of arrival. Tickets are added at the end and
+// removed anywhere, and those before a point can be counted. Positions lie in blocks of 512 with a
+// bit for each ticket that still waits, so that a removal touches one word and no neighbour, and a
+// count adds up one number for each block. Memory grows with the tickets that wait, not with all
+// that came.
 #pragma once
 
 #include <algorithm>
@@ -15,17 +16,19 @@
 
 namespace signalbox::scheduling {
 
+// A ticket's entry in its line.
 struct line_entry {
   time_point arrival;
-  std::uint64_t sequence;  // over all lines: the order of arrival
+  std::uint64_t sequence;  // order of arrival over all lines
   std::uint32_t slot;      // the owner's record of this ticket
 };
 
+// One such line.
 class ticket_line {
  public:
-  // Arrivals and sequences must not go back. The position is the handle for remove().
+  // Arrivals and sequences must not decrease. The returned position identifies the ticket.
   std::uint64_t push(const line_entry& entry);
-  const line_entry& front() const;  // not when empty
+  const line_entry& front() const;  // must not be empty
   void remove(std::uint64_t position);
   const line_entry& at(std::uint64_t position) const;
   void prefetch(std::uint64_t position) const;
@@ -33,17 +36,17 @@ class ticket_line {
   std::uint32_t size() const { return live_; }
   bool empty() const { return live_ == 0; }
 
-  // Most positions are gone and still cost memory: the owner should compact().
+  // Most positions are empty and still cost memory; the owner should call compact().
   bool sparse() const { return blocks_.size() * block_size > 8 * std::size_t{live_} + slack; }
-  // moved(slot, new position) for every ticket.
+  // Gives the tickets new positions without gaps, and calls moved(slot, position) for each.
   template <class F>
   void compact(F moved);
 
-  // f(entry) for every ticket, in order.
+  // Calls f(entry) for every ticket, in order.
   template <class F>
   void for_each(F f) const;
 
-  // How many at the front satisfy `before`, which must hold for a prefix of the line.
+  // Counts the tickets for which `before` is true; these must be the first ones of the line.
   template <class Predicate>
   std::uint32_t count_while(Predicate before) const;
 
@@ -54,12 +57,12 @@ class ticket_line {
 
   struct block_body {
     std::array<std::uint64_t, block_size / word_bits> waiting{};
-    std::array<line_entry, block_size> entries;  // stale ones keep their arrival, hence sorted
+    std::array<line_entry, block_size> entries;  // removed ones keep their arrival: sorted
   };
   struct block {
     std::uint64_t first = 0;  // position of entry 0
-    std::uint32_t used = 0;   // entries ever filled
-    std::uint32_t live = 0;   // of these, how many still wait
+    std::uint32_t used = 0;   // entries filled so far
+    std::uint32_t live = 0;   // those of them that still wait
     std::unique_ptr<block_body> body;
   };
 

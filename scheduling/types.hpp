@@ -1,4 +1,4 @@
-// The plain words that every layer shares: time, ids, classes of work. See docs/ARCHITECTURE.md.
+// Types that every layer shares: time, ids, classes of work. See docs/ARCHITECTURE.md.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
 
 inline constexpr time_point never = time_point::max();
 
-// Text, metrics and configuration give times in seconds.
+// Texts, metrics and the configuration give times in seconds.
 inline double to_seconds(duration value) {
   return std::chrono::duration<double>(value).count();
 }
@@ -24,7 +24,7 @@ inline duration from_seconds(double value) {
   return std::chrono::duration_cast<duration>(std::chrono::duration<double>(value));
 }
 
-// What kind of work a request is; the lower value goes first.
+// The kind of work that a request is; the lower value goes first.
 enum class work_class : std::uint8_t { realtime, batch, eval, training };
 inline constexpr std::size_t work_class_count = 4;
 
@@ -32,7 +32,7 @@ constexpr std::size_t index_of(work_class value) {
   return static_cast<std::size_t>(value);
 }
 
-// How many of each class.
+// A number for each class of work.
 using class_counts = std::array<std::uint32_t, work_class_count>;
 
 constexpr std::uint32_t total(const class_counts& counts) {
@@ -41,40 +41,42 @@ constexpr std::uint32_t total(const class_counts& counts) {
   return sum;
 }
 
-// Inside a class; the lower value goes first.
+// The priority of a request within its class; the lower value goes first.
 enum class priority : std::uint8_t { high, normal, low };
 inline constexpr std::size_t priority_count = 3;
 
-// A configured model. Given out by the supervisor, and never reused in a process: a model that is
-// removed from the configuration and comes back has another one.
+// The number of a configured model. The supervisor gives it out and never reuses it in a process: a
+// model that is removed from the configuration and comes back has another one.
 using model_index = std::uint32_t;
 
-// Made by the shard that holds the request: (shard << 48) | sequence. Never reused in a process.
+// The id of a ticket. The shard that holds the request makes it: (shard << 48) | sequence. It is
+// never reused in a process.
 using ticket_id = std::uint64_t;
 using shard_id = std::uint16_t;
 
-// One place where a model is served: an instance that we start, or a node's share of it. Given out
-// by the supervisor, above 0, and never reused in a process.
+// The id of a place where a model is served: an instance that we start, or a node's share of it.
+// The supervisor gives it out; it is above 0 and never reused in a process.
 using backend_id = std::uint32_t;
 
-// Who has a lease of GPU memory or wants one. Given out by the lease pool, above 0, and never
-// reused in the pool's life; it says nothing about models.
+// The id of a holder, which has a lease of GPU memory or wants one. The lease pool gives it out; it
+// is above 0, never reused in the pool's life, and says nothing about models.
 using holder_id = std::uint32_t;
 
+// The kind of program that holds GPU memory; `outside` is one that asks through the lease API.
 enum class holder_kind : std::uint8_t { model, training, outside };
 
-// Grows with every lease granted, for ever; an older one is refused. Above the lower 32 bits, which
-// count, stands the pool's epoch (persistence/epoch_source.hpp).
+// The token of a lease. It grows with every lease, for ever, and an older token is refused. Its
+// lower 32 bits count; the upper ones are the pool's epoch (persistence/epoch_source.hpp).
 using fencing_token = std::uint64_t;
 
-// Why a request was not admitted. Each has one HTTP status (http/serve/error.cpp).
+// The reason why a request was not admitted. Each has one HTTP status (http/serve/error.cpp).
 enum class refusal : std::uint8_t {
   queue_full,       // max_waiting tickets already wait
-  deadline_passed,  // it waited as long as it was willing to
+  deadline_passed,  // it waited as long as it may
   model_failed,     // the runtime does not start, or crashes in a loop; see the detail
-  does_not_fit,     // it needs more GPU memory than the machine has
-  shutting_down,    // the gateway drains
-  model_removed,    // the configuration has it no more
+  does_not_fit,     // the model needs more GPU memory than the machine has
+  shutting_down,    // the gateway is shutting down
+  model_removed,    // the model was removed from the configuration
 };
 
 std::string_view to_string(work_class value);

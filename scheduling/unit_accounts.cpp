@@ -9,8 +9,8 @@ namespace signalbox::scheduling {
 
 namespace {
 
-// `counts` brought to the sum of `units`: what is over goes from the least urgent class first, and
-// what is missing (granted, and not reported yet) counts as the most urgent one.
+// Adjusts `counts` so that their sum is `units`. Excess is taken from the least urgent class first;
+// missing units, which are granted and not reported yet, count as the most urgent class.
 class_counts fitted(class_counts counts, std::uint32_t units) {
   auto sum = total(counts);
   for (auto count = counts.rbegin(); count != counts.rend() && sum > units; ++count) {
@@ -28,7 +28,7 @@ void add(class_counts& sum, const class_counts& more) {
 
 }  // namespace
 
-// A shard that is not stocked uses all it has: it returns each unit as it ends.
+// A shard that is not stocked has all its units in use, because it returns each one that is not.
 class_counts unit_accounts::account::in_use_now() const {
   const bool is_as_reported = stocked && total(in_use) <= held;
   return is_as_reported ? in_use : fitted(in_use, held);
@@ -167,7 +167,7 @@ void unit_accounts::give_credits_to(shard_id shard, pool& p, std::int64_t count,
                                     admission_effects& out) {
   if (count == 0) return;
   auto& a = p.of(shard);
-  if (!a.stocked) a.in_use = fitted(a.in_use, a.held);  // a recalled shard keeps only what it uses
+  if (!a.stocked) a.in_use = fitted(a.in_use, a.held);  // a recalled shard has no unused units
   a.stocked = true;
   a.recall_pending = false;
   a.held += static_cast<std::uint32_t>(count);
@@ -175,14 +175,15 @@ void unit_accounts::give_credits_to(shard_id shard, pool& p, std::int64_t count,
   out.push_back(give_credits{shard, p.backend, static_cast<std::uint32_t>(count)});
 }
 
-// Equal shares of all backends together, so that many small ones reach every shard; a rest that
-// cannot be shared equally stays here and is granted by ticket. While requests come about as fast
-// as units return, stocking one unit would only cause the next recall: a quarter of the units must
-// be free.
+// Gives every shard the same number of units over all backends together, so that many small
+// backends reach every shard too. The rest stays here and is granted by ticket. At least a quarter
+// of the units must be free: while requests come about as fast as units return, stocking single
+// units would only cause the next recall.
 void unit_accounts::stock(admission_effects& out) {
-  struct stack {  // the free units of a pool
+  // The free units of a pool.
+  struct stack {
     pool* from;
-    std::int64_t each, rest;  // of every shard, and what is left then
+    std::int64_t each, rest;  // units for each shard, and what is left then
   };
   const auto shards = static_cast<std::int64_t>(attached_.size());
   std::int64_t free = 0;
@@ -195,7 +196,7 @@ void unit_accounts::stock(admission_effects& out) {
     stacks.push_back({&p, p.free / shards, p.free % shards});
     missing_each -= stacks.back().each;
   }
-  auto next = stacks.begin();  // whose rest is dealt
+  auto next = stacks.begin();  // the stack whose rest is given out
   for (const auto shard : attached_) {
     auto missing = missing_each;
     for (auto& s : stacks) give_credits_to(shard, *s.from, s.each, out);

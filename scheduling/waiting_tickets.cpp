@@ -65,7 +65,7 @@ std::vector<taken_ticket> waiting_tickets::take_due(time_point now) {
   return due;
 }
 
-// Among tickets of other priorities that count as equal, arrival stands for fair share.
+// Tickets of other priorities that count as equal are compared by arrival instead of fair share.
 std::optional<std::uint32_t> waiting_tickets::position(ticket_id id, time_point now) const {
   const auto slot = slots_.find(id);
   if (slot == slots_.none) return std::nullopt;
@@ -112,8 +112,8 @@ std::int64_t waiting_tickets::level_of(time_point arrival, std::size_t level,
   return base - std::min<std::int64_t>(base, (now - arrival) / max_starvation_);
 }
 
-// 1. The most urgent class. 2. The priority that counts as the most urgent. 3. The principal with
-// the smallest counter. 4. Arrival.
+// Chooses 1. the most urgent class, 2. the priority that counts as the most urgent, 3. the
+// principal with the smallest counter, 4. the earliest arrival.
 std::uint32_t waiting_tickets::next_slot(time_point now) const {
   assert(size_ > 0);
   std::size_t work = 0;
@@ -133,7 +133,8 @@ std::uint32_t waiting_tickets::next_slot(time_point now) const {
   return best;
 }
 
-// Out of its line, its principal's account and the map; the deadline is the caller's.
+// Takes a ticket out of its line, its principal's account and the map. The caller removes the
+// deadline.
 void waiting_tickets::take_out(std::uint32_t slot) {
   const auto& r = records_[slot];
   auto& line = line_of(r);

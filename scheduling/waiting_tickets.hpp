@@ -1,7 +1,7 @@
-// The tickets that wait for one model: the order they are granted in, where each one stands, and
-// their deadlines. They lie in one slab, which all that orders them refers to by slot: the twelve
-// lines (class × priority) in order of arrival, the principals of each class, and the deadlines.
-// Part of admission.
+// The tickets that wait for one model, with their order, their positions and their deadlines. They
+// lie in one slab. The structures that order them refer to its slots: the twelve lines (class ×
+// priority) in order of arrival, the principals of each class, and the deadlines. Part of
+// admission.
 #pragma once
 
 #include <array>
@@ -17,10 +17,12 @@
 
 namespace signalbox::scheduling {
 
+// A ticket that left the queue without a permit.
 struct taken_ticket {
   ticket_id id;
   shard_id shard;
 };
+// A ticket that left the queue with a permit.
 struct granted_ticket {
   ticket_id id;
   shard_id shard;
@@ -28,7 +30,7 @@ struct granted_ticket {
   service_charge charge;
 };
 
-// `now` must not go back from one call to the next.
+// The waiting tickets of one model. `now` must not decrease from one call to the next.
 class waiting_tickets {
  public:
   explicit waiting_tickets(duration max_starvation) : max_starvation_(max_starvation) {}
@@ -37,10 +39,10 @@ class waiting_tickets {
   void add(const ticket& t, time_point now);  // its id must be unknown
   bool contains(ticket_id id) const { return slots_.find(id) != slots_.none; }
   void remove(ticket_id id);  // its id must be known
-  // Not when empty. What is granted is charged to its principal.
+  // These two must not be called when empty. grant_next() charges the ticket to its principal.
   granted_ticket grant_next(time_point now);
   taken_ticket take_next(time_point now);
-  std::vector<taken_ticket> take_due(time_point now);  // the deadline has passed; earliest first
+  std::vector<taken_ticket> take_due(time_point now);  // past their deadline, earliest first
   void count_service(const principal_service& s) { shares_[index_of(s.work)].count(s); }
 
   std::uint32_t size() const { return size_; }
@@ -70,7 +72,7 @@ class waiting_tickets {
   std::uint32_t size_ = 0;
   std::uint64_t next_sequence_ = 0;
   waiting_records records_;
-  std::vector<std::uint32_t> unused_;  // slots of `records_`
+  std::vector<std::uint32_t> unused_;  // free slots of `records_`
   ticket_index slots_;
   deadline_index deadlines_;
 };

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kept_by_ewma = 0.9;  // weight of the past after one more answer
 
-// One entry for each principal and class.
+// Merges the entries to one for each principal and class.
 void merge(std::vector<scheduling::principal_service>& served) {
   if (served.size() < 2) return;
   std::sort(served.begin(), served.end(), [](const auto& a, const auto& b) {
@@ -66,7 +66,7 @@ admission_gate::backend_side& admission_gate::model_side::of(backend_id id) {
   return backends.back();
 }
 
-// Until the usage is known: the prompt as it seems, and an answer as long as others.
+// Estimates the cost while the usage is not known, from the prompt's estimate and the mean answer.
 double admission_gate::estimate(const admission_request& request, const model_side& side) const {
   return weights_.cost(request.prompt_tokens, side.mean_completion);
 }
@@ -129,7 +129,7 @@ ticket_id admission_gate::wait_again(permit given_up, const admission_request& r
   given_up.gate_ = nullptr;
   auto ticket = ticket_for(request, deadline);
   if (account.queue_life == side.queue_life) {
-    // The charge is taken back to the last token: the principal was served nothing.
+    // The whole charge is taken back, because the principal was not served.
     auto& service = service_of(side, account.charge);
     ++service.ended;
     service.corrected -= account.charge.cost;
@@ -163,7 +163,7 @@ void admission_gate::on(const permit_granted& event) {
   side.dirty = true;
   permit granted(*this, event.model, event.endpoint, event.charge, now_());
   auto found = side.waiting.find(event.ticket);
-  if (found == side.waiting.end()) return;  // it left meanwhile: dropping the permit returns it
+  if (found == side.waiting.end()) return;  // it has left; dropping the permit returns it
   auto* holder = found->second.holder;
   side.waiting.erase(found);
   holder->ticket_granted(std::move(granted));
@@ -196,7 +196,7 @@ void admission_gate::on(const credits_recalled& event) {
   backend.stocked = false;
   backend.endpoint = nullptr;
   give_back(side, backend, std::exchange(backend.credits, 0));
-  side.dirty = true;  // so that a backend which is gone is forgotten
+  side.dirty = true;  // a backend that is gone gets forgotten
 }
 
 void admission_gate::on(const class_preempted& event) {
@@ -210,11 +210,11 @@ void admission_gate::on(const ticket_placed& event) {
 }
 
 void admission_gate::on(const queue_restarted&) {
-  // The shard answers it, through reintroduce(): it knows the new queue.
+  // The shard answers it by reintroduce(), because it knows the new queue.
 }
 
-// What is in use ends first: the last permit is told to a queue that is gone, and we hear this once
-// more.
+// A model that has permits in use is kept until they end. The shard cannot send the last report to
+// the queue, which is gone, and so calls this once more.
 void admission_gate::on(const model_gone& event) {
   auto& side = side_of(event.model);
   side.urgent = side.dirty = false;
@@ -228,7 +228,7 @@ std::vector<scheduling::backend_units> admission_gate::reintroduce(model_index m
   auto& side = side_of(model);
   std::vector<scheduling::backend_units> in_use;
   for (auto& backend : side.backends) {
-    backend.credits = 0;  // they were the old queue's, as what is counted below
+    backend.credits = 0;  // the old queue's, as are the counts below
     backend.stocked = false;
     backend.endpoint = nullptr;
     backend.returned = backend.ended = 0;
@@ -245,7 +245,8 @@ std::vector<scheduling::backend_units> admission_gate::reintroduce(model_index m
   return in_use;
 }
 
-// What this turn's batch says of the principal. It is mostly the last one again; send() merges.
+// Returns the entry for the principal in this turn's batch. Mostly it is the last one again; send()
+// merges others.
 scheduling::principal_service& admission_gate::service_of(
     model_side& side, const scheduling::service_charge& charge) {
   auto& served = side.batch.served;
@@ -259,7 +260,7 @@ scheduling::principal_service& admission_gate::service_of(
 
 void admission_gate::ended(const permit::account& account, outcome how, time_point now) {
   auto& side = side_of(account.model);
-  // A queue that was restarted meanwhile has charged nothing.
+  // A queue that was restarted since has charged nothing.
   if (account.queue_life == side.queue_life) {
     auto& service = service_of(side, account.charge);
     ++service.ended;
@@ -286,11 +287,12 @@ void admission_gate::ended(const permit::account& account, outcome how, time_poi
   }
   counts.service += now - account.granted_at;
   ++side.of(account.backend).ended;
-  // While a request of this shard waits, the queue decides who gets the unit.
+  // While a request of this shard waits, the unit goes back to the queue, which decides.
   release(side, account, side.waiting.empty());
 }
 
-// The unit of a permit that is over; `keep`: as a credit, if the shard may have it.
+// Frees the unit of a permit that has ended. With `keep`, it stays as a credit if the shard is
+// stocked.
 void admission_gate::release(model_side& side, const permit::account& account, bool keep) {
   auto& backend = side.of(account.backend);
   auto& in_use = backend.in_use[index_of(account.charge.work)];
@@ -311,7 +313,7 @@ void admission_gate::give_back(model_side& side, backend_side& backend, std::uin
   mark_urgent(side);
 }
 
-// Somebody waits: the queue decides about credits that are still here.
+// Returns all credits, because the queue decides about them while a request waits.
 void admission_gate::give_back_credits(model_side& side) {
   for (auto& backend : side.backends) {
     give_back(side, backend, std::exchange(backend.credits, 0));

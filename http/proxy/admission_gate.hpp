@@ -1,10 +1,10 @@
-// The shard's side of admission: credits, permits and tickets of every model. The queue's side, and
-// the account of units, is scheduling/admission.hpp.
+// The shard's side of admission: credits, permits and tickets of every model. The queue's side,
+// with the account of units, is scheduling/admission.hpp.
 //
 //   take ──credit──▶ permit ──settle──▶ credit again (stocked), or returned to the queue
 //     └─ none ─▶ ticket ─▶ model_queue ─▶ permit_granted / ticket_refused
 //
-// What has to be told to a queue is collected for one turn of the loop and sent as one shard_batch.
+// Messages to a queue are collected for one turn of the loop and sent as one shard_batch.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ std::string_view to_string(outcome value);
 
 class admission_gate;
 
-// A request as admission sees it: how urgent, for whom, and how long its prompt seems to be.
+// The facts of a request that admission needs: its urgency, its principal and its prompt's length.
 struct admission_request {
   model_index model = 0;
   work_class work = work_class::realtime;
@@ -34,8 +34,8 @@ struct admission_request {
   double prompt_tokens = 0;  // estimated
 };
 
-// The right to send one request. Ends exactly once: by settle(), or as cancelled when dropped. What
-// was used by then (nothing, when nobody says) is what its principal was served.
+// The right to send one request. It ends exactly once: by settle(), or as cancelled when it is
+// dropped. The tokens given to used() by then, none by default, count as its principal's service.
 class permit {
  public:
   permit() = default;
@@ -54,11 +54,11 @@ class permit {
   permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
          const scheduling::service_charge& charge, time_point now);
 
-  // What is known of it, to be settled.
+  // The facts that settling needs.
   struct account {
     model_index model = 0;
     backend_id backend = 0;
-    std::uint32_t queue_life = 0;  // of the queue that charged it
+    std::uint32_t queue_life = 0;  // the model's queue_life when it was charged
     time_point granted_at{};
     scheduling::service_charge charge;
     double prompt_tokens = 0, completion_tokens = 0;
@@ -69,7 +69,8 @@ class permit {
   account account_;
 };
 
-// A request that waits. Exactly one of granted and refused is called, unless it left before.
+// A waiting request. Exactly one of ticket_granted() and ticket_refused() is called, unless the
+// request left before.
 class ticket_holder {
  public:
   virtual void ticket_granted(permit p) = 0;
@@ -80,35 +81,36 @@ class ticket_holder {
   ~ticket_holder() = default;
 };
 
+// One for each shard, used on its thread only.
 class admission_gate {
  public:
   using send_batch = std::function<void(model_index, shard_batch)>;
   using clock = std::function<time_point()>;
-  // Asks the requests of this class that hold a permit to wait_again().
+  // Makes the requests of this class that hold a permit call wait_again().
   using preempt_requests = std::function<void(model_index, work_class)>;
-  // `schedule_flush` is called when something urgent waits to be sent, once until flush(); it
+  // `schedule_flush` is called when an urgent message waits to be sent, once until flush(). It
   // should call flush() at the end of this turn of the loop.
   admission_gate(shard_id shard, const scheduling::token_weights& weights, send_batch send,
                  std::function<void()> schedule_flush, clock now, preempt_requests preempt = {});
 
-  // A permit by credit, when there is one and nobody of this shard waits; else none.
+  // Returns a permit by credit, if there is a credit and no request of this shard waits.
   std::optional<permit> take(const admission_request& request, time_point now);
-  // Waits in the queue. `holder` must outlive the ticket or leave().
+  // Submits a ticket to the queue. `holder` must live until the ticket ends or leave() is called.
   ticket_id wait(const admission_request& request, time_point deadline, ticket_holder& holder);
-  // Gives up the permit of a request that was cancelled at its backend to make room, and waits for
-  // another one, where its ticket stood before. It counts as no attempt.
+  // Gives up the permit of a request that was cancelled at its backend to make room, and submits a
+  // new ticket for it. It does not count as an attempt.
   ticket_id wait_again(permit given_up, const admission_request& request, time_point deadline,
                        ticket_holder& holder);
   void leave(model_index model, ticket_id ticket);
   void ask_place(model_index model, ticket_id ticket);
 
   void handle(const shard_event& event);
-  void flush();          // everything urgent
-  void flush_reports();  // and what is not: counts; call it a few times a second
+  void flush();          // sends urgent messages
+  void flush_reports();  // sends counts too; call it a few times a second
   std::uint32_t in_use(model_index model) const;
   std::size_t waiting() const;
-  // The shard's introduction of itself to a queue that knows nothing of it (again): the units that
-  // it has in use.
+  // Resets the account with a queue that was started anew, and returns the units in use, with which
+  // the shard introduces itself.
   std::vector<scheduling::backend_units> reintroduce(model_index model);
 
  private:
@@ -118,13 +120,13 @@ class admission_gate {
     ticket_holder* holder;
     scheduling::ticket ticket;
   };
-  // What this shard has of one backend.
+  // This shard's units of one backend.
   struct backend_side {
     backend_id id = 0;
     std::uint32_t credits = 0;
     class_counts in_use{};
-    bool stocked = false;                   // units that end are kept as credits
-    bool is_told = true;                    // in_use is what the last batch said
+    bool stocked = false;                   // units whose request ends are kept as credits
+    bool is_told = true;                    // the last batch reported this in_use
     endpoint_ptr endpoint{};                // of the credits
     std::uint32_t returned = 0, ended = 0;  // since the last batch
 
@@ -137,9 +139,9 @@ class admission_gate {
     std::unordered_map<ticket_id, waiter> waiting;
     shard_batch batch;
     std::uint32_t queue_life = 0;  // counts the queue's restarts
-    double mean_completion = 0;    // tokens of an answer; EWMA
-    bool urgent = false;           // batch has something that somebody waits for
-    bool dirty = false;            // something changed since the last batch
+    double mean_completion = 0;    // completion tokens of an answer, EWMA
+    bool urgent = false;           // somebody waits for a message in `batch`
+    bool dirty = false;            // there are changes since the last batch
 
     backend_side& of(backend_id id);
   };
@@ -172,7 +174,7 @@ class admission_gate {
   std::function<void()> schedule_flush_;
   clock now_;
   preempt_requests preempt_;
-  std::vector<std::unique_ptr<model_side>> models_;  // by index; null: not asked for, or gone
+  std::vector<std::unique_ptr<model_side>> models_;  // by index; null: no request yet, or gone
   std::uint64_t next_ticket_ = 1;
   bool flush_scheduled_ = false;
 };

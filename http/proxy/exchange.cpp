@@ -151,7 +151,7 @@ void exchange::ticket_refused(const signalbox::ticket_refused& why) {
       message = "Model '" + options().name + "' needs more GPU memory than there is.";
       break;
     case error_code::model_not_found:
-      message = "The model '" + options().name + "' was removed.";
+      message = "Model '" + options().name + "' was removed from the configuration.";
       break;
     default:
       message = "Model '" + options().name + "' does not start.";

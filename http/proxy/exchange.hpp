@@ -35,7 +35,7 @@ struct inference_request {
   bool estimate_from_length = false;  // as in route_traits
   std::string_view path;              // the route's
   principal_ptr who;
-  served_model_ptr model;  // as it was when the request came
+  served_model_ptr model;  // with its options at the arrival of the request
   work_class work = work_class::realtime;
   priority level = priority::normal;
   std::optional<double> max_wait_s;  // X-Max-Wait-Seconds

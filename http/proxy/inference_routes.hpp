@@ -1,5 +1,5 @@
-// The routes that are proxied to a model's runtime: one handler, which their rows of the route
-// table tell how they differ.
+// The handler of all routes that are proxied to a model's runtime. The traits in their rows of the
+// route table tell how they differ.
 #pragma once
 
 namespace signalbox::http {

@@ -1,4 +1,4 @@
-// The permit: declared next to the gate that gives it out.
+// The permit, which is declared in admission_gate.hpp.
 #include <utility>
 
 #include "http/proxy/admission_gate.hpp"

@@ -20,11 +20,11 @@ struct field_span {
 };
 
 body_problem twice(std::string_view key) {
-  return {"The field '" + std::string(key) + "' stands in the body twice.", std::string(key)};
+  return {"The field '" + std::string(key) + "' is in the body twice.", std::string(key)};
 }
 
-// stream_options is small and rewritten as a whole: a DOM is right for it. The limit also bounds
-// how deep it may be nested, which the DOM's writer recurses over.
+// stream_options is small and rewritten as a whole, so a DOM suits it. The limit also bounds its
+// nesting, over which the DOM's writer recurses.
 std::optional<body_problem> read_stream_options(const std::string& body, const field_span& span,
                                                 request_facts& facts) {
   const auto text = std::string_view(body).substr(span.offset, span.length);

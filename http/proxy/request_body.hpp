@@ -1,5 +1,5 @@
-// What the proxy must know of an inference request's JSON body, read by a validating on-demand
-// scanner (simdjson), and the edits to it. Every byte that we do not edit goes on as it came.
+// Reads the facts that the proxy needs from the JSON body of an inference request, with a
+// validating on-demand scanner (simdjson), and edits the body. All other bytes go on as they came.
 #pragma once
 
 #include <array>
@@ -11,35 +11,38 @@
 
 namespace signalbox::http {
 
+// A replacement or insertion in a body.
 struct body_edit {
   std::size_t offset = 0;  // in the original body
   std::size_t length = 0;  // bytes replaced; 0: inserted
   std::string text;
 };
 
+// The facts of a valid body.
 struct request_facts {
   std::string model;
   bool stream = false;
   bool usage_wanted = false;     // the client asked for stream_options.include_usage
-  std::size_t model_offset = 0;  // of the value's raw token, quotes included
+  std::size_t model_offset = 0;  // offset and length of the raw value, with its quotes
   std::size_t model_length = 0;
   std::vector<body_edit> usage_edit;  // at most one: makes the runtime send usage in a stream
 };
 
+// The reason why a body is refused, as the client gets it.
 struct body_problem {
   std::string message;
   std::string param;  // the field at fault, or empty
 };
 
-// Refuses what is no JSON object, a missing or non-string `model` (or one over 200 bytes), a
-// non-boolean `stream`, a `stream_options` that is no object, has over 4 KiB or a non-boolean
-// `include_usage`, and the same key twice where we look at it (two readers could disagree on
-// which one counts). Thread-local scanner: one per shard thread.
+// Refuses a body that is not a JSON object; a `model` that is missing, not a string or over 200
+// bytes; a `stream` that is not boolean; a `stream_options` that is not an object, is over 4 KiB or
+// has an `include_usage` that is not boolean; and any of these keys twice, because two readers
+// could disagree on which one counts. The scanner is thread-local, so each shard has one.
 std::variant<request_facts, body_problem> read_request_body(const std::string& body);
 
-// The pieces of `body` with the edits applied, for a gathered write: views into `body` and into the
-// edits, both of which must outlive them. `edits` sorted by offset, at most two; what is not needed
-// of the five pieces stays empty.
+// Returns the edited body as pieces for a gathered write. They view into `body` and `edits`, which
+// must outlive them. There may be two edits at most, sorted by offset. Pieces that are not needed
+// are empty.
 using body_pieces = std::array<std::string_view, 5>;
 body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& edits);
 

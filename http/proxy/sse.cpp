@@ -6,8 +6,8 @@ namespace signalbox::http {
 
 namespace {
 
-// The end of the first event in `text` (past its empty line), npos when it is not complete. Lines
-// end in LF or CRLF (WHATWG HTML 9.2.6; nobody sends a lone CR).
+// Returns the end of the first event in `text`, past its empty line, or npos if it is not complete.
+// Lines end in LF or CRLF (WHATWG HTML 9.2.6; nobody sends a lone CR).
 std::size_t event_end(std::string_view text, std::size_t from) {
   for (auto at = text.find('\n', from); at != text.npos; at = text.find('\n', at + 1)) {
     if (at + 1 < text.size() && text[at + 1] == '\n') return at + 2;
@@ -16,7 +16,7 @@ std::size_t event_end(std::string_view text, std::size_t from) {
   return text.npos;
 }
 
-// The payload of an event with a single data line, which is all that OpenAI's streams have.
+// Returns the payload of an event with a single data line; OpenAI's streams have no others.
 std::string_view data_of(std::string_view event) {
   constexpr std::string_view prefix = "data:";
   const auto at = event.starts_with(prefix) ? 0 : event.find("\ndata:");
@@ -31,7 +31,7 @@ std::string_view data_of(std::string_view event) {
 }  // namespace
 
 void sse_filter::feed(std::string_view bytes, std::string& out) {
-  // The usual case, whole events in one read, is handled without going through partial_.
+  // Usually a read has whole events, which do not go through partial_.
   std::size_t scan_from = 0;
   std::string_view text = bytes;
   if (!partial_.empty()) {
@@ -48,7 +48,7 @@ void sse_filter::feed(std::string_view bytes, std::string& out) {
   }
   const auto rest = text.substr(begin);
   if (rest.size() > max_event_bytes) {
-    out.append(rest.substr(0, rest.size() - 3));  // 3: an end of event may be cut in two here
+    out.append(rest.substr(0, rest.size() - 3));  // 3: it may end in a part of an event's end
     oversized_ = true;
     partial_ = std::string(rest.substr(rest.size() - 3));
   } else if (rest.empty()) {

@@ -17,11 +17,11 @@ namespace {
 
 constexpr std::size_t max_head_bytes = 64 * 1024;
 
-// Longer than it takes from a runtime's death until its queue has called the credits back.
+// The queue of a runtime that died has called its credits back within this time.
 constexpr auto suspicion = std::chrono::milliseconds(100);
 
-// Off: the kernel acknowledges every second event of a stream and not each of them at once, which
-// was a fifth of what an event costs.
+// It is switched off, so that the kernel acknowledges every second event of a stream instead of
+// each one at once. That was a fifth of an event's cost.
 using quick_acknowledgement = asio::detail::socket_option::boolean<IPPROTO_TCP, TCP_QUICKACK>;
 
 upstream_connection& self(http_parser* parser) {
@@ -37,7 +37,7 @@ void upstream_head::clear() {
   value_began_ = true;
 }
 
-// The parser gives a name or a value in parts when it was cut in two by the network.
+// The parser gives a name or a value in parts if it came in parts from the network.
 void upstream_head::add_to_name(std::string_view part) {
   const auto at = static_cast<std::uint32_t>(text_.size());
   if (value_began_) {
@@ -102,8 +102,7 @@ void upstream_connection::write() {
   std::transform(pieces_.begin(), pieces_.end(), buffers.begin(), [](std::string_view piece) {
     return asio::const_buffer(piece.data(), piece.size());
   });
-  // Nearly every request fits the socket's buffer: written at once, without an operation to wait
-  // for.
+  // Nearly every request fits the socket's buffer and is written at once, without waiting.
   boost::system::error_code error;
   auto sent = socket_.write_some(buffers, error);
   if (!error && sent < asio::buffer_size(buffers)) {
@@ -115,7 +114,7 @@ void upstream_connection::write() {
   }
   if ((!error && asio::buffer_size(buffers) > sent) || error == asio::error::would_block) {
     writing_ = true;
-    // A failed write shows as a failed read, after what the runtime may still say (an early 413).
+    // A failed write shows as a failed read, after an answer that came early (such as a 413).
     asio::async_write(socket_, buffers,
                       [me = shared_from_this()](boost::system::error_code, std::size_t) {
                         me->writing_ = false;
@@ -146,12 +145,12 @@ void upstream_connection::give_up_connecting() {
 }
 
 void upstream_connection::received(std::size_t bytes) {
-  // Bytes that nobody asked for: a runtime that speaks out of turn is not reused.
+  // A runtime that sends bytes without a request has its connection closed.
   if (!sink_) return abandon();
   answer_began_ = true;
   const auto me = shared_from_this();
   const auto used = http_parser_execute(&parser_, &callbacks(), buffer_.data(), bytes);
-  if (!sink_) return;  // abandoned from within
+  if (!sink_) return;  // the sink abandoned us
   if (message_complete_) {
     return end(upstream_end::complete, used == bytes && http_should_keep_alive(&parser_) != 0);
   }
@@ -162,7 +161,7 @@ void upstream_connection::received(std::size_t bytes) {
 void upstream_connection::closed_by_peer() {
   if (!sink_) return abandon();
   if (!answer_began_) return end(upstream_end::closed_unused, false);
-  // The end of the connection may be the end of the body (RFC 9112 6.3).
+  // The end of the connection may mark the end of the body (RFC 9112 6.3).
   http_parser_execute(&parser_, &callbacks(), nullptr, 0);
   if (sink_) end(message_complete_ ? upstream_end::complete_at_eof : upstream_end::broken, false);
 }
@@ -171,7 +170,8 @@ void upstream_connection::end(upstream_end how, bool keep) {
   const auto me = shared_from_this();
   auto* sink = std::exchange(sink_, nullptr);
   if (!sink) return;
-  // An answer that came before the request was all sent: the pieces are not ours any longer.
+  // An answer may come before the whole request was sent. The write still uses the pieces, which
+  // the sink may free now, so the connection is not kept.
   if (keep && !writing_) {
     paused_ = false;
     read();  // so that a close by the runtime is seen while idle
@@ -190,7 +190,7 @@ void upstream_connection::abandon() {
 }
 
 int upstream_connection::headers_complete() {
-  // 100 Continue and its like are not the answer.
+  // 100 Continue and other 1xx are not the answer.
   if (parser_.status_code >= 100 && parser_.status_code < 200) {
     head_.clear();
     return 0;
@@ -224,7 +224,7 @@ const http_parser_settings& upstream_connection::callbacks() {
       auto& c = self(p);
       if (p->status_code >= 100 && p->status_code < 200) return 0;
       c.message_complete_ = true;
-      http_parser_pause(p, 1);  // what follows would be an answer to nothing
+      http_parser_pause(p, 1);  // bytes after it would answer no request
       return 0;
     };
     return s;
@@ -277,7 +277,7 @@ void upstream_pool::put_back(upstream_connection_ptr connection) {
   slot.idle.push_back(std::move(connection));
 }
 
-// A backend that is gone closes its connections: with the last one its entry goes, too.
+// A backend that is gone closes its connections; its entry goes with the last one.
 void upstream_pool::forget(const upstream_connection& connection) {
   const auto slot = slots_.find(connection.endpoint_->backend);
   if (slot == slots_.end()) return;

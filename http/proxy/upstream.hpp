@@ -1,5 +1,5 @@
-// Keep-alive connections to runtimes, on the shard's own loop, read with http_parser. A request's
-// bytes go out in one gathered write; the answer comes through upstream_sink as it arrives.
+// Keep-alive connections to runtimes, on the shard's own loop, read with http_parser. A request
+// goes out in one gathered write; its answer goes to an upstream_sink as it arrives.
 #pragma once
 
 #include <http_parser.h>
@@ -17,7 +17,8 @@
 
 namespace signalbox::http {
 
-// Status and header fields of an answer. All their text is one string: a field costs no allocation.
+// Status and header fields of an answer. Their text is in one string, so that a field costs no
+// allocation.
 class upstream_head {
  public:
   int status = 0;
@@ -43,6 +44,7 @@ class upstream_head {
   bool value_began_ = true;
 };
 
+// The ways in which an exchange ends.
 enum class upstream_end : std::uint8_t {
   complete,         // the whole answer was read
   complete_at_eof,  // the close of the connection ended it, as it had no length (RFC 9112 6.3)
@@ -52,13 +54,13 @@ enum class upstream_end : std::uint8_t {
   not_http          // the answer does not parse
 };
 
-// Who receives an answer. Called from the shard's loop, never from inside send().
+// Receives an answer. It is called from the shard's loop, never from inside send().
 class upstream_sink {
  public:
   virtual void upstream_headers(upstream_head& head) = 0;  // the sink may take it
   virtual void upstream_body(std::string_view bytes) = 0;
-  // Exactly once, unless the connection was abandoned before. The connection is already pooled or
-  // closed then.
+  // Called exactly once, unless the connection was abandoned before. The connection is then already
+  // pooled or closed.
   virtual void upstream_ended(upstream_end how) = 0;
 
  protected:
@@ -67,26 +69,26 @@ class upstream_sink {
 
 class upstream_pool;
 
-// A request as it goes out: its head, and the body around our edits. The rest stays empty.
+// The pieces of a request: its head, and the body with our edits. Unused pieces are empty.
 using gathered_pieces = std::array<std::string_view, 6>;
 
+// A connection to a run of a backend, which carries one exchange at a time.
 class upstream_connection : public std::enable_shared_from_this<upstream_connection> {
  public:
   upstream_connection(upstream_pool& pool, endpoint_ptr endpoint);
 
-  // What `pieces` refer to, and `sink`, must outlive the exchange (until upstream_ended or
-  // abandon()).
+  // The text of `pieces`, and `sink`, must live until upstream_ended() or abandon().
   void send(const gathered_pieces& pieces, upstream_sink& sink);
-  // No further call to the sink; the connection is closed, which tells the runtime to stop.
+  // Closes the connection, which tells the runtime to stop. The sink gets no further call.
   void abandon();
-  // Back-pressure: no reads until resume().
+  // Stops reading until resume(), for back-pressure.
   void pause() { paused_ = true; }
   void resume();
   bool paused() const { return paused_; }
   // Ends the exchange with connect_failed if it still waits for the connection.
   void give_up_connecting();
 
-  // Had this connection carried another exchange before the present or last one?
+  // Tells whether it carried another exchange before the present or last one.
   bool was_reused() const { return exchanges_ > 1; }
 
  private:
@@ -115,16 +117,16 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
 };
 using upstream_connection_ptr = std::shared_ptr<upstream_connection>;
 
-// Idle connections of one shard, the most recently used first. Not thread-safe.
+// The idle connections of one shard; the one used last is taken first. Not thread-safe.
 class upstream_pool {
  public:
   explicit upstream_pool(boost::asio::io_context& io);
   ~upstream_pool();
 
-  // An idle connection to this run of the backend, or a new one. `fresh`: never an idle one.
+  // Returns an idle connection to this run of the backend, or a new one; with `fresh` a new one.
   upstream_connection_ptr take(const endpoint_ptr& endpoint, bool fresh);
-  // A connection to this run of the backend failed: it may be dying, its listener still open for
-  // some milliseconds. For a moment nothing more should be sent there.
+  // Notes that a connection to this run of the backend failed. The runtime may be dying with its
+  // listener still open for some milliseconds, so nothing should be sent there for a moment.
   void suspect(const endpoint_ptr& endpoint, time_point now);
   bool is_suspect(const endpoint_ptr& endpoint, time_point now) const;
   void close_all();
@@ -135,7 +137,7 @@ class upstream_pool {
 
   struct idle_of_backend {
     std::uint64_t incarnation = 0;
-    std::uint64_t suspect = 0;  // an incarnation, until:
+    std::uint64_t suspect = 0;  // incarnation that is suspect until suspect_until
     time_point suspect_until{};
     std::vector<upstream_connection_ptr> idle;
   };

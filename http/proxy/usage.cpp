@@ -11,7 +11,7 @@ namespace {
 
 namespace od = simdjson::ondemand;
 
-constexpr std::uint64_t most_tokens = 1'000'000'000;  // more than that is a runtime's mistake
+constexpr std::uint64_t most_tokens = 1'000'000'000;  // a larger number is a runtime's mistake
 
 // Faster than std::string_view::find, which stops at every quote.
 bool contains(std::string_view text, std::string_view word) {
@@ -20,7 +20,7 @@ bool contains(std::string_view text, std::string_view word) {
 
 std::uint64_t count(od::object& usage, std::string_view key) {
   std::uint64_t value = 0;
-  // Absent, null or negative: zero. Fields come in any order, so the look-up is unordered.
+  // A field that is absent, null or negative counts as zero. Fields come in any order.
   if (usage.find_field_unordered(key).get_uint64().get(value) != simdjson::SUCCESS) return 0;
   return std::min(value, most_tokens);
 }
@@ -46,8 +46,8 @@ std::optional<token_usage> read_usage(const std::string& body) {
 
 chunk_facts read_chunk(std::string_view payload) {
   chunk_facts facts;
-  // Nearly every chunk is one without usage, and is not parsed: a runtime that escapes its own key
-  // is read as one that reports none.
+  // Nearly all chunks have no usage and are not parsed. If a runtime escapes the key, its usage is
+  // not seen.
   if (!contains(payload, "\"usage\"")) {
     facts.has_choices = contains(payload, "\"choices\"");
     return facts;

@@ -8,21 +8,23 @@
 
 namespace signalbox::http {
 
+// Tokens of one request.
 struct token_usage {
   std::uint64_t prompt = 0;
   std::uint64_t completion = 0;
 };
 
+// The facts of one chunk of a stream.
 struct chunk_facts {
   std::optional<token_usage> usage;
-  bool has_choices = false;    // `choices` is there and not empty
-  bool is_usage_only = false;  // usage, and `choices` is there and empty
+  bool has_choices = false;    // `choices` is present and not empty
+  bool is_usage_only = false;  // has usage, and `choices` is present and empty
 };
 
-// The `usage` object of a JSON answer; nothing when there is none or the body is no JSON.
+// Reads the `usage` object of a JSON answer; nothing if it has none or is not JSON.
 std::optional<token_usage> read_usage(const std::string& body);
 
-// One `data:` payload of a stream.
+// Reads one `data:` payload of a stream.
 chunk_facts read_chunk(std::string_view payload);
 
 }  // namespace signalbox::http

@@ -1,5 +1,5 @@
-// CORS (Fetch standard, 3.2): which other origins' pages may read our answers. We use no cookies,
-// so credentials mode is never offered.
+// CORS (Fetch standard, 3.2): decides which other origins' pages may read our answers. We use no
+// cookies, so credentials mode is never offered.
 #pragma once
 
 #include <optional>

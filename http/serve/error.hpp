@@ -31,7 +31,7 @@ enum class error_code : std::uint8_t {
   upstream_failed,         // 502 the runtime closed the connection, or its answer is not HTTP
   upstream_too_large,      // 502 the answer of the runtime is over our limit
   queue_full,              // 503
-  queue_timeout,           // 503 the request waited as long as it was willing to
+  queue_timeout,           // 503 the request waited as long as it may
   model_failed,            // 503
   model_does_not_fit,      // 503
   shutting_down,           // 503

@@ -52,7 +52,7 @@ std::shared_ptr<void> gateway_state::take_login_slot(const std::string& user,
 }
 
 std::shared_ptr<void> gateway_state::take_report_place() {
-  // May outlive us, in an actor's hands.
+  // The place may outlive us, because an actor may hold it.
   std::shared_ptr<void> place(reports_.get(), [count = reports_](void*) { count->fetch_sub(1); });
   const bool is_free = reports_->fetch_add(1) < most_reports;
   return is_free ? place : nullptr;

@@ -1,5 +1,5 @@
-// What all shards share: immutable options and look-up tables, published snapshots, and the ways to
-// the control plane and the metrics. Thread-safe.
+// The state that all shards share: immutable options and look-up tables, published snapshots, and
+// access to the control plane and the metrics. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -26,6 +26,7 @@ class status_board;
 
 namespace signalbox::http {
 
+// One for each gateway; it outlives the shards.
 class gateway_state {
  public:
   gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
@@ -36,18 +37,18 @@ class gateway_state {
   metrics& meters() { return metrics_; }
   const status_board& board() const;
 
-  // The models that are served now. `settings().models` are those that the process started with.
+  // The models that are served now; `settings().models` are those at the start of the process.
   model_table_ptr models() const;
 
   const key_ring& keys() const { return *keys_; }
-  const principal_ptr& anonymous() const { return anonymous_; }  // null: nobody comes in as such
+  const principal_ptr& anonymous() const { return anonymous_; }  // null: not allowed
 
   const cors_policy& cors() const { return cors_; }
   request_log* log() const { return log_.get(); }  // null: none is kept
 
   const token_signer& tokens() const { return tokens_; }
-  // Held by a login while it waits or runs; null when there are too many, of all, of this account
-  // or of this address.
+  // A login holds the slot while it waits or runs. Null when there are too many logins in all, for
+  // this account or from this address.
   std::shared_ptr<void> take_login_slot(const std::string& user, const std::string& address);
 
   // Reads the certificate files again, as gateway::reload_certificate does.
@@ -62,7 +63,7 @@ class gateway_state {
 
   std::string make_request_id();
 
-  // Held by the question for a report while it waits or is answered; null when there are too many.
+  // A request for a report holds the place until it is answered. Null when there are too many.
   std::shared_ptr<void> take_report_place();
 
  private:

@@ -14,8 +14,8 @@ namespace signalbox::http {
 
 constexpr auto ask_timeout = std::chrono::seconds(5);  // longest wait for an actor's answer
 
-// Returns when an order that cannot be undone must have begun: early enough to wait for a lock and
-// still end before its asker gives up.
+// Returns the time by which an order that cannot be undone must begin. It is early enough for the
+// order to wait for a lock and still end before its sender gives up.
 time_point order_deadline();
 
 responder reply_to(shard& home, const routed_request& request);

@@ -68,7 +68,7 @@ class listener_of final : public listener {
   // allowed.
   static constexpr std::uint64_t answered_excess = 1024 * 1024;
 
-  // These are above our own limits: a request over ours gets an answer, one over these is cut off.
+  // These are above our own limits. A request over ours gets an answer; one over these is cut off.
   static restinio::incoming_http_msg_limits_t limits_of(const config::server_options& options) {
     return restinio::incoming_http_msg_limits_t{}
         .max_url_size(16 * 1024)
@@ -96,7 +96,7 @@ class listener_of final : public listener {
         .concurrent_accepts_count(4)
         .read_next_http_message_timelimit(seconds(options.header_read_timeout_s))
         .write_http_response_timelimit(seconds(options.write_timeout_s))
-        .handle_request_timeout(std::chrono::hours(24))  // deadlines are the exchange's
+        .handle_request_timeout(std::chrono::hours(24))  // the exchange keeps the deadlines
         .acceptor_options_setter([](restinio::acceptor_options_t& o) {
           o.set_option(ip::tcp::acceptor::reuse_address(true));
           o.set_option(reuse_port(true));

@@ -80,7 +80,7 @@ class polled_descriptor {
   socket_poller& poller_;
   int descriptor_;
   io_error unusable_;                      // why it could not be added to the set
-  bool readable_ = true;                   // until a read finds nothing
+  bool readable_ = true;                   // false once a read finds nothing
   bool closing_ = false;                   // the peer sent its last byte, or the connection broke
   boost::asio::mutable_buffer read_into_;  // while reader_ waits
   transfer_handler_ptr reader_;

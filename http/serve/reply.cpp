@@ -79,7 +79,7 @@ void add_common(gateway_state& gateway, const asked_request& asked, extra_header
 
 }  // namespace
 
-// The right to take a request from its shard, once. The last owner gives it up.
+// The right to take a request from its shard once. The last owner drops the request if nobody did.
 class responder::claim {
  public:
   claim(shard& home, asked_request request)

@@ -42,7 +42,7 @@ struct asked_request {
   time_point arrived_at;
 };
 
-// Returns what the request log says about any request. The record views into `asked`.
+// Returns the part of a log record that every request has. The record views into `asked`.
 request_record record_of(const asked_request& asked, int status, time_point end);
 
 // Answers one request that reaches no runtime, counts it, and adds it to the request log. Copies

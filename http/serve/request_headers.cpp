@@ -34,7 +34,7 @@ enum class field : std::uint8_t {
   max_wait,
   request_id,
   client_id,
-  private_to_us,  // credentials, our own fields, Accept-Encoding: we read the usage
+  private_to_us,  // credentials, our own fields, and Accept-Encoding, because we read the usage
   ours_to_say,    // fields of an answer that only we set
 };
 

@@ -14,6 +14,7 @@
 
 namespace signalbox::http {
 
+// The line of one request.
 struct request_record {
   std::string_view request_id, method, route;  // `route` as in openapi.yaml; empty: unknown
   std::string address;                         // of the peer
@@ -29,6 +30,7 @@ struct request_record {
   std::optional<inference_part> inference;
 };
 
+// Writes the lines on a thread of its own.
 class request_log {
  public:
   // Throws std::runtime_error that names a file which cannot be opened.

@@ -56,8 +56,9 @@ constexpr std::array<route, 27> table{{
     {"GET", "/", scope::none, show_index},
 }};
 
-// The path's parameter, when it matches the pattern (empty when that has none). At the end it takes
-// all that is left, slashes too (model names have them); in the middle it has none.
+// Returns the parameter of a path that matches the pattern; it is empty when the pattern has none.
+// A parameter at the end takes the rest of the path with its slashes, as model names may have them;
+// one in the middle has no slash.
 std::optional<std::string_view> match(std::string_view pattern, std::string_view path) {
   const auto brace = pattern.find('{');
   if (brace == pattern.npos) {
@@ -74,8 +75,8 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   return parameter;
 }
 
-// No route has this path and method: 404, or 405 with the methods that it has; a browser that asks
-// beforehand what a page may do is told.
+// Answers a request whose path and method no route has: with 404, or with 405 and the methods of
+// the path. A browser's CORS preflight gets its answer here too.
 void refuse_unrouted(shard& home, const routed_request& request) {
   std::string allowed;
   for (const auto& r : table) {
@@ -92,11 +93,12 @@ void refuse_unrouted(shard& home, const routed_request& request) {
   if (allowed.empty()) {
     return reply.refuse(error_code::not_found, "There is no such route.");
   }
-  reply.refuse(error_code::method_not_allowed, "This route does not take that method.", {},
+  reply.refuse(error_code::method_not_allowed, "This route does not allow that method.", {},
                {{"Allow", allowed}});
 }
 
-// Within the key's requests a minute; else it has been answered.
+// Counts the request against the key's requests a minute. Returns false when it is over the limit;
+// the client then has its answer.
 bool take_request(shard& home, const routed_request& request) {
   const auto& who = *request.who;
   if (who.limits.requests_per_minute <= 0) return true;
@@ -109,12 +111,14 @@ bool take_request(shard& home, const routed_request& request) {
   return false;
 }
 
-// A key, or as a bearer token one of a user; without any, whoever may come in so. None of them:
-// why.
+// The principal of a request, or the reason why there is none.
 struct identity {
   principal_ptr who;
-  std::string_view problem;
+  std::string_view problem;  // empty if the request has no credential
 };
+
+// Looks the credential up as a key, and a bearer token also as a user's token. A request without a
+// credential is anonymous, if that is allowed.
 identity identify(shard& home, const request_headers& headers) {
   const auto bearer = bearer_token(headers.authorization);
   const auto& credential = !bearer.empty()            ? bearer
@@ -134,7 +138,7 @@ identity identify(shard& home, const request_headers& headers) {
                                        : "The API key or the token is not valid."};
 }
 
-// True when the request may go on; else it has been answered.
+// Returns whether the request may go on. If not, the client has its answer.
 bool authorize(shard& home, const route& found, routed_request& request) {
   const bool open = found.needed == scope::none || (found.traits.is_open_with_metrics &&
                                                     home.gateway().settings().metrics.is_public);
@@ -144,7 +148,8 @@ bool authorize(shard& home, const route& found, routed_request& request) {
   if (!request.who && caller.problem.empty()) {
     reply_to(home, request)
         .refuse(error_code::missing_credential,
-                "No API key. Send 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.");
+                "The request has no API key. Send 'Authorization: Bearer <key>' or "
+                "'X-API-Key: <key>'.");
     return false;
   }
   if (!request.who) {

@@ -20,18 +20,19 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Deadlines, comments and reports are this exact; nothing on the path of a request waits for it.
+// Deadlines, SSE comments and reports are late by at most this. No answer waits for a tick.
 constexpr auto tick_period = std::chrono::milliseconds(100);
 
-// What of a key's limits a crash may forget.
+// The states of limits are sent this often. A crash forgets what was used of them since.
 constexpr auto limit_state_gap = std::chrono::seconds(1);
 
-// Clients that use a new X-Client-ID for each request shall not fill the memory between two ticks.
+// Usage is flushed early at this size, so that clients which use a new X-Client-ID for each request
+// do not fill the memory between two ticks.
 constexpr std::size_t usage_rows_limit = 1000;
 
 }  // namespace
 
-// Outlives the shard: actors may hold it while the shard goes away.
+// The shard's inbox. It may outlive the shard, because actors hold it.
 class shard::inbox_port final : public shard_inbox {
  public:
   explicit inbox_port(shard& owner) : owner_(&owner) {}
@@ -92,7 +93,7 @@ void shard::run() {
       try {
         io_.run();
       } catch (const std::exception& e) {
-        // A handler's failure ends its request only; that request is cleaned up by its deadline.
+        // The failure of a handler ends its request only, which its deadline cleans up.
         spdlog::error("shard {}: {}", id_, e.what());
       }
     }
@@ -197,12 +198,12 @@ void shard::end_turn() {
     try {
       request->turn_ended(now);
     } catch (const std::exception& e) {
-      // As in run(): the others must not miss their turn.
+      // As in run(), the other requests go on.
       spdlog::error("shard {}: {}", id_, e.what());
     }
   }
   requests.clear();
-  if (turn_end_.empty()) turn_end_.swap(requests);  // for its memory
+  if (turn_end_.empty()) turn_end_.swap(requests);  // keeps its memory for reuse
 }
 
 void shard::account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
@@ -219,7 +220,7 @@ void shard::account(const principal_ptr& who, const served_model_ptr& model, usa
 
 void shard::note_use(const principal_ptr& who) {
   auto& is_noted = who->account->is_noted;
-  if (is_noted.load(std::memory_order_relaxed)) return;  // a write would take it from other shards
+  if (is_noted.load(std::memory_order_relaxed)) return;  // a write costs other shards' caches
   if (!is_noted.exchange(true, std::memory_order_relaxed)) noted_.push_back(who);
 }
 
@@ -242,7 +243,7 @@ void shard::tick() {
   ticked_at_ = std::chrono::system_clock::now();
   today_ = day_of(ticked_at_);
   const auto now = std::chrono::steady_clock::now();
-  // A copy: a request that ends changes what we would walk over.
+  // We walk over a copy, because a request that ends removes itself from the original.
   for (const auto& request : all_requests()) request->tick(now);
   gate_.flush_reports();
   flush_usage();
@@ -267,7 +268,7 @@ void shard::flush_usage() {
 }
 
 void shard::note_missing(const principal& who, std::string_view model, std::string_view client_id) {
-  const auto now = std::chrono::system_clock::now();  // to the tick, many would be the last
+  const auto now = std::chrono::system_clock::now();  // exact, so that they can be ordered
   auto found = missing_.find(model);
   if (found == missing_.end()) {
     if (missing_.size() >= missing_model_limit) flush_missing();
@@ -289,7 +290,7 @@ void shard::flush_missing() {
     batch.models.push_back(std::move(m));
   }
   missing_.clear();
-  // The last seen comes last, and so stays longest.
+  // The ledger drops the names it got first, so those that were seen last come last.
   std::stable_sort(batch.models.begin(), batch.models.end(),
                    [](const auto& a, const auto& b) { return a.last_seen < b.last_seen; });
   caf::anon_send(gateway_.control().handles()->usage, std::move(batch));
@@ -299,7 +300,7 @@ void shard::send(model_index model, shard_batch batch) {
   if (const auto queue = gateway_.control().handles()->queue_of(model)) {
     caf::anon_send(queue, std::move(batch));
   } else {
-    // The model was removed as these came: they wait for nothing.
+    // The model was removed meanwhile, so the gate must refuse the tickets of this batch.
     inbox_->post({model_gone{model}});
   }
 }

@@ -57,46 +57,47 @@ class shard {
   using task_poster = std::function<void(std::function<void()>)>;
   task_poster poster() const;
 
-  // Clients come and go; told by the server's connection listener.
+  // The server's connection listener reports new and closed connections of clients.
   void client_connected(connection_key client);
   void client_gone(connection_key client);
   void begin(connection_key client, std::shared_ptr<exchange> request);
   void ended(connection_key client, const exchange& request);
-  // Keeps a request that something else than an exchange answers, until it is handed over or the
-  // shard stops: then it is dropped, before its server.
+  // Keeps a request that is not answered by an exchange, until hand_over() or until the shard
+  // stops. Then the request is dropped, before its server.
   std::uint64_t keep(asked_request request);
-  std::unique_ptr<asked_request> hand_over(std::uint64_t id);  // null: it is no longer here
-  // Calls its turn_ended() once everything that is ready in this turn of the loop was handled: what
-  // a turn sends goes out in one burst, so that a receiver is woken once and not for each.
+  std::unique_ptr<asked_request> hand_over(std::uint64_t id);  // null: no longer kept
+  // Calls turn_ended() of the request when all that is ready in this turn of the loop was handled.
+  // So all that a turn sends goes out in one burst, which wakes a receiver once and not for each
+  // piece.
   void at_turn_end(std::shared_ptr<exchange> request);
-  // Waits until no request is active, at most until `deadline`; whether that is so. From any other
-  // thread.
+  // Waits until no request is active, at most until `deadline`, and returns whether none is. Call
+  // it on any other thread.
   bool wait_idle(time_point deadline);
-  // Cuts off what still runs, and sends what was counted to its owners; returns when that is done.
-  // From any other thread, once.
+  // Cuts off the requests that still run, sends all counts to the actors that own them, and returns
+  // when that is done. Call it once, on any other thread.
   void finish();
 
-  // Its limits count something: their state is kept for the next start.
+  // Notes that limits of this principal were used, so that their state is kept for the next start.
   void note_use(const principal_ptr& who);
-  // What a request is charged to begin with, for one of about so many tokens.
+  // Returns the first charge of a request of about `tokens` tokens.
   scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
 
-  // One ended request for the ledger.
+  // Counts an ended request for the usage ledger.
   void account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
                std::string_view client_id, usage_counts counts);
-  // Somebody asked for a model that there is not.
+  // Counts a request for a name that no model has.
   void note_missing(const principal& who, std::string_view model, std::string_view client_id);
 
  private:
   class inbox_port;
-  // What waits in it can be dropped before it goes itself: RESTinio's connections are kept alive by
-  // what waits, and must be gone before their server is, which must be before the loop is.
+  // A loop whose waiting handlers can be dropped before the loop itself. They keep RESTinio's
+  // connections alive, which must go before their server, and the server before the loop.
   struct event_loop : boost::asio::io_context {
     using boost::asio::execution_context::shutdown;
     using boost::asio::io_context::io_context;
   };
   struct pending_usage {
-    principal_ptr who;  // these two keep the map's key alive
+    principal_ptr who;  // the map's key points to these two
     served_model_ptr model;
     usage_counts counts;
   };

@@ -1,5 +1,5 @@
-// TLS sockets for RESTinio: Asio's TLS over a polled_socket. The TLS part is made when the
-// connection is there, with the certificate that the shard then has.
+// TLS sockets for RESTinio: Asio's TLS over a polled_socket. The TLS part is made after a
+// connection is accepted, with the certificate that the shard has at that time.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

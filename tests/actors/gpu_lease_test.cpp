@@ -201,8 +201,8 @@ BOOST_FIXTURE_TEST_CASE(training_and_outside_programs_hold_leases_beside_models,
   send(release_lease{red.id, 2});
   BOOST_TEST(blue.log == journal{"granted 4 gpu 0"}, boost::test_tools::per_element());
   for (const auto* line :
-       {"gpu 0: lease 1 granted to training run-7 (rule 1), 24576 of 24576 MiB taken",
-        "lease 1 of training run-7 asked back for model red (rule 2)",
+       {"gpu 0: lease 1 granted to training run-7 (rule room), 24576 of 24576 MiB taken",
+        "lease 1 of training run-7 asked back for model red (rule evict)",
         "lease 3 granted to outside notebook", "lease refused to training run-7: does_not_fit",
         "lease 3 of outside notebook asked back for model blue",
         "outside notebook ended without giving its lease back", "lease 4 granted to model blue"}) {
@@ -249,7 +249,7 @@ BOOST_FIXTURE_TEST_CASE(who_waited_long_enough_gets_its_turn_without_another_mes
   report(blue, 1, 0);
   system.advance(29s, 100ms);
   BOOST_TEST(red.log.size() == 1u);
-  system.advance(2s, 100ms);  // max_swap_wait_s is over: rule 2b, by a tick
+  system.advance(2s, 100ms);  // max_swap_wait_s is over: rule evict (b), by a tick
   BOOST_TEST(red.log.back() == "yield 1");
 }
 

@@ -1,4 +1,4 @@
-// The list of models changes while the gateway runs.
+// Tests that models are added, removed and changed while the gateway runs.
 #include <boost/test/unit_test.hpp>
 
 #include "tests/actors/supervisor_fixture.hpp"
@@ -18,14 +18,14 @@ struct fixture : supervisor_fixture {
     return report;
   }
 
-  // The runtime that was told to stop has done so.
+  // The runtime, which was told to stop, ends.
   void runtime_ends(std::size_t run) {
     BOOST_REQUIRE(!driver.runs[run]->stops.empty());
     tell_gone(*driver.runs[run], scheduling::exit_reason::asked);
     system.run();
   }
 
-  // The request in flight ends; then the credits come back that the queue has given out since.
+  // Ends the request in flight, and then returns the credits that the queue has given out since.
   void give_everything_back(model_index model) {
     for (int i = 0; i < 2; ++i) {
       give_back(model, 2);
@@ -91,7 +91,7 @@ BOOST_FIXTURE_TEST_CASE(a_removed_model_that_is_not_loaded_goes_at_once, fixture
   change();
   BOOST_TEST(only<model_gone>(inbox->take()).size() == 1u);
   BOOST_TEST(!handles->queue_of(1));
-  // It comes back as another model.
+  // A model that comes back is another model.
   wanted = settings.models;
   change();
   BOOST_TEST(handles->models->find("blue")->index == 2u);
@@ -157,7 +157,7 @@ BOOST_FIXTURE_TEST_CASE(limits_change_at_once_and_no_runtime_stops, fixture) {
   inbox->take();
   submit(0, 7);
   system.advance(1s);
-  give_back(0, 1);  // the credit: two are in flight, as many as there may be
+  give_back(0, 1);  // the credit; max_concurrent requests are in flight
   inbox->take();
   submit(0, 8);
   BOOST_TEST(only<permit_granted>(inbox->take()).empty());

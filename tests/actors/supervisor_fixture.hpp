@@ -1,5 +1,5 @@
-// All the real actors on simulated time, with a scripted driver and no database. The two stores run
-// on threads of their own, which these tests leave alone.
+// A supervisor with all its actors, on simulated time, with a scripted driver and no database. The
+// stores run on threads of their own, which these tests do not use.
 #pragma once
 
 #include <map>
@@ -69,7 +69,7 @@ struct supervisor_fixture {
     system.run();
   }
 
-  // Ready, with one request in flight and one credit at the shard.
+  // Makes the model ready, with one request in flight and one credit at the shard.
   void load(model_index model) {
     submit(model, 100u + model);
     BOOST_REQUIRE(!driver.runs.empty());
@@ -86,12 +86,12 @@ struct supervisor_fixture {
   }
 
   status_board board;
-  persistence::database db{"host=/nonexistent"};  // the stores use it until the system is gone
+  persistence::database db{"host=/nonexistent"};  // the stores use it until the system has ended
   simulated_system system;
   config::settings settings = two_models();
   metrics recorder{settings.gpus.size(), 1};
   scripted_driver driver;
-  std::map<model_index, backend_id> backends;  // of the last permit
+  std::map<model_index, backend_id> backends;  // the backend of the last permit
   std::shared_ptr<recording_inbox> inbox = std::make_shared<recording_inbox>();
   control_handles_ptr handles;
   std::uint32_t epochs_asked = 0;

@@ -19,7 +19,7 @@ settings one_of_each() {
   return s;
 }
 
-// Another value than that of the option.
+// Returns a value of the option that is not `now`.
 value changed(const option& o, const value& now) {
   if (o.words.size() > 1 && std::holds_alternative<std::string>(now)) {
     return o.words[0] == std::get<std::string>(now) ? o.words[1] : o.words[0];
@@ -41,7 +41,7 @@ value changed(const option& o, const value& now) {
 
 }  // namespace
 
-// An option that is forgotten would be one whose change nobody notices.
+// An option that the comparison forgot could change without notice.
 BOOST_AUTO_TEST_CASE(every_option_counts) {
   const auto now = one_of_each();
   BOOST_TEST(changed_options(now, now).empty());

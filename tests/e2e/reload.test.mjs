@@ -21,7 +21,9 @@ const slow = (name, options = {}) => simModel(name, { 'decode-tps': 20 }, option
 
 describe('reload', () => {
   let gateway;
-  const start = [slow('kept'), slow('changed'), slow('gone', { aliases: ['old'] }), simModel('idle')];
+  const start = [
+    slow('kept'), slow('changed'), slow('gone', { aliases: ['old'] }), simModel('idle'),
+  ];
 
   // Writes the file with these models, as its operator does.
   function write(models, rest = {}) {
@@ -64,8 +66,8 @@ describe('reload', () => {
     const streams = await Promise.all(['kept', 'changed', 'old'].map((m) => openStream(m)));
     const [kept] = gateway.runtimes('kept'), [changed] = gateway.runtimes('changed');
     write([
-      slow('kept'), simModel('changed', { 'decode-tps': 40 }), simModel('idle', {}, { max_waiting: 3 }),
-      simModel('new', {}, { aliases: ['newest'] }),
+      slow('kept'), simModel('changed', { 'decode-tps': 40 }),
+      simModel('idle', {}, { max_waiting: 3 }), simModel('new', {}, { aliases: ['newest'] }),
     ]);
     const answer = await reload();
     assert.deepEqual(answer.json, {
@@ -93,12 +95,12 @@ describe('reload', () => {
   });
 
   test('a removed model serves what waits, and comes back as a new one', async () => {
-    const limited = [slow('gone', { max_concurrent: 1 }), ...start.filter(({ name }) => name !== 'gone')];
-    await back(limited);
+    const others = start.filter(({ name }) => name !== 'gone');
+    await back([slow('gone', { max_concurrent: 1 }), ...others]);
     const first = await openStream('gone', 10);
     const second = gateway.chat('gone', { max_tokens: 1 });
     await waitFor('it waits', async () => (await gateway.queue('gone')).waiting === 1);
-    write(start.filter(({ name }) => name !== 'gone'));
+    write(others);
     await reload();
     await back();
     assert.equal((await gateway.queue('gone')).waiting, 0);

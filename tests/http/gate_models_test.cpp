@@ -1,4 +1,4 @@
-// The gate's models come and go.
+// Tests that the admission gate learns of models at their first request and forgets removed ones.
 #include <boost/test/unit_test.hpp>
 
 #include "http/proxy/admission_gate.hpp"
@@ -55,7 +55,8 @@ BOOST_AUTO_TEST_CASE(what_waits_for_a_model_that_is_gone_is_refused_and_nothing_
   BOOST_TEST(gate.waiting() == 0u);
 }
 
-// The shard answers what is sent for a model that is gone with another model_gone.
+// The gate's report after the last permit finds no queue, so the shard gives the gate a second
+// model_gone.
 BOOST_AUTO_TEST_CASE(a_permit_may_outlive_its_model) {
   gate.handle(credits_given{3, 1, endpoint});
   {

@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(what_is_being_freed_on_several_gpus_is_not_taken_by_a_later
   auto grants = all<lease_grant>(a.release(2, two, t0 + 2s));
   BOOST_REQUIRE_EQUAL(grants.size(), 1u);
   BOOST_CHECK((grants[0].gpus == gpus{{0, 20}, {1, 20}}));
-  BOOST_CHECK_EQUAL(grants[0].rule, 2);
+  BOOST_CHECK(grants[0].rule == swap_rule::evict);
 }
 
 BOOST_AUTO_TEST_CASE(all_or_nobody_is_asked) {

@@ -22,7 +22,7 @@ BOOST_AUTO_TEST_CASE(room_is_free_grants_with_growing_tokens) {
   auto first = all<lease_grant>(a.acquire(of(1, 10), t0));
   auto second = all<lease_grant>(a.acquire(of(2, 14), t0));
   BOOST_REQUIRE(first.size() == 1 && second.size() == 1);
-  BOOST_CHECK_EQUAL(first[0].rule, 1);
+  BOOST_CHECK(first[0].rule == swap_rule::room);
   BOOST_CHECK_GT(second[0].token, first[0].token);
   BOOST_CHECK_EQUAL(a.used_memory(0), 24u);
 }
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(memory_counts_until_it_is_released_under_the_current_token)
   auto grants = all<lease_grant>(a.release(1, token, t0));
   BOOST_REQUIRE_EQUAL(grants.size(), 1u);
   BOOST_CHECK_EQUAL(grants[0].holder, 2u);
-  BOOST_CHECK_EQUAL(grants[0].rule, 2);
+  BOOST_CHECK(grants[0].rule == swap_rule::evict);
 }
 
 BOOST_AUTO_TEST_CASE(pinned_is_no_victim_and_evicts_like_others) {
@@ -222,8 +222,8 @@ BOOST_AUTO_TEST_CASE(what_a_turn_left_behind_waits_behind_the_others) {
   BOOST_CHECK_EQUAL(all<lease_grant>(a.release(2, second, t0 + 60s))[0].holder, 3u);
 }
 
-// Rule 5: a model that cannot load gives its lease back and asks again later; between its attempts
-// the other one is served.
+// Rule backoff: a model that cannot load gives its lease back and asks again later; between its
+// attempts the other one is served.
 BOOST_AUTO_TEST_CASE(a_failing_model_blocks_nobody) {
   auto a = machine({24});
   auto token = hold(a, of(1, 24), busy(5, 0));

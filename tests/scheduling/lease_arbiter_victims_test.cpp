@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(the_cheapest_victims_are_asked) {
   auto effects = a.acquire(of(3, 12), t0);
   BOOST_CHECK((asked(effects) == std::vector<holder_id>{2}));
   BOOST_CHECK_EQUAL(all<ask_back>(effects)[0].for_holder, 3u);
-  BOOST_CHECK_EQUAL(all<ask_back>(effects)[0].rule, 2);
+  BOOST_CHECK(all<ask_back>(effects)[0].rule == swap_rule::evict);
 }
 
 BOOST_AUTO_TEST_CASE(probability_of_need_weighs_the_reload) {
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(work_in_flight_is_safe_for_min_residency) {
   BOOST_CHECK((asked(a.acquire(of(2, 24), t0)) == nobody));
   BOOST_CHECK(a.next_deadline() == t0 + 5s);
   BOOST_CHECK((asked(a.advance(t0 + 5s - 1ns)) == nobody));
-  BOOST_CHECK((asked(a.advance(t0 + 5s)) == std::vector<holder_id>{1}));  // 2a
+  BOOST_CHECK((asked(a.advance(t0 + 5s)) == std::vector<holder_id>{1}));  // evict (a)
   BOOST_CHECK(a.next_deadline() == t0 + 30s);
 }
 
@@ -105,8 +105,8 @@ BOOST_AUTO_TEST_CASE(its_own_waiting_work_comes_first_until_the_other_waited_too
   BOOST_CHECK((asked(a.advance(t0 + 5s)) == nobody));
   BOOST_CHECK(a.next_deadline() == t0 + 20s);
   auto later = a;
-  BOOST_CHECK((asked(later.advance(t0 + 20s)) == std::vector<holder_id>{1}));           // 2b
-  BOOST_CHECK((asked(a.demand(1, busy(0, 1), t0 + 6s)) == std::vector<holder_id>{1}));  // 2a
+  BOOST_CHECK((asked(later.advance(t0 + 20s)) == std::vector<holder_id>{1}));           // evict (b)
+  BOOST_CHECK((asked(a.demand(1, busy(0, 1), t0 + 6s)) == std::vector<holder_id>{1}));  // evict (a)
 }
 
 BOOST_AUTO_TEST_CASE(without_a_ticket_the_time_of_the_request_counts) {

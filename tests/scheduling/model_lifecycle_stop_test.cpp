@@ -1,4 +1,4 @@
-// A backend that is to go, and cuts nobody off.
+// Tests the stop of a backend that lets requests in flight end.
 #include <boost/test/unit_test.hpp>
 
 #include "scheduling/model_lifecycle.hpp"
@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_CASE(it_serves_until_the_queue_has_nothing) {
     const auto again = life.next_deadline();
     BOOST_CHECK(again > t0);
     BOOST_CHECK(again <= t0 + 1s);
-    // That it is in use all the while does not put the question off.
+    // Activity does not delay the next question.
     life.activity(again, true, again);
     BOOST_CHECK((are<close_queue_if_idle>(life.advance(again))));
     BOOST_CHECK((are<stop_runtime>(life.queue_drained(again))));
@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(it_serves_until_the_queue_has_nothing) {
 BOOST_AUTO_TEST_CASE(a_request_that_comes_while_it_closes_is_for_the_next_one) {
   auto life = ready();
   life.stop_when_idle(t0);
-  life.ensure_ready(t0);  // the queue closed as it was idle, and then a ticket came
+  life.ensure_ready(t0);  // the idle queue closed, and then a ticket came
   life.queue_drained(t0);
   life.runtime_exited(1, exit_reason::asked, t0);
   BOOST_CHECK((are<release_lease>(life.runtime_released(1, t0))));

@@ -103,8 +103,7 @@ BOOST_AUTO_TEST_CASE(tokens_are_charged_by_estimate_and_settled) {
   const auto refused = account.begin_inference(limits, charge, 1h, start);
   BOOST_REQUIRE(refused);
   BOOST_TEST((refused->which == limit_kind::tokens_per_minute));
-  BOOST_TEST(std::chrono::duration<double>(refused->retry_after).count() == 44.1,
-             boost::test_tools::tolerance(1e-6));
+  BOOST_TEST(to_seconds(refused->retry_after) == 44.1, boost::test_tools::tolerance(1e-6));
   BOOST_TEST(!account.begin_inference(limits, charge, 1h, start + refused->retry_after));
 }
 

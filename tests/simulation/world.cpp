@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::size_t remembered = 60;
 
-double seconds(time_point t) {
-  return std::chrono::duration<double>(t.time_since_epoch() - std::chrono::hours(1)).count();
+double seconds_of(time_point t) {  // since the start of the simulation
+  return to_seconds(t.time_since_epoch() - std::chrono::hours(1));
 }
 
 }  // namespace
@@ -61,14 +61,14 @@ void world::note(const char* what, long a, long b) {
 void world::require(bool holds, const char* rule, long a, long b) const {
   if (holds) return;
   std::ostringstream text;
-  text << rule << " (" << a << ", " << b << ") at " << seconds(now_) << " s";
+  text << rule << " (" << a << ", " << b << ") at " << seconds_of(now_) << " s";
   throw broken_rule(text.str());
 }
 
 std::string world::history() const {
   std::ostringstream text;
   for (const auto& h : happenings_) {
-    text << "  " << seconds(h.when) << " s: " << h.what << ' ' << h.a << ' ' << h.b << '\n';
+    text << "  " << seconds_of(h.when) << " s: " << h.what << ' ' << h.a << ' ' << h.b << '\n';
   }
   return text.str();
 }

@@ -1,7 +1,8 @@
 #include "tests/tidy/rules.hpp"
 
 #include <algorithm>
-#include <cctype>
+
+#include "tests/tidy/functions.hpp"
 
 namespace signalbox::tidy {
 namespace {
@@ -68,12 +69,6 @@ bool starts_with_any(std::string_view text, const std::vector<std::string_view>&
                      [&](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
-std::string_view trimmed(std::string_view text) {
-  auto begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
-
 // `"config/load.hpp"` or `<vector>` of an include line; empty for any other line.
 std::string_view included(std::string_view line) {
   line = trimmed(line);
@@ -83,21 +78,6 @@ std::string_view included(std::string_view line) {
   line = trimmed(line.substr(7));
   auto end = line.find_first_of("\">", 1);
   return end == std::string_view::npos ? std::string_view{} : line.substr(0, end + 1);
-}
-
-bool is_word_character(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-}
-
-bool has_word(std::string_view line, std::string_view word) {
-  for (auto at = line.find(word); at != std::string_view::npos; at = line.find(word, at + 1)) {
-    std::size_t end = at + word.size();
-    if ((at == 0 || !is_word_character(line[at - 1])) &&
-        (end == line.size() || !is_word_character(line[end]))) {
-      return true;
-    }
-  }
-  return false;
 }
 
 // One finding for each line of `text` on which `is_bad` is true.
@@ -119,47 +99,6 @@ findings words_in_code(const source& file, const std::vector<std::string_view>& 
     return std::any_of(words.begin(), words.end(),
                        [&](std::string_view word) { return has_word(line, word); });
   });
-}
-
-enum class brace : std::uint8_t { container, function, initializer };
-
-// What the brace after `header` (all since the last ; or brace) opens. By our formatting a body's
-// brace follows a blank, that of a member initializer its name.
-brace kind_of(std::string_view header) {
-  std::string_view text = trimmed(header);
-  bool glued = !header.empty() && !std::isspace(static_cast<unsigned char>(header.back()));
-  if (glued || text.ends_with('=') || text.ends_with(',') || text.ends_with('(')) {
-    return brace::initializer;
-  }
-  auto parenthesis = text.rfind(')');  // before it: parameters, or macros without a semicolon
-  std::string_view tail = text.substr(parenthesis == std::string_view::npos ? 0 : parenthesis);
-  for (std::string_view word : {"namespace", "class", "struct", "union", "enum", "extern"}) {
-    if (has_word(tail, word)) return brace::container;
-  }
-  return parenthesis == std::string_view::npos ? brace::initializer : brace::function;
-}
-
-// Skips the whole braces that open at `at`; the index of the closing one.
-std::size_t closing_brace(std::string_view code, std::size_t at) {
-  int depth = 0;
-  for (; at < code.size(); ++at) {
-    if (code[at] == '{') ++depth;
-    if (code[at] == '}' && --depth == 0) return at;
-  }
-  return code.size();
-}
-
-std::size_t line_number(std::string_view text, std::size_t at) {
-  return 1 + static_cast<std::size_t>(std::count(text.begin(), text.begin() + at, '\n'));
-}
-
-std::string without_directives(const std::string& code) {
-  std::string out;
-  for (std::string_view line : lines_of(code)) {
-    out += trimmed(line).starts_with('#') ? "" : line;
-    out += '\n';
-  }
-  return out;
 }
 
 }  // namespace
@@ -194,28 +133,12 @@ findings check_line_length(const source& file) {
 findings check_function_length(const source& file) {
   if (!is_cpp(file.path)) return {};
   constexpr std::size_t most = 70;
-  const std::string code = without_directives(only_code(file.text));
   findings out;
-  std::size_t header = 0;
-  for (std::size_t i = 0; i < code.size(); ++i) {
-    if (code[i] == ';' || code[i] == '}') header = i + 1;
-    if (code[i] != '{') continue;
-    brace kind = kind_of(std::string_view(code).substr(header, i - header));
-    if (kind == brace::container) {
-      header = i + 1;
-      continue;
-    }
-    std::size_t end = closing_brace(code, i);
-    if (kind == brace::function) {
-      std::size_t begin = code.find_first_not_of(" \n", header);
-      std::size_t first = line_number(code, begin), last = line_number(code, end);
-      if (last - first + 1 > most) {
-        out.push_back({file.path, first,
-                       "a function of " + std::to_string(last - first + 1) + " lines, allowed 70"});
-      }
-      header = end + 1;
-    }
-    i = end;
+  for (const function_lines& function : functions_of(file.text)) {
+    std::size_t count = function.with_header();
+    if (count <= most) continue;
+    out.push_back({file.path, function.header,
+                   "a function of " + std::to_string(count) + " lines, allowed 70"});
   }
   return out;
 }

@@ -115,6 +115,27 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
+std::string_view trimmed(std::string_view text) {
+  auto begin = text.find_first_not_of(" \t\r");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+}
+
+bool is_word_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
+
+bool has_word(std::string_view line, std::string_view word) {
+  for (auto at = line.find(word); at != std::string_view::npos; at = line.find(word, at + 1)) {
+    std::size_t end = at + word.size();
+    if ((at == 0 || !is_word_character(line[at - 1])) &&
+        (end == line.size() || !is_word_character(line[end]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool is_cpp(std::string_view path) {
   return path.ends_with(".cpp") || path.ends_with(".hpp");
 }

@@ -21,6 +21,11 @@ std::vector<source> read_tree_by_walking(const std::filesystem::path& root);
 std::string only_code(std::string_view cpp);
 
 std::vector<std::string_view> lines_of(std::string_view text);
+std::string_view trimmed(std::string_view text);  // without blanks at both ends
+
+bool is_word_character(char c);  // a letter, a digit or _
+// `word` stands in `line`, and no word character touches it.
+bool has_word(std::string_view line, std::string_view word);
 
 bool is_cpp(std::string_view path);   // .cpp, .hpp
 bool is_code(std::string_view path);  // C++, CMake, SQL, JavaScript

@@ -2,8 +2,11 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <iostream>
 
+#include "tests/tidy/functions.hpp"
 #include "tests/tidy/rules.hpp"
+#include "tests/tidy/sizes.hpp"
 
 using namespace signalbox::tidy;
 
@@ -83,6 +86,15 @@ BOOST_AUTO_TEST_CASE(no_home_paths) {
   expect_clean(check_home_paths);
 }
 
+// Prints the sizes at every log level, so that a plain run of the program shows them.
+BOOST_AUTO_TEST_CASE(sizes_in_limits) {
+  sizes sources = sizes_of(tree(), false), tests = sizes_of(tree(), true);
+  std::cout << "sources (without tests/): " << describe(sources) << '\n'
+            << "tests/: " << describe(tests) << std::endl;
+  BOOST_TEST(!sources.functions.empty());
+  for (const std::string& what : over_limits(figures_of(sources))) BOOST_ERROR(what);
+}
+
 BOOST_AUTO_TEST_CASE(migrations_are_consecutive) {
   std::vector<std::string> paths;
   for (const source& file : tree()) paths.push_back(file.path);
@@ -156,6 +168,50 @@ BOOST_AUTO_TEST_CASE(finds_long_functions) {
       check("// f() {\n" + repeated("//\n", 100) + "// }\nconst char* a = \"f() {\";\n").empty());
   BOOST_TEST(check("int a;\n#define B() {\nBOOST_AUTO_TEST_CASE(c) {\n" + body69 + "}\n") ==
              lines{3});
+}
+
+BOOST_AUTO_TEST_CASE(measures_function_bodies) {
+  auto bodies = [](const std::string& text) {
+    std::vector<std::size_t> out;
+    for (const function_lines& function : functions_of(text)) out.push_back(function.body());
+    return out;
+  };
+  BOOST_TEST(bodies("int a(int b,\n      int c) {\n  return b;\n}\n") == lines{3});
+  BOOST_TEST(bodies("struct s {\n  s() : a_{1} {}\n  int f() const { return a_; }\n};\n") ==
+             (lines{1, 1}));
+  BOOST_TEST(bodies("void f() {\n  auto g = [] {\n    h();\n  };\n  g();\n}\n") == lines{6});
+  BOOST_TEST(bodies("BOOST_AUTO_TEST_CASE(a) {\n  b();\n}\nint c = 1;\nint d[] = {\n1};\n") ==
+             lines{3});
+}
+
+BOOST_AUTO_TEST_CASE(takes_percentiles) {
+  BOOST_TEST(percentile({}, 50) == 0u);
+  BOOST_TEST(percentile({3}, 90) == 3u);
+  BOOST_TEST(percentile({4, 1, 3, 2}, 50) == 2u);
+  BOOST_TEST(percentile({10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, 90) == 9u);
+  BOOST_TEST(percentile({1, 5, 2}, 100) == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(measures_sources_apart_from_tests) {
+  const std::vector<source> files{
+      {"a.cpp", "void f() {\n}\n"}, {"tests/b.cpp", "void g() {}\n"}, {"c.sql", "--\n--\n--\n"}};
+  BOOST_TEST(sizes_of(files, false).files == lines{2});
+  BOOST_TEST(sizes_of(files, false).functions == lines{2});
+  BOOST_TEST(sizes_of(files, true).files == lines{1});
+  BOOST_TEST(sizes_of(files, true).functions == lines{1});
+}
+
+BOOST_AUTO_TEST_CASE(finds_sizes_over_limits) {
+  BOOST_TEST(over_limits(size_limits).empty());
+  auto wrong = [](auto member) {
+    size_figures figures = size_limits;
+    ++(figures.*member);
+    return over_limits(figures).size();
+  };
+  BOOST_TEST(wrong(&size_figures::file_median) == 1u);
+  BOOST_TEST(wrong(&size_figures::file_max) == 1u);
+  BOOST_TEST(wrong(&size_figures::function_median) == 1u);
+  BOOST_TEST(wrong(&size_figures::function_p90) == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(finds_long_files) {
