@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "http/serve/gateway_state.hpp"
-#include "http/serve/request_headers.hpp"
+#include "text/ascii.hpp"
 #include "text/json_text.hpp"
 
 namespace signalbox::http {

@@ -8,6 +8,7 @@
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/request_headers.hpp"
+#include "text/ascii.hpp"
 #include "text/json_text.hpp"
 
 namespace signalbox::http {

@@ -8,6 +8,7 @@
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/routes.hpp"
+#include "text/ascii.hpp"
 
 namespace signalbox::http {
 
