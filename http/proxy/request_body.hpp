@@ -41,6 +41,6 @@ std::variant<request_facts, body_problem> read_request_body(const std::string& b
 // edits, both of which must outlive them. `edits` sorted by offset, at most two; what is not needed
 // of the five pieces stays empty.
 using body_pieces = std::array<std::string_view, 5>;
-body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& edits);
+body_pieces apply_edits(std::string_view body, const std::vector<body_edit>& edits);
 
 }  // namespace signalbox::http
