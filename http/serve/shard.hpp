@@ -23,6 +23,7 @@
 #include "config/settings.hpp"
 #include "http/proxy/admission_gate.hpp"
 #include "http/proxy/upstream.hpp"
+#include "http/proxy/upstream_call.hpp"
 
 namespace signalbox {
 class control_plane;
@@ -31,13 +32,13 @@ class control_plane;
 namespace signalbox::http {
 
 struct asked_request;
-class exchange;
+class client_answer;
 class gateway_state;
 
 // A client's connection: (listen address, RESTinio's connection id) in one number.
 using connection_key = std::uint64_t;
 
-class shard {
+class shard final : public call_home {
  public:
   shard(shard_id id, gateway_state& gateway);
   ~shard();
@@ -48,9 +49,12 @@ class shard {
   shard_id id() const { return id_; }
   boost::asio::io_context& io() { return io_; }
   gateway_state& gateway() { return gateway_; }
-  admission_gate& gate() { return gate_; }
+  admission_gate& gate() override { return gate_; }
   token_cache& tokens() { return tokens_; }
-  upstream_pool& pool() { return pool_; }
+  upstream_pool& pool() override { return pool_; }
+  time_point now() const override;
+  metrics& meters() override;
+  const config::model_options& model(model_index index) const override;
   shard_inbox_ptr inbox() const;  // for any thread
   // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.
   using task_poster = std::function<void(std::function<void()>)>;
@@ -59,15 +63,13 @@ class shard {
   // Clients come and go; told by the server's connection listener.
   void client_connected(connection_key client);
   void client_gone(connection_key client);
-  void begin(connection_key client, std::shared_ptr<exchange> request);
-  void ended(connection_key client, const exchange& request);
-  // Keeps a request that something else than an exchange answers, until it is handed over or the
+  void begin(connection_key client, std::shared_ptr<client_answer> request);
+  void ended(connection_key client, const client_answer& request);
+  // Keeps a request that something else than a runtime answers, until it is handed over or the
   // shard stops: then it is dropped, before its server.
   std::uint64_t keep(asked_request request);
   std::unique_ptr<asked_request> hand_over(std::uint64_t id);  // null: it is no longer here
-  // Calls its turn_ended() once everything that is ready in this turn of the loop was handled: what
-  // a turn sends goes out in one burst, so that a receiver is woken once and not for each.
-  void at_turn_end(std::shared_ptr<exchange> request);
+  void at_turn_end(std::shared_ptr<upstream_call> call) override;
   // Waits until no request is active, at most until `deadline`; whether that is so. From any other
   // thread.
   bool wait_idle(time_point deadline);
@@ -80,9 +82,8 @@ class shard {
   // What a request is charged to begin with, for one of about so many tokens.
   scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
 
-  // One ended request for the ledger.
   void account(const principal_ptr& who, model_index model, usage_source source,
-               std::string_view client_id, usage_counts counts);
+               std::string_view client_id, usage_counts counts) override;
   // Somebody asked for a model that there is not.
   void note_missing(const principal& who, std::string_view model, std::string_view client_id);
 
@@ -102,7 +103,8 @@ class shard {
       std::tuple<const principal*, model_index, usage_source, std::int32_t, std::string>;
 
   void tick();
-  std::vector<std::shared_ptr<exchange>> all_requests() const;
+  std::vector<std::shared_ptr<client_answer>> all_requests() const;
+  void preempt(model_index model, work_class work);
   void send(model_index model, shard_batch batch);
   void receive(const std::vector<shard_event>& events);
   void flush_usage();
@@ -119,10 +121,10 @@ class shard {
   upstream_pool pool_;
   admission_gate gate_;
   token_cache tokens_;
-  std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
+  std::unordered_map<connection_key, std::vector<std::shared_ptr<client_answer>>> clients_;
   std::unordered_map<std::uint64_t, std::unique_ptr<asked_request>> asked_;
   std::uint64_t next_asked_ = 0;
-  std::vector<std::shared_ptr<exchange>> turn_end_;
+  std::vector<std::shared_ptr<upstream_call>> turn_end_;
   std::map<usage_key, pending_usage, std::less<>> usage_;      // since the last tick
   std::map<std::string, missing_model, std::less<>> missing_;  // since the last tick
   std::vector<principal_ptr> noted_;
