@@ -74,9 +74,9 @@ class control_plane {
   // requests and serves those that it has.
   //
   // Exactly one of the callbacks is called, on any thread. If the configuration is not valid,
-  // nothing of it is applied and the report holds all its problems; on_error gets any other failure,
-  // for the log. Reloads run one after the other. While `max_reloads` run or wait, the call does
-  // nothing and returns false.
+  // nothing of it is applied and the report holds all its problems; on_error gets any other
+  // failure, for the log. Reloads run one after the other. While `max_reloads` run or wait, the
+  // call does nothing and returns false.
   static constexpr int max_reloads = 4;
   bool reload(bool now, std::function<void(const reload_report&)> on_done,
               std::function<void(std::string)> on_error);

@@ -3,11 +3,12 @@
 #include <charconv>
 #include <chrono>
 
-#include "http/proxy/exchange.hpp"
+#include "http/proxy/client_answer.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/routes.hpp"
+#include "text/ascii.hpp"
 
 namespace signalbox::http {
 
@@ -21,9 +22,6 @@ struct problem {
   std::string param;
   extra_headers headers = {};
 };
-
-// As JSON has it; settled when the runtime has told.
-constexpr double bytes_of_token = 4;
 
 bool is_json(std::string_view content_type) {
   const auto type = content_type.substr(0, content_type.find(';'));
@@ -44,7 +42,7 @@ std::optional<problem> read_wait(std::string_view text, std::optional<double>& o
 }
 
 // Fills `out` from headers and body, or says what is wrong with them.
-std::optional<problem> prepare(shard& home, routed_request& request, inference_request& out) {
+std::optional<problem> prepare(shard& home, routed_request& request, call_request& out) {
   if (request.headers.content_type.data() != nullptr && !is_json(request.headers.content_type)) {
     return problem{error_code::unsupported_media_type,
                    "The body must be application/json, and the Content-Type say so.", ""};
@@ -85,10 +83,11 @@ duration time_to_midnight() {
   return std::chrono::ceil<std::chrono::days>(now) - now;
 }
 
-// Within what the key may use at once and of tokens. From here on the exchange must end.
-std::optional<problem> take_limits(shard& home, time_point now, inference_request& out) {
+// Takes what the request may use of its key's limits, or says which one is reached. A call has to
+// end what was taken.
+std::optional<problem> take_limits(shard& home, time_point now, call_request& out) {
   const auto& who = *out.who;
-  out.charge = home.charge_of(static_cast<double>(out.client->body().size()) / bytes_of_token);
+  out.charge = home.charge_of(static_cast<double>(out.body.size()) / json_bytes_of_token);
   const auto until_midnight = who.limits.tokens_per_day > 0 ? time_to_midnight() : duration::zero();
   const auto exceeded =
       who.account->limits.begin_inference(who.limits, out.charge, until_midnight, now);
@@ -102,9 +101,11 @@ std::optional<problem> take_limits(shard& home, time_point now, inference_reques
 }  // namespace
 
 void infer(shard& home, routed_request request) {
-  inference_request out;
-  out.client = request.client;
-  out.connection = request.connection;
+  call_request out;
+  out.method = method_of(request.client);
+  out.path = path_of(request.client);
+  out.body = request.client->body();
+  out.owner = request.client;
   out.route = request.found->traits.label;
   out.estimate_from_length = request.found->traits.estimate_from_length;
   out.who = std::move(request.who);
@@ -121,13 +122,14 @@ void infer(shard& home, routed_request request) {
     return;
   }
   out.request_id = std::move(request.request_id);
-  out.path = request.found->path;
   out.forwarded_headers = std::move(request.headers.forwarded);
   if (request.headers.content_type.data() == nullptr) {
     out.forwarded_headers += "Content-Type: application/json\r\n";
   }
-  const auto connection = out.connection;
-  home.begin(connection, std::make_shared<exchange>(home, std::move(out)));
+  out.max_answer_bytes = home.gateway().settings().server.response_limit;
+  inference_client client{std::move(request.client), request.connection, request.found->path};
+  home.begin(request.connection,
+             std::make_shared<client_answer>(home, std::move(client), std::move(out)));
 }
 
 }  // namespace signalbox::http

@@ -140,18 +140,17 @@ std::variant<request_facts, body_problem> read_request_body(const std::string& b
   return body_reader(body).read();
 }
 
-body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& edits) {
+body_pieces apply_edits(std::string_view body, const std::vector<body_edit>& edits) {
   assert(edits.size() <= 2);
   body_pieces pieces;
   auto next = pieces.begin();
-  const std::string_view all = body;
   std::size_t from = 0;
   for (const auto& edit : edits) {
-    *next++ = all.substr(from, edit.offset - from);
+    *next++ = body.substr(from, edit.offset - from);
     *next++ = edit.text;
     from = edit.offset + edit.length;
   }
-  *next = all.substr(from);
+  *next = body.substr(from);
   return pieces;
 }
 

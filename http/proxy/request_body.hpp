@@ -44,6 +44,6 @@ std::variant<request_facts, body_problem> read_request_body(const std::string& b
 // must outlive them. There may be two edits at most, sorted by offset. Pieces that are not needed
 // are empty.
 using body_pieces = std::array<std::string_view, 5>;
-body_pieces apply_edits(const std::string& body, const std::vector<body_edit>& edits);
+body_pieces apply_edits(std::string_view body, const std::vector<body_edit>& edits);
 
 }  // namespace signalbox::http

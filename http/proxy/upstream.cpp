@@ -197,7 +197,9 @@ int upstream_connection::headers_complete() {
   }
   head_.status = static_cast<int>(parser_.status_code);
   sink_->upstream_headers(head_);
-  return 0;
+  if (!sink_) return -1;  // abandoned from within
+  const bool has_no_body = pieces_[0].starts_with("HEAD ");
+  return has_no_body ? 1 : 0;
 }
 
 const http_parser_settings& upstream_connection::callbacks() {

@@ -1,12 +1,16 @@
 // Token counts as runtimes report them, in a body or in a chunk of a stream.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace signalbox::http {
+
+// About this many bytes of JSON make a token: for estimates, where no usage is known.
+inline constexpr std::size_t json_bytes_of_token = 4;
 
 // Tokens of one request.
 struct token_usage {

@@ -96,7 +96,7 @@ class listener_of final : public listener {
         .concurrent_accepts_count(4)
         .read_next_http_message_timelimit(seconds(options.header_read_timeout_s))
         .write_http_response_timelimit(seconds(options.write_timeout_s))
-        .handle_request_timeout(std::chrono::hours(24))  // the exchange keeps the deadlines
+        .handle_request_timeout(std::chrono::hours(24))  // the call keeps the deadlines
         .acceptor_options_setter([](restinio::acceptor_options_t& o) {
           o.set_option(ip::tcp::acceptor::reuse_address(true));
           o.set_option(reuse_port(true));

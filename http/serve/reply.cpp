@@ -48,16 +48,17 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
          error_body(code, message, param, is_openai_path(path_of(request))), std::move(headers));
 }
 
-request_record record_of(const asked_request& asked, int status, time_point end) {
+request_record record_of(const restinio::request_handle_t& client, const request_names& names,
+                         int status, duration took) {
   request_record record;
-  record.request_id = asked.request_id;
-  record.method = method_of(asked.client);
-  record.route = asked.route;
-  record.address = address_of(asked.client);
-  if (asked.who) record.key_id = asked.who->key_id;
-  record.client_id = asked.client_id;
+  record.request_id = names.request_id;
+  record.method = method_of(client);
+  record.route = names.route;
+  record.address = address_of(client);
+  record.key_id = names.key_id;
+  record.client_id = names.client_id;
   record.status = status;
-  record.took = end - asked.arrived_at;
+  record.took = took;
   return record;
 }
 
@@ -67,7 +68,10 @@ void note(gateway_state& gateway, const asked_request& asked, int status) {
   gateway.meters().request_refused(asked.route_label, status);
   auto* const log = gateway.log();
   if (!log) return;
-  log->write(record_of(asked, status, std::chrono::steady_clock::now()));
+  request_names names{asked.request_id, asked.route, {}, asked.client_id};
+  if (asked.who) names.key_id = asked.who->key_id;
+  const auto took = std::chrono::steady_clock::now() - asked.arrived_at;
+  log->write(record_of(asked.client, names, status, took));
 }
 
 void add_common(gateway_state& gateway, const asked_request& asked, extra_headers& headers) {

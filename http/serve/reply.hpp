@@ -42,8 +42,14 @@ struct asked_request {
   time_point arrived_at;
 };
 
-// Returns the part of a log record that every request has. The record views into `asked`.
-request_record record_of(const asked_request& asked, int status, time_point end);
+// The names of a request in its log record; empty where there is none.
+struct request_names {
+  std::string_view request_id, route, key_id, client_id;
+};
+
+// Returns the part of a log record that every request has. The record views into all that is given.
+request_record record_of(const restinio::request_handle_t& client, const request_names& names,
+                         int status, duration took);
 
 // Answers one request that reaches no runtime, counts it, and adds it to the request log. Copies
 // share the request: call answer or refuse once, on any thread, also inside a handler. Does nothing

@@ -43,8 +43,6 @@ bool is_forwarded_to_client(std::string_view name);
 // Returns whether the text is a valid field name (RFC 9110 5.6.2).
 bool is_token(std::string_view name);
 
-bool equals_ignoring_case(std::string_view a, std::string_view b);
-
 // Returns whether an X-Client-ID is valid: 1 to 128 of [A-Za-z0-9._:@/+-].
 bool is_sane_client_id(std::string_view id);
 

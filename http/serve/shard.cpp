@@ -10,7 +10,7 @@
 
 #include "access/usage_query.hpp"
 #include "actors/control_plane.hpp"
-#include "http/proxy/exchange.hpp"
+#include "http/proxy/client_answer.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/reply.hpp"
 
@@ -71,10 +71,15 @@ shard::shard(shard_id id, gateway_state& gateway)
            gateway.settings().scheduling.completion_token_weight},
           [this](model_index model, shard_batch batch) { send(model, std::move(batch)); },
           [this] { asio::post(io_, [this] { gate_.flush(); }); },
-          [] { return std::chrono::steady_clock::now(); }) {}
+          [] { return std::chrono::steady_clock::now(); },
+          [this](model_index model, work_class work) { preempt(model, work); }) {}
 
 shard::~shard() {
   stop();
+}
+
+time_point shard::now() const {
+  return std::chrono::steady_clock::now();
 }
 
 shard_inbox_ptr shard::inbox() const {
@@ -119,7 +124,7 @@ void shard::client_gone(connection_key client) {
   const auto requests = std::move(found->second);
   clients_.erase(found);
   gateway_.meters().shard_connections(id_, static_cast<std::uint32_t>(clients_.size()));
-  for (const auto& request : requests) request->client_gone();
+  for (const auto& request : requests) request->call().cancel();
   left(requests.size());
 }
 
@@ -132,7 +137,7 @@ void shard::left(std::size_t requests) {
 void shard::finish() {
   auto done = std::make_shared<std::promise<void>>();
   poster()([this, done] {
-    for (const auto& request : all_requests()) request->cut_off();
+    for (const auto& request : all_requests()) request->call().cut_off();
     gate_.flush_reports();
     flush_usage();
     flush_missing();
@@ -142,12 +147,20 @@ void shard::finish() {
   done->get_future().wait_for(std::chrono::seconds(5));
 }
 
-std::vector<std::shared_ptr<exchange>> shard::all_requests() const {
-  std::vector<std::shared_ptr<exchange>> all;
+std::vector<std::shared_ptr<client_answer>> shard::all_requests() const {
+  std::vector<std::shared_ptr<client_answer>> all;
   for (const auto& [client, requests] : clients_) {
     all.insert(all.end(), requests.begin(), requests.end());
   }
   return all;
+}
+
+// Walks over a copy, as tick() does: calls change while they are preempted.
+void shard::preempt(model_index model, work_class work) {
+  for (const auto& request : all_requests()) {
+    auto& call = request->call();
+    if (call.request().model->index == model && call.request().work == work) call.preempt();
+  }
 }
 
 bool shard::wait_idle(time_point deadline) {
@@ -155,16 +168,16 @@ bool shard::wait_idle(time_point deadline) {
   return idle_.wait_until(lock, deadline, [this] { return active_ == 0; });
 }
 
-void shard::begin(connection_key client, std::shared_ptr<exchange> request) {
+void shard::begin(connection_key client, std::shared_ptr<client_answer> request) {
   {
     std::lock_guard lock(active_mutex_);
     ++active_;
   }
   clients_[client].push_back(request);
-  request->start();
+  request->call().start();
 }
 
-void shard::ended(connection_key client, const exchange& request) {
+void shard::ended(connection_key client, const client_answer& request) {
   const auto found = clients_.find(client);
   if (found == clients_.end()) return;
   const auto erased =
@@ -186,29 +199,30 @@ std::unique_ptr<asked_request> shard::hand_over(std::uint64_t id) {
   return std::move(node.mapped());
 }
 
-void shard::at_turn_end(std::shared_ptr<exchange> request) {
+void shard::at_turn_end(std::shared_ptr<upstream_call> call) {
   if (turn_end_.empty()) asio::post(io_, [this] { end_turn(); });
-  turn_end_.push_back(std::move(request));
+  turn_end_.push_back(std::move(call));
 }
 
 void shard::end_turn() {
-  auto requests = std::exchange(turn_end_, {});
+  auto calls = std::exchange(turn_end_, {});
   const auto now = std::chrono::steady_clock::now();
-  for (const auto& request : requests) {
+  for (const auto& call : calls) {
     try {
-      request->turn_ended(now);
+      call->turn_ended(now);
     } catch (const std::exception& e) {
       // As in run(), the other requests go on.
       spdlog::error("shard {}: {}", id_, e.what());
     }
   }
-  requests.clear();
-  if (turn_end_.empty()) turn_end_.swap(requests);  // keeps its memory for reuse
+  calls.clear();
+  if (turn_end_.empty()) turn_end_.swap(calls);  // keeps its memory for reuse
 }
 
 void shard::account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
                     std::string_view client_id, usage_counts counts) {
   counts.last_seen = ticked_at_;
+  if (who->limits.tokens_per_minute > 0) note_use(who);
   auto found = usage_.find(std::tuple(who.get(), model.get(), source, today_, client_id));
   if (found == usage_.end()) {
     if (usage_.size() >= usage_rows_limit) flush_usage();

@@ -24,6 +24,7 @@
 #include "config/settings.hpp"
 #include "http/proxy/admission_gate.hpp"
 #include "http/proxy/upstream.hpp"
+#include "http/proxy/upstream_call.hpp"
 
 namespace signalbox {
 class control_plane;
@@ -32,13 +33,13 @@ class control_plane;
 namespace signalbox::http {
 
 struct asked_request;
-class exchange;
+class client_answer;
 class gateway_state;
 
 // A client's connection: (listen address, RESTinio's connection id) in one number.
 using connection_key = std::uint64_t;
 
-class shard {
+class shard final : public call_home {
  public:
   shard(shard_id id, gateway_state& gateway);
   ~shard();
@@ -49,9 +50,10 @@ class shard {
   shard_id id() const { return id_; }
   boost::asio::io_context& io() { return io_; }
   gateway_state& gateway() { return gateway_; }
-  admission_gate& gate() { return gate_; }
+  admission_gate& gate() override { return gate_; }
   token_cache& tokens() { return tokens_; }
-  upstream_pool& pool() { return pool_; }
+  upstream_pool& pool() override { return pool_; }
+  time_point now() const override;
   shard_inbox_ptr inbox() const;  // for any thread
   // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.
   using task_poster = std::function<void(std::function<void()>)>;
@@ -60,16 +62,13 @@ class shard {
   // The server's connection listener reports new and closed connections of clients.
   void client_connected(connection_key client);
   void client_gone(connection_key client);
-  void begin(connection_key client, std::shared_ptr<exchange> request);
-  void ended(connection_key client, const exchange& request);
-  // Keeps a request that is not answered by an exchange, until hand_over() or until the shard
-  // stops. Then the request is dropped, before its server.
+  void begin(connection_key client, std::shared_ptr<client_answer> request);
+  void ended(connection_key client, const client_answer& request);
+  // Keeps a request that is not answered by a runtime, until hand_over() or until the shard stops.
+  // Then the request is dropped, before its server.
   std::uint64_t keep(asked_request request);
   std::unique_ptr<asked_request> hand_over(std::uint64_t id);  // null: no longer kept
-  // Calls turn_ended() of the request when all that is ready in this turn of the loop was handled.
-  // So all that a turn sends goes out in one burst, which wakes a receiver once and not for each
-  // piece.
-  void at_turn_end(std::shared_ptr<exchange> request);
+  void at_turn_end(std::shared_ptr<upstream_call> call) override;
   // Waits until no request is active, at most until `deadline`, and returns whether none is. Call
   // it on any other thread.
   bool wait_idle(time_point deadline);
@@ -82,9 +81,8 @@ class shard {
   // Returns the first charge of a request of about `tokens` tokens.
   scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
 
-  // Counts an ended request for the usage ledger.
   void account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
-               std::string_view client_id, usage_counts counts);
+               std::string_view client_id, usage_counts counts) override;
   // Counts a request for a name that no model has.
   void note_missing(const principal& who, std::string_view model, std::string_view client_id);
 
@@ -105,7 +103,8 @@ class shard {
       std::tuple<const principal*, const served_model*, usage_source, std::int32_t, std::string>;
 
   void tick();
-  std::vector<std::shared_ptr<exchange>> all_requests() const;
+  std::vector<std::shared_ptr<client_answer>> all_requests() const;
+  void preempt(model_index model, work_class work);
   void send(model_index model, shard_batch batch);
   void receive(const std::vector<shard_event>& events);
   void flush_usage();
@@ -122,10 +121,10 @@ class shard {
   upstream_pool pool_;
   admission_gate gate_;
   token_cache tokens_;
-  std::unordered_map<connection_key, std::vector<std::shared_ptr<exchange>>> clients_;
+  std::unordered_map<connection_key, std::vector<std::shared_ptr<client_answer>>> clients_;
   std::unordered_map<std::uint64_t, std::unique_ptr<asked_request>> asked_;
   std::uint64_t next_asked_ = 0;
-  std::vector<std::shared_ptr<exchange>> turn_end_;
+  std::vector<std::shared_ptr<upstream_call>> turn_end_;
   std::map<usage_key, pending_usage, std::less<>> usage_;      // since the last tick
   std::map<std::string, missing_model, std::less<>> missing_;  // since the last tick
   std::vector<principal_ptr> noted_;

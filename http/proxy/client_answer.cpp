@@ -1,0 +1,200 @@
+#include "http/proxy/client_answer.hpp"
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "http/serve/gateway_state.hpp"
+#include "http/serve/limits.hpp"
+#include "http/serve/reply.hpp"
+#include "http/serve/request_headers.hpp"
+#include "text/ascii.hpp"
+#include "text/json_text.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+// Back-pressure on a stream: no more is read from the runtime above the first, until below the
+// second has not yet gone to the client's socket.
+constexpr std::size_t pause_above = 256 * 1024, resume_below = 64 * 1024;
+
+constexpr auto* own_fields_name = "x-request-id";
+
+restinio::http_status_line_t status_line(int status) {
+  return {restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
+          std::string(reason_phrase(status))};
+}
+
+std::string whole_seconds(double s) {
+  return std::to_string(std::lround(std::ceil(s)));
+}
+
+}  // namespace
+
+client_answer::client_answer(shard& home, inference_client client, call_request request)
+    : home_(home), client_(std::move(client)), call_(home, std::move(request), *this) {}
+
+void client_answer::tick(time_point now) {
+  call_.tick(now);
+  if (!call_.request().facts.stream || !call_.is_waiting()) return;
+  const auto& server = home_.gateway().settings().server;
+  const auto due = last_comment_ == time_point{}
+                       ? call_.arrived_at() + from_seconds(server.stream_comment_grace_s)
+                       : last_comment_ + from_seconds(server.stream_comment_interval_s);
+  if (now < due) return;
+  last_comment_ = now;
+  call_.ask_place();
+}
+
+void client_answer::call_placed(std::uint32_t position, double eta_s) {
+  if (!stream_) start_stream();
+  unsent_ +=
+      ": queued position=" + std::to_string(position) + " eta_s=" + whole_seconds(eta_s) + "\n\n";
+  call_.ask_turn_end();
+}
+
+// Returns the fields of our own, as the value of x-request-id with the others in lines behind it:
+// RESTinio compares each name that it is given with all those that it knows and all that are there.
+std::string client_answer::own_fields() const {
+  const auto now = home_.now();
+  const auto waited =
+      std::chrono::duration_cast<std::chrono::milliseconds>(call_.queue_wait(now)).count();
+  const auto& request = call_.request();
+  std::string lines;
+  lines.reserve(512);
+  lines.append(request.request_id)
+      .append("\r\nx-selected-model: ")
+      .append(request.model->options.name)
+      .append("\r\nx-queue-wait-ms: ")
+      .append(std::to_string(waited));
+  append_limit_fields(*request.who, now, lines);
+  extra_headers cors;
+  home_.gateway().cors().add_headers(client_.handle, cors);
+  for (const auto& [name, value] : cors) {
+    lines.append("\r\n").append(name).append(": ").append(value);
+  }
+  return lines;
+}
+
+void client_answer::start_stream() {
+  stream_.emplace(client_.handle->create_response<restinio::chunked_output_t>(status_line(200)));
+  stream_->append_header(own_fields_name, own_fields());
+  bool has_type = false;
+  call_.head().for_each_field([&](std::string_view name, std::string_view value) {
+    if (!is_forwarded_to_client(name)) return;
+    has_type = has_type || equals_ignoring_case(name, "content-type");
+    stream_->append_header(std::string(name), std::string(value));
+  });
+  if (!has_type) {
+    stream_->append_header("Content-Type", "text/event-stream");
+    stream_->append_header("Cache-Control", "no-cache");
+  }
+  if (!client_.handle->header().should_keep_alive()) stream_->connection_close();
+  stream_->flush();
+}
+
+// Comments may have begun the stream.
+void client_answer::call_stream_began() {
+  if (!stream_) start_stream();
+}
+
+void client_answer::take_events() {
+  if (unsent_.empty()) return unsent_.swap(call_.text());
+  unsent_ += call_.text();
+  call_.text().clear();
+}
+
+// No more is read from the runtime than the client takes.
+void client_answer::call_turn_ended() {
+  take_events();
+  if (unsent_.size() + writing_bytes_ > pause_above) call_.pause();
+  write_stream();
+}
+
+// There is one write at a time: what arrives meanwhile goes out together with the next.
+void client_answer::write_stream() {
+  if (unsent_.empty() || writing_bytes_ != 0) return;
+  writing_bytes_ = unsent_.size();
+  stream_->append_chunk(std::exchange(unsent_, {}));
+  // Called with an error before flush() returns when the connection is closing.
+  stream_->flush([weak = weak_from_this()](const auto& error) {
+    const auto me = std::static_pointer_cast<client_answer>(weak.lock());
+    if (me) me->stream_written(static_cast<bool>(error));
+  });
+}
+
+void client_answer::stream_written(bool failed) {
+  writing_bytes_ = 0;
+  if (failed) return call_.cancel();
+  if (unsent_.size() < resume_below) call_.resume();
+  if (!unsent_.empty()) call_.ask_turn_end();
+}
+
+void client_answer::call_completed() {
+  auto& head = call_.head();
+  auto& text = call_.text();
+  if (stream_) {
+    if (call_.is_stream()) return end_stream({});
+    // Comments went out with a 200 already: what is no stream goes into it.
+    const bool is_empty = text.empty() && head.status == 200;
+    return end_stream(is_empty ? std::string() : answer_as_event());
+  }
+  auto response = client_.handle->create_response(status_line(head.status));
+  response.append_header(own_fields_name, own_fields());
+  head.for_each_field([&](std::string_view name, std::string_view value) {
+    if (!is_forwarded_to_client(name)) return;
+    response.append_header(std::string(name), std::string(value));
+  });
+  if (!client_.handle->header().should_keep_alive()) response.connection_close();
+  response.set_body(std::move(text)).done();
+}
+
+// Sends what is left of the stream, in one chunk.
+void client_answer::end_stream(std::string last) {
+  if (call_.is_stream()) take_events();
+  unsent_ += last;
+  if (!unsent_.empty()) stream_->append_chunk(std::move(unsent_));
+  stream_->done();
+}
+
+// JSON goes in one line as it is; anything else (a proxy's page of HTML) as an error of ours.
+std::string client_answer::answer_as_event() {
+  auto text = json_on_one_line(call_.text());
+  if (text.empty()) {
+    text = error_body(
+        error_code::upstream_failed,
+        "The runtime answered with status " + std::to_string(call_.head().status) + ".", {}, true);
+  }
+  return "data: " + text + "\n\n";
+}
+
+void client_answer::call_failed(error_code code, std::string_view message, double retry_after_s) {
+  if (stream_) return end_stream("data: " + error_body(code, message, {}, true) + "\n\n");
+  extra_headers headers{{own_fields_name, own_fields()}};
+  if (retry_after_s > 0) headers.emplace_back("Retry-After", whole_seconds(retry_after_s));
+  // Posted: a refusal can come while the request's own handler runs.
+  boost::asio::post(
+      home_.io(), [client = client_.handle, code, headers = std::move(headers),
+                   text = std::string(message)] { answer_error(client, code, text, {}, headers); });
+}
+
+void client_answer::call_ended(const call_result& result) {
+  write_log(result);
+  home_.ended(client_.connection, *this);
+}
+
+void client_answer::write_log(const call_result& result) const {
+  auto* const log = home_.gateway().log();
+  if (!log) return;
+  const auto& request = call_.request();
+  auto record = record_of(
+      client_.handle, {request.request_id, client_.route, request.who->key_id, request.client_id},
+      result.status, result.took);
+  record.inference = {request.model->options.name, to_string(result.how), request.facts.stream,
+                      result.queued, result.usage};
+  log->write(record);
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,345 @@
+#include "http/proxy/upstream_call.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "text/ascii.hpp"
+#include "text/json_text.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+// After that many refused connections in a row the runtime is not coming back soon enough.
+constexpr int max_retries = 3;
+
+// On a local network; a host that is down does not refuse, it says nothing.
+constexpr auto connect_timeout = std::chrono::seconds(5);
+
+// A kept-alive connection that closes this soon after a request was sent had probably been closed
+// before. Later it may be the request's doing: nobody else shall die of it.
+constexpr auto stale_close = std::chrono::seconds(1);
+
+// The queue refuses at a ticket's deadline; the shard does so itself this much later.
+constexpr auto queue_answer_slack = std::chrono::seconds(2);
+
+bool is_event_stream(const upstream_head& head) {
+  constexpr std::string_view wanted = "text/event-stream";
+  bool found = false;
+  head.for_each_field([&](std::string_view name, std::string_view value) {
+    if (!equals_ignoring_case(name, "content-type")) return;
+    found = equals_ignoring_case(value.substr(0, wanted.size()), wanted);
+  });
+  return found;
+}
+
+// Whether a request without a body says so (RFC 9110 8.6).
+bool expects_body(std::string_view method) {
+  return method == "POST" || method == "PUT" || method == "PATCH";
+}
+
+std::string refusal_text(const signalbox::ticket_refused& why, const std::string& model) {
+  switch (why.why) {
+    case refusal::queue_full:
+      return "The queue of model '" + model + "' is full, please try again later.";
+    case refusal::deadline_passed:
+      return "The request waited for model '" + model + "' as long as it was allowed to.";
+    case refusal::shutting_down:
+      return "The gateway is shutting down.";
+    case refusal::does_not_fit:
+      return "Model '" + model + "' needs more GPU memory than there is.";
+    case refusal::model_removed:
+      return "Model '" + model + "' was removed from the configuration.";
+    case refusal::model_failed:
+      break;
+  }
+  return "Model '" + model + "' does not start." + (why.detail.empty() ? "" : " " + why.detail);
+}
+
+}  // namespace
+
+upstream_call::upstream_call(call_home& home, call_request request, call_listener& listener)
+    : home_(home),
+      request_(std::move(request)),
+      listener_(listener),
+      arrived_at_(home.now()),
+      events_(request_.facts.usage_wanted) {}
+
+admission_request upstream_call::admission() const {
+  return {request_.model->index, request_.work,        request_.level,
+          request_.who->number,  request_.who->weight, request_.charge.estimate};
+}
+
+void upstream_call::start() {
+  if (auto taken = home_.gate().take(admission(), arrived_at_)) {
+    return begin_sending(std::move(*taken), arrived_at_);
+  }
+  wait_for_permit();
+}
+
+void upstream_call::ask_turn_end() {
+  if (std::exchange(turn_end_asked_, true)) return;
+  home_.at_turn_end(std::shared_ptr<upstream_call>(listener_.shared_from_this(), this));
+}
+
+void upstream_call::turn_ended(time_point now) {
+  turn_end_asked_ = false;
+  switch (phase_) {
+    case phase::sending:
+      if (!upstream_) send(false, now);
+      break;
+    case phase::ending:
+      hand_over();
+      break;
+    case phase::waiting:
+    case phase::relaying:
+      listener_.call_turn_ended();
+      break;
+    default:
+      break;
+  }
+}
+
+// Returns until when the call may wait in the queue.
+time_point upstream_call::begin_waiting() {
+  phase_ = phase::waiting;
+  double patience_s = options().queue_timeout_s;
+  if (request_.max_wait_s) patience_s = std::min(patience_s, *request_.max_wait_s);
+  const auto give_up_at = arrived_at_ + preempted_ + from_seconds(patience_s);
+  deadline_ = give_up_at + queue_answer_slack;
+  return give_up_at;
+}
+
+void upstream_call::wait_for_permit() {
+  const auto give_up_at = begin_waiting();
+  ticket_ = home_.gate().wait(admission(), give_up_at, *this);
+}
+
+void upstream_call::ticket_granted(permit p) {
+  ticket_ = 0;
+  begin_sending(std::move(p), home_.now());
+}
+
+void upstream_call::ticket_refused(const signalbox::ticket_refused& why) {
+  ticket_ = 0;
+  fail(code_of(why.why), refusal_text(why, options().name), outcome::failed, why.retry_after_s);
+}
+
+void upstream_call::ticket_placed(std::uint32_t position, double eta_s) {
+  if (phase_ != phase::waiting) return;
+  was_placed_ = true;
+  listener_.call_placed(position, eta_s);
+}
+
+void upstream_call::ask_place() {
+  if (phase_ == phase::waiting) home_.gate().ask_place(request_.model->index, ticket_);
+}
+
+duration upstream_call::queue_wait(time_point now) const {
+  return (permitted_at_ == time_point{} ? now : permitted_at_) - arrived_at_;
+}
+
+void upstream_call::begin_sending(permit p, time_point at) {
+  permit_ = std::move(p);
+  auto& meters = *request_.model->meters;
+  meters.in_flight(1);
+  if (permitted_at_ == time_point{}) meters.queue_waited(at - arrived_at_);
+  permitted_at_ = at;
+  phase_ = phase::sending;
+  deadline_ = never;
+  ask_turn_end();
+}
+
+// The time with this permit is over.
+void upstream_call::end_run(time_point at) {
+  held_ += at - permitted_at_;
+  request_.model->meters->in_flight(-1);
+  upstream_head_.clear();  // names the endpoint; the next run has another
+}
+
+// The runtime died, it seems, and its queue does not know yet. Nothing of this request was ever
+// sent (it could be what kills runtimes), so it waits for a permit again at the next tick.
+void upstream_call::park(outcome how) {
+  ++retries_;
+  end_run(home_.now());
+  permit_.settle(how);
+  phase_ = phase::parked;
+  deadline_ = never;
+}
+
+bool upstream_call::may_park() const {
+  return retries_ < max_retries && !delivered_ && !was_placed_;
+}
+
+bool upstream_call::preempt() {
+  if (phase_ != phase::sending && phase_ != phase::collecting) return false;
+  drop_upstream();
+  const auto at = home_.now();
+  end_run(at);
+  preempted_ += at - permitted_at_;
+  sent_at_ = {};  // the runtime has read its prompt for nothing: that is not charged
+  text_.clear();
+  const auto give_up_at = begin_waiting();
+  ticket_ = home_.gate().wait_again(std::move(permit_), admission(), give_up_at, *this);
+  return true;
+}
+
+void upstream_call::send(bool fresh, time_point now) {
+  if (home_.pool().is_suspect(permit_.endpoint(), now) && may_park()) {
+    return park(outcome::cancelled);
+  }
+  if (upstream_head_.empty()) build_head();
+  sent_at_ = now;
+  deadline_ = answer_deadline(now, options().first_byte_timeout_s);
+  const auto body = apply_edits(request_.body, edits_);
+  gathered_pieces pieces{upstream_head_};
+  std::copy(body.begin(), body.end(), pieces.begin() + 1);
+  upstream_ = home_.pool().take(permit_.endpoint(), fresh);
+  upstream_->send(pieces, *this);
+}
+
+void upstream_call::build_head() {
+  const auto& endpoint = *permit_.endpoint();
+  const auto& facts = request_.facts;
+  edits_ = facts.usage_edit;
+  if (facts.model != endpoint.upstream_model && facts.model_length > 0) {
+    edits_.push_back(
+        {facts.model_offset, facts.model_length, json_quoted(endpoint.upstream_model)});
+    std::sort(edits_.begin(), edits_.end(),
+              [](const auto& a, const auto& b) { return a.offset < b.offset; });
+  }
+  std::size_t length = request_.body.size();
+  for (const auto& edit : edits_) length = length - edit.length + edit.text.size();
+  upstream_head_.reserve(256 + request_.forwarded_headers.size());
+  upstream_head_.append(request_.method)
+      .append(" ")
+      .append(request_.path)
+      .append(" HTTP/1.1\r\nHost: ")
+      .append(endpoint.host)
+      .append(":")
+      .append(std::to_string(endpoint.port))
+      .append("\r\n")
+      .append(request_.forwarded_headers)
+      .append("X-Request-Id: ")
+      .append(request_.request_id);
+  if (length > 0 || expects_body(request_.method)) {
+    upstream_head_.append("\r\nContent-Length: ").append(std::to_string(length));
+  }
+  upstream_head_.append("\r\n\r\n");
+}
+
+// `gap_s` after now, but not after the end of what the whole request may take.
+time_point upstream_call::answer_deadline(time_point now, double gap_s) const {
+  return std::min(permitted_at_ + from_seconds(options().request_timeout_s),
+                  now + from_seconds(gap_s));
+}
+
+void upstream_call::upstream_headers(upstream_head& head) {
+  std::swap(head_, head);
+  is_stream_ = head_.status == 200 && is_event_stream(head_);
+  if (!is_stream_) {
+    phase_ = phase::collecting;
+    deadline_ = permitted_at_ + from_seconds(options().request_timeout_s);
+    return;
+  }
+  phase_ = phase::relaying;
+  deadline_ = answer_deadline(home_.now(), options().stream_idle_timeout_s);
+  listener_.call_stream_began();
+}
+
+void upstream_call::upstream_body(std::string_view bytes) {
+  if (phase_ == phase::collecting) {
+    if (text_.size() + bytes.size() > request_.max_answer_bytes) {
+      return fail(error_code::upstream_too_large, "The runtime's answer is too large.",
+                  outcome::failed);
+    }
+    text_.append(bytes);
+    return;
+  }
+  if (phase_ != phase::relaying) return;
+  const auto at = home_.now();
+  if (!std::exchange(first_byte_seen_, true)) {
+    request_.model->meters->first_token(at - arrived_at_);
+  }
+  deadline_ = answer_deadline(at, options().stream_idle_timeout_s);
+  events_.feed(bytes, text_);
+  if (!text_.empty()) ask_turn_end();
+}
+
+void upstream_call::pause() {
+  if (upstream_) upstream_->pause();
+}
+
+void upstream_call::resume() {
+  if (upstream_) upstream_->resume();
+}
+
+void upstream_call::upstream_ended(upstream_end how) {
+  const bool reused = upstream_ && upstream_->was_reused();
+  upstream_ = nullptr;
+  delivered_ = delivered_ || how != upstream_end::connect_failed;
+  // A stream without a length that ends early looks whole but for its last event.
+  if (how == upstream_end::complete ||
+      (how == upstream_end::complete_at_eof && (phase_ != phase::relaying || events_.saw_done()))) {
+    read_whole_answer();
+    phase_ = phase::ending;
+    return ask_turn_end();
+  }
+  // A kept-alive connection that the runtime closed meanwhile: nothing was answered, send it again.
+  if (how == upstream_end::closed_unused && reused && home_.now() < sent_at_ + stale_close) {
+    return send(true, home_.now());
+  }
+  broken(how);
+}
+
+void upstream_call::broken(upstream_end how) {
+  home_.pool().suspect(permit_.endpoint(), home_.now());
+  if (how == upstream_end::connect_failed && may_park()) return park(outcome::failed);
+  fail(error_code::upstream_failed,
+       how == upstream_end::not_http ? "The runtime's answer was not HTTP."
+       : how == upstream_end::connect_failed
+           ? "The runtime of model '" + options().name + "' cannot be reached."
+           : "The runtime closed the connection before its answer was complete.",
+       outcome::failed);
+}
+
+void upstream_call::read_whole_answer() {
+  if (is_stream_) return events_.finish(text_);
+  if (head_.status != 200) return;
+  events_.set_usage(read_usage(text_));
+  if (request_.estimate_from_length) whole_tokens_ = text_.size() / json_bytes_of_token;
+}
+
+void upstream_call::hand_over() {
+  phase_ = phase::done;
+  const int status = head_.status;
+  listener_.call_completed();
+  finish(status < 500 ? outcome::completed : outcome::failed, status);
+}
+
+void upstream_call::drop_upstream() {
+  if (auto connection = std::exchange(upstream_, nullptr)) connection->abandon();
+  if (ticket_ != 0) home_.gate().leave(request_.model->index, std::exchange(ticket_, 0));
+}
+
+void upstream_call::tick(time_point at) {
+  if (phase_ == phase::done) return;
+  if (phase_ == phase::parked) return wait_for_permit();
+  if (phase_ == phase::sending && upstream_ && at >= sent_at_ + connect_timeout) {
+    upstream_->give_up_connecting();
+    if (phase_ != phase::sending) return;
+  }
+  // The listener is slow: that the runtime is silent meanwhile is our doing.
+  if (phase_ == phase::relaying && upstream_ && upstream_->paused()) {
+    deadline_ = answer_deadline(at, options().stream_idle_timeout_s);
+  }
+  if (at < deadline_) return;
+  if (phase_ == phase::waiting) {
+    return fail(error_code::queue_timeout, "The queue did not answer in time.", outcome::timed_out,
+                1);
+  }
+  fail(error_code::upstream_timeout, "The runtime did not answer in time.", outcome::timed_out);
+}
+
+}  // namespace signalbox::http

@@ -1,0 +1,197 @@
+// One request to a runtime, from its admission to its end: waits for a permit, sends the request,
+// reads the answer, counts its tokens and settles. It knows no client: its listener gets the
+// answer. Lives on its shard's thread.
+//
+//   start ─permit─▶ sending ─head─▶ relaying (a stream) ─▶ ending ─▶ done
+//     │ none            │           collecting (else) ───▶ ending ─▶ done
+//     └▶ waiting ─permit┘
+//
+//   sending ─connection refused─▶ parked ─tick─▶ waiting
+//   sending, collecting ─preempt─▶ waiting
+//
+// The request goes out, and the listener hears of the answer, at the end of a turn of the loop.
+// Every path ends in finish(), once: it settles the permit, counts, and tells the listener.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "access/authentication.hpp"
+#include "actors/model_table.hpp"
+#include "http/proxy/admission_gate.hpp"
+#include "http/proxy/request_body.hpp"
+#include "http/proxy/sse.hpp"
+#include "http/proxy/upstream.hpp"
+#include "http/serve/error.hpp"
+
+namespace signalbox::http {
+
+class upstream_call;
+
+// A request to one model, valid and within the limits of its key.
+struct call_request {
+  std::string_view method = "POST";
+  std::string_view path;              // at the runtime
+  std::string_view body;              // empty: none
+  std::string_view client_id;         // empty: none came
+  std::shared_ptr<const void> owner;  // keeps what the views here refer to
+  std::string forwarded_headers;      // lines ending in CRLF
+  std::string request_id;
+  served_model_ptr model;  // as it was when the request came
+  work_class work = work_class::realtime;
+  priority level = priority::normal;
+  std::optional<double> max_wait_s;  // for a permit, at most; none: as long as the model allows
+  principal_ptr who;
+  metric_route route = metric_route::other;
+  bool estimate_from_length = false;  // as in route_traits
+  std::size_t max_answer_bytes = 0;   // of an answer that is no stream
+  request_facts facts;                // of the body
+  scheduling::token_charge charge;    // by limit_account::begin_inference
+};
+
+// How a call ended.
+struct call_result {
+  outcome how = outcome::failed;
+  int status = 0;  // the runtime's, or that of our error; 499 when the call was cancelled
+  duration took{};
+  duration queued{};  // of `took`: without a permit
+  usage_counts usage;
+};
+
+// Gets the answer of one call: the client's side of a request, or a job. It owns the call, so that
+// a reference to it keeps both alive. The call calls it in the order of these methods; from within
+// them the listener may call the call, cancel() included, but not start(), tick() or turn_ended().
+class call_listener : public std::enable_shared_from_this<call_listener> {
+ public:
+  // The call waits, and was asked for its place with ask_place().
+  virtual void call_placed(std::uint32_t position, double eta_s) = 0;
+  // head() is that of a stream of events. From now on the call cannot be preempted.
+  virtual void call_stream_began() = 0;
+  // The turn has ended, and events were added to text() in it, or ask_turn_end() was called.
+  virtual void call_turn_ended() = 0;
+  // The answer is complete: head() and text() have all that was not taken before. Then comes
+  // call_ended(), and never call_failed().
+  virtual void call_completed() = 0;
+  // There is no answer, or no more of it: text() has the events that were not taken before.
+  // `retry_after_s` is 0 when nothing is known. Then comes call_ended().
+  virtual void call_failed(error_code code, std::string_view message, double retry_after_s) = 0;
+  // Once, after all others: the permit is settled and the usage counted. A call that was cancelled
+  // tells this only. The listener may drop the last reference to itself.
+  virtual void call_ended(const call_result& result) = 0;
+
+ protected:
+  ~call_listener() = default;
+};
+
+// The shard, as its calls need it.
+class call_home {
+ public:
+  virtual time_point now() const = 0;
+  virtual admission_gate& gate() = 0;
+  virtual upstream_pool& pool() = 0;
+  // Calls turn_ended() once everything that is ready in this turn of the loop was handled: what a
+  // turn sends goes out in one burst, so that a receiver is woken once and not for each.
+  virtual void at_turn_end(std::shared_ptr<upstream_call> call) = 0;
+  // Counts an ended request for the ledger.
+  virtual void account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
+                       std::string_view client_id, usage_counts counts) = 0;
+
+ protected:
+  ~call_home() = default;
+};
+
+class upstream_call final : public ticket_holder, public upstream_sink {
+ public:
+  upstream_call(call_home& home, call_request request, call_listener& listener);
+
+  void start();               // once, when a shared_ptr owns the listener
+  void tick(time_point now);  // deadlines; a few times a second
+  void turn_ended(time_point now);
+  // Nobody wants the answer any longer. Has no effect once the listener hears of the end.
+  void cancel();
+  void cut_off();  // the gateway ends and its grace is over; fails the call
+  // Makes room for other work: gives up the permit, cancels at the runtime and waits anew, at the
+  // old place. It counts as no attempt, and the time until now not as a wait. Returns false, and
+  // does nothing, without a permit or once the answer is a stream or complete.
+  bool preempt();
+
+  // Asks for call_placed(). Has no effect unless the call waits.
+  void ask_place();
+  // Asks for call_turn_ended() of this turn, while the call waits or relays a stream.
+  void ask_turn_end();
+  // Back-pressure: reads no more of the answer until resume().
+  void pause();
+  void resume();
+
+  bool is_waiting() const { return phase_ == phase::waiting; }
+  bool is_stream() const { return is_stream_; }  // the answer; false before its head came
+  const call_request& request() const { return request_; }
+  const upstream_head& head() const { return head_; }
+  // What was read of the answer: all of it, or of a stream the whole events. The listener may take
+  // any part of a stream from it.
+  std::string& text() { return text_; }
+  time_point arrived_at() const { return arrived_at_; }
+  duration queue_wait(time_point now) const;  // until the permit, if there was one
+
+ private:
+  // parked: waits for the next tick, to wait for a permit again.
+  // ending: the answer is complete; the listener is told at the end of the turn.
+  // done: the listener hears of the end, or has heard.
+  enum class phase : std::uint8_t { waiting, sending, collecting, relaying, parked, ending, done };
+
+  void ticket_granted(permit p) override;
+  void ticket_refused(const signalbox::ticket_refused& why) override;
+  void ticket_placed(std::uint32_t position, double eta_s) override;
+  void upstream_headers(upstream_head& head) override;
+  void upstream_body(std::string_view bytes) override;
+  void upstream_ended(upstream_end how) override;
+
+  admission_request admission() const;
+  time_point begin_waiting();
+  void wait_for_permit();
+  void begin_sending(permit p, time_point at);
+  void send(bool fresh, time_point now);
+  void build_head();
+  void park(outcome how);
+  bool may_park() const;
+  void end_run(time_point at);
+  void drop_upstream();
+  time_point answer_deadline(time_point now, double gap_s) const;
+  void broken(upstream_end how);
+  void read_whole_answer();
+  void hand_over();
+  void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
+  void finish(outcome how, int status);
+  void settle(outcome how, const usage_counts& usage, time_point end);
+  usage_counts usage_of(outcome how, int status, time_point end) const;
+  const config::model_options& options() const { return request_.model->options; }
+
+  call_home& home_;
+  call_request request_;
+  call_listener& listener_;
+  phase phase_ = phase::waiting;
+  time_point arrived_at_, deadline_ = never, permitted_at_{}, sent_at_{};
+  duration held_{};       // with a permit
+  duration preempted_{};  // of held_: for nothing, as the permit was given up
+  ticket_id ticket_ = 0;  // 0: none
+  permit permit_;
+  upstream_connection_ptr upstream_;
+  std::string upstream_head_;  // of the request
+  std::vector<body_edit> edits_;
+  upstream_head head_;
+  std::string text_;
+  sse_filter events_;
+  std::uint64_t whole_tokens_ = 0;  // of an answer that is no stream: a guess
+  std::uint8_t retries_ = 0;
+  bool turn_end_asked_ = false;
+  bool was_placed_ = false;  // the listener heard of its place
+  bool delivered_ = false;   // a runtime may have seen it, and failed
+  bool is_stream_ = false;
+  bool first_byte_seen_ = false;
+};
+
+}  // namespace signalbox::http

@@ -1,0 +1,86 @@
+// A runtime on the loop of a test, which reads requests and says what the test tells it to.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace signalbox::http {
+
+class scripted_runtime {
+ public:
+  using tcp = boost::asio::ip::tcp;
+
+  explicit scripted_runtime(boost::asio::io_context& io)
+      : acceptor_(io, {boost::asio::ip::address_v4::loopback(), 0}) {
+    accept();
+  }
+
+  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  // To the sender of the last request.
+  void say(const std::string& bytes) {
+    boost::asio::write(last_->socket, boost::asio::buffer(bytes));
+  }
+  void say_whole(const std::string& body, const std::string& status = "200 OK") {
+    say("HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  void hang_up() { last_->socket.close(); }
+
+  std::vector<std::string> requests;  // with their bodies
+  int connections = 0;
+  int closed_by_caller = 0;
+
+ private:
+  struct session {
+    explicit session(tcp::socket s) : socket(std::move(s)) {}
+
+    tcp::socket socket;
+    std::string unread;
+    std::array<char, 4096> buffer{};
+  };
+  using session_ptr = std::shared_ptr<session>;
+
+  void accept() {
+    acceptor_.async_accept([this](boost::system::error_code error, tcp::socket socket) {
+      if (error) return;
+      ++connections;
+      read(std::make_shared<session>(std::move(socket)));
+      accept();
+    });
+  }
+
+  void read(const session_ptr& one) {
+    one->socket.async_read_some(boost::asio::buffer(one->buffer),
+                                [this, one](boost::system::error_code error, std::size_t bytes) {
+                                  if (error == boost::asio::error::operation_aborted)
+                                    return;  // we hung up
+                                  if (error) return void(++closed_by_caller);
+                                  one->unread.append(one->buffer.data(), bytes);
+                                  take_request(one);
+                                  read(one);
+                                });
+  }
+
+  void take_request(const session_ptr& one) {
+    const auto head = one->unread.find("\r\n\r\n");
+    if (head == std::string::npos) return;
+    constexpr std::string_view field = "\r\nContent-Length: ";
+    const auto length_at = one->unread.find(field);
+    const std::size_t body =
+        length_at >= head ? 0 : std::strtoul(&one->unread[length_at + field.size()], nullptr, 10);
+    if (one->unread.size() < head + 4 + body) return;
+    requests.push_back(std::exchange(one->unread, {}));
+    last_ = one;
+  }
+
+  tcp::acceptor acceptor_;
+  session_ptr last_;
+};
+
+}  // namespace signalbox::http
