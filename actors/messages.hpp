@@ -46,6 +46,7 @@ struct permit_granted {
   ticket_id ticket;
   endpoint_ptr endpoint;
   scheduling::service_charge charge;
+  scheduling::queue_place place;  // where its ticket stood
 };
 // The ticket's request is refused.
 struct ticket_refused {

@@ -157,7 +157,7 @@ class model_queue_shell : public model_queue_actor::base {
 
   void apply(const scheduling::grant_permit& e) {
     outbox_[e.shard].emplace_back(
-        permit_granted{model_->index, e.id, backends_[e.backend].endpoint, e.charge});
+        permit_granted{model_->index, e.id, backends_[e.backend].endpoint, e.charge, e.place});
   }
   void apply(const scheduling::refuse_ticket& e) {
     outbox_[e.shard].emplace_back(ticket_refused{model_->index, e.id, e.why,

@@ -109,8 +109,8 @@ void admission::state::expire(admission_effects& out) {
 void admission::state::grant_next(admission_effects& out) {
   const auto next = tickets.grant_next(now);
   const auto backend = units.grant(next.shard, next.charge.work);
-  out.push_back(
-      grant_permit{next.id, next.shard, backend, next.charge.work, next.waited, next.charge});
+  out.push_back(grant_permit{next.id, next.shard, backend, next.charge.work,
+                             now - next.place.arrival, next.charge, next.place});
 }
 
 admission::admission(admission_limits limits) {
@@ -151,10 +151,8 @@ admission_effects admission::submit(const ticket& t, time_point now) {
   admission_effects out;
   if (s.tickets.contains(t.id)) return out;
   s.begin(now);
-  if (s.has_room()) {
-    auto taken = t;
-    taken.deadline = s.deadline_of(t);
-    s.tickets.add(taken, s.now);
+  if (t.place || s.has_room()) {
+    s.tickets.add(t, s.deadline_of(t), s.now);
   } else {
     auto retry_after = s.retry_after(s.tickets.size() + 1);
     out.push_back(refuse_ticket{t.id, t.shard, refusal::queue_full, retry_after});

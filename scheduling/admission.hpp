@@ -10,14 +10,16 @@
 // each backend, always: free + sum of held(shard) == units.
 //
 // Tickets are served by class, then by priority, then by fair share between principals
-// (fair_share.hpp), then in order of arrival. Tickets age: for every max_starvation that the oldest
-// ticket of a priority has waited, all tickets of that priority count as one priority more urgent.
-// All of them move up, because the principal that was served most waits longest: if only old
-// tickets moved up, it would overtake those that were served least. Priorities that count as equal
-// are served as one.
+// (fair_share.hpp), then in order of arrival. A ticket returns when its permit was given up to make
+// room: it stands where it stood before, even beyond max_waiting. Tickets age: for every
+// max_starvation that the oldest ticket of a priority has waited, all tickets of that priority
+// count as one priority more urgent. All of them move up, because the principal that was served
+// most waits longest: if only old tickets moved up, it would overtake those that were served least.
+// Priorities that count as equal are served as one.
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -51,6 +53,17 @@ struct token_weights {
   }
 };
 
+// Where a ticket stands among all tickets of one life of the queue: the order of arrival.
+struct queue_place {
+  time_point arrival{};
+  // The number of the ticket, from 1. 0: it has none, because the permit was taken by credit at
+  // `arrival`. The queue gives it the next number, so that it stands behind all that arrived by
+  // then.
+  std::uint64_t sequence = 0;
+
+  auto operator<=>(const queue_place&) const = default;
+};
+
 // A request that asks for a permit, and waits for it if it has to.
 struct ticket {
   ticket_id id = 0;
@@ -63,6 +76,9 @@ struct ticket {
   std::uint32_t principal = 0;  // who asks; 0 is the one principal of all unnamed requests
   double weight = 1;            // the principal's share relative to others, above 0
   double estimate = 0;          // cost, weighted tokens; at least token_weights::least_cost
+  // The place of its permit, if that was given up to make room: the ticket stands there again. Only
+  // a place of this life of the queue has a meaning.
+  std::optional<queue_place> place{};
 };
 
 // The charge of a permit. The shard keeps it to report the correction in principal_service later.
@@ -94,6 +110,7 @@ struct grant_permit {
   work_class work;
   duration waited;
   service_charge charge;
+  queue_place place;  // for a ticket that returns
 };
 // The ticket's request is refused.
 struct refuse_ticket {
@@ -157,7 +174,9 @@ class admission {
   admission_effects set_units(backend_id backend, std::uint32_t units, time_point now);
   admission_effects set_limits(const admission_limits& limits, time_point now);
 
-  // Ignores an id that waits already: a shard submits again after a restart of the owner.
+  // Ignores an id that waits already: a shard submits again after a restart of the owner. A ticket
+  // with a place is admitted even beyond max_waiting: it was admitted before, and no attempt may be
+  // lost.
   admission_effects submit(const ticket& t, time_point now);
   // Ignores an unknown id, which was granted or refused already; the shard returns the unit of a
   // grant that it no longer wants.

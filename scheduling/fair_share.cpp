@@ -31,19 +31,61 @@ void fair_share::add(std::uint32_t slot, const ticket& t, waiting_records& recor
   const auto level = static_cast<std::size_t>(t.level);
   auto& a = accounts_[number];
   a.weight = sane_weight(t.weight);
-  if (a.waiting == 0) lift(a, level);
   auto& line = a.lines[level];
   auto& r = records[slot];
   r.account = number;
-  r.own_number = line.pushed++;
   r.estimate = static_cast<float>(sane_cost(t.estimate, token_weights::least_cost));
-  r.previous = line.last;
-  r.next = none;
-  (line.last == none ? line.first : records[line.last].next) = slot;
-  line.last = slot;
+  if (r.is_returned()) {
+    const auto next = enter_returned(slot, records);
+    r.own_number = next == none ? line.pushed : records[next].own_number;
+    link(slot, next, line, records);
+  } else {
+    lift(number, level, records);
+    r.own_number = line.pushed++;
+    link(slot, none, line, records);
+  }
   regroup(level, line.waiting, line.waiting + 1);
   ++a.waiting;
-  if (++line.waiting == 1) heaps_[level].push({a.counter, r.sequence, number, slot}, placer(level));
+  if (++line.waiting == 1) {
+    heaps_[level].push({a.counter, r.place, number, slot}, placer(level));
+  } else if (line.first == slot) {
+    rekey({a.counter, r.place, number, slot}, level);
+  }
+}
+
+// Before `next`, or at the end.
+void fair_share::link(std::uint32_t slot, std::uint32_t next, own_line& line,
+                      waiting_records& records) {
+  auto& previous = next == none ? line.last : records[next].previous;
+  records[slot].previous = previous;
+  records[slot].next = next;
+  (previous == none ? line.first : records[previous].next) = slot;
+  previous = slot;
+}
+
+// The ticket of its principal that it stands before. Tickets of one principal are granted in order:
+// what is older and still waits has returned too, or came while the credit was on its way back that
+// the permit was taken by. Hence the walk is short.
+std::uint32_t fair_share::enter_returned(std::uint32_t slot, const waiting_records& records) {
+  const auto& r = records[slot];
+  const returned_ticket own{r.account, r.level, r.place, slot};
+  const auto at = std::ranges::lower_bound(returned_, own);
+  const bool is_first =
+      at == returned_.begin() || at[-1].account != r.account || at[-1].level != r.level;
+  auto next = is_first ? accounts_[r.account].lines[static_cast<std::size_t>(r.level)].first
+                       : records[at[-1].slot].next;
+  while (next != none && records[next].place < r.place) next = records[next].next;
+  returned_.insert(at, own);
+  return next;
+}
+
+// How many tickets of the same principal and priority stand before it that returned.
+std::uint32_t fair_share::returned_ahead(const waiting_record& r) const {
+  if (returned_.empty()) return 0;
+  const returned_ticket first{r.account, r.level, {time_point::min(), 0}, 0};
+  const returned_ticket own{r.account, r.level, r.place, 0};
+  const auto begin = std::ranges::lower_bound(returned_, first);
+  return static_cast<std::uint32_t>(std::lower_bound(begin, returned_.end(), own) - begin);
 }
 
 void fair_share::remove(std::uint32_t slot, waiting_records& records) {
@@ -54,12 +96,16 @@ void fair_share::remove(std::uint32_t slot, waiting_records& records) {
   const bool was_first = line.first == slot;
   (was_first ? line.first : records[r.previous].next) = r.next;
   (line.last == slot ? line.last : records[r.next].previous) = r.previous;
+  if (r.is_returned()) {
+    const returned_ticket own{r.account, r.level, r.place, slot};
+    returned_.erase(std::ranges::lower_bound(returned_, own));
+  }
   regroup(level, line.waiting, line.waiting - 1);
   --a.waiting;
   if (--line.waiting == 0) {
     heaps_[level].remove(line.place, placer(level));
   } else if (was_first) {
-    rekey({a.counter, records[line.first].sequence, r.account, line.first}, level);
+    rekey({a.counter, records[line.first].place, r.account, line.first}, level);
   }
 }
 
@@ -95,7 +141,8 @@ std::uint32_t fair_share::ahead(std::uint32_t slot, const waiting_records& recor
   const auto level = static_cast<std::size_t>(r.level);
   const auto& a = accounts_[r.account];
   const auto& line = a.lines[level];
-  const auto own = std::min(r.own_number - records[line.first].own_number, line.waiting - 1);
+  const auto pushed_ahead = r.own_number - records[line.first].own_number;
+  const auto own = std::min(pushed_ahead + returned_ahead(r), line.waiting - 1);
   const auto distance = a.counter - next(r.level).counter + own * double{r.estimate} / a.weight;
   const auto turns = mean_charge_ > 0 ? distance / mean_charge_ : own;
   double others = 0;
@@ -131,8 +178,26 @@ bool fair_share::nobody_waits() const {
   return std::all_of(heaps_.begin(), heaps_.end(), [](const auto& heap) { return heap.empty(); });
 }
 
-void fair_share::lift(account& a, std::size_t level) {
-  a.counter = std::max(a.counter, heaps_[level].empty() ? floor_ : heaps_[level].top().counter);
+// Rule 2.
+void fair_share::lift(std::uint32_t number, std::size_t level, const waiting_records& records) {
+  auto& a = accounts_[number];
+  if (a.waiting == 0) {
+    a.counter = std::max(a.counter, heaps_[level].empty() ? floor_ : heaps_[level].top().counter);
+  } else if (!returned_.empty()) {
+    lift_beside_returned(number, level, records);
+  }
+}
+
+// Rule 4.
+void fair_share::lift_beside_returned(std::uint32_t number, std::size_t level,
+                                      const waiting_records& records) {
+  auto& a = accounts_[number];
+  const auto returned = std::ranges::equal_range(returned_, number, {}, &returned_ticket::account);
+  if (a.waiting > returned.size()) return;
+  const auto* other = heaps_[level].best_beside(number);
+  auto least = other == nullptr ? floor_ : other->counter;
+  for (const auto& each : returned) least -= records[each.slot].estimate / a.weight;
+  if (least > a.counter) add_to_counter(number, least - a.counter);
 }
 
 void fair_share::add_to_counter(std::uint32_t number, double cost) {
@@ -141,9 +206,7 @@ void fair_share::add_to_counter(std::uint32_t number, double cost) {
   if (a.waiting == 0) return;
   for (std::size_t level = 0; level < priority_count; ++level) {
     if (a.lines[level].waiting == 0) continue;
-    auto entry = heaps_[level].at(a.lines[level].place);
-    entry.counter = a.counter;
-    rekey(entry, level);
+    heaps_[level].set_counter(a.lines[level].place, a.counter, placer(level));
   }
 }
 

@@ -13,6 +13,11 @@
 // 3. A permit is charged an estimate when it is granted, and corrected when its usage is known. A
 //    request by credit is charged when its shard reports it, and its principal is lifted as if it
 //    had waited.
+// 4. A ticket that returns, because its permit was given up to make room, lifts nobody: its
+//    principal did not go idle, and its charge was taken back. But the time in which all requests
+//    of a principal were in flight saves up no credit for new ones. If only returned tickets of a
+//    principal wait, its next new ticket lifts it by rule 2, less what these will be charged. So
+//    the returned ones keep their turn, and those behind them have none saved up.
 //
 // The bound: while f and g both wait at one priority, f is served only while its counter is no
 // greater than g's. Its counter then passes g's by at most one estimate and the corrections of its
@@ -20,7 +25,7 @@
 // most twice the larger of (w_p × longest prompt) and (w_q × tokens in flight), divided by the
 // smaller weight. This is the paper's theorem 4.4, for w_q at least w_p; the paper charges each
 // token as it is generated, while here the estimates of requests in flight count as tokens in
-// flight.
+// flight, also while they wait again by rule 4. By that much a counter can be below the smallest.
 //
 // Each class has its own counters. With common ones, batch work that waits for hours would hold
 // realtime's floor down, and lifting a principal to realtime's floor would push it back in batch. A
@@ -31,7 +36,8 @@
 // since it would be lifted to the floor anyway. While there are more than `most_accounts`, idle
 // ones are forgotten at once, and their principals come back at the floor. A principal gains by
 // that at most what a counter can be above the floor, half the bound, and only once while that many
-// others are served.
+// others are served. A principal whose permits were all given up may be forgotten before its
+// tickets are back, if others come in between in the same message. It is lifted to the floor then.
 #pragma once
 
 #include <array>
@@ -47,21 +53,26 @@ namespace signalbox::scheduling {
 // A waiting ticket. Those of all classes lie in one slab and refer to each other by slot.
 struct alignas(64) waiting_record {
   static constexpr std::uint32_t none = 0xffffffff;
+  static constexpr std::uint64_t beside_line = ~std::uint64_t{0};  // a position: it returned
+
+  bool is_returned() const { return line_position == beside_line; }
 
   ticket_id id = 0;
   time_point deadline = never;
-  time_point arrival{};
-  std::uint64_t sequence = 0;       // order of arrival over all tickets
+  queue_place place;
   std::uint64_t line_position = 0;  // in its ticket_line
   std::uint32_t previous = none;    // ticket of the same principal at the same priority
   std::uint32_t next = none;        // likewise
   std::uint32_t account = none;     // its principal's account in the fair_share of its class
-  std::uint32_t own_number = 0;     // counts the principal's tickets at this priority
-  float estimate = 0;               // expected cost, weighted tokens
+  // Counts the principal's tickets at this priority. A returned ticket has the number of the next
+  // one that did not return.
+  std::uint32_t own_number = 0;
+  float estimate = 0;  // expected cost, weighted tokens
   shard_id shard = 0;
   work_class work = work_class::realtime;
   priority level = priority::normal;
 };
+static_assert(sizeof(waiting_record) == 64);  // one line of the processor's cache
 using waiting_records = std::vector<waiting_record>;
 
 // The principals of one class of work and the order in which they are served.
@@ -97,6 +108,14 @@ class fair_share {
     std::uint32_t pushed = 0;  // all tickets so far
     std::uint32_t place = 0;   // position in the heap while tickets wait
   };
+  struct returned_ticket {  // the order of these is by principal, priority and arrival
+    std::uint32_t account;
+    priority level;
+    queue_place place;
+    std::uint32_t slot;
+
+    auto operator<=>(const returned_ticket&) const = default;
+  };
   struct account {
     std::uint32_t principal = 0;
     std::uint32_t waiting = 0;    // tickets of any priority
@@ -121,7 +140,13 @@ class fair_share {
   }
   std::uint32_t account_of(std::uint32_t principal);
   bool nobody_waits() const;
-  void lift(account& a, std::size_t level);
+  void lift(std::uint32_t number, std::size_t level, const waiting_records& records);
+  void lift_beside_returned(std::uint32_t number, std::size_t level,
+                            const waiting_records& records);
+  std::uint32_t enter_returned(std::uint32_t slot, const waiting_records& records);
+  std::uint32_t returned_ahead(const waiting_record& r) const;
+  static void link(std::uint32_t slot, std::uint32_t next, own_line& line,
+                   waiting_records& records);
   void add_to_counter(std::uint32_t number, double cost);
   void rekey(const heap_entry& entry, std::size_t level);
   void regroup(std::size_t level, std::uint32_t from, std::uint32_t to);
@@ -139,6 +164,7 @@ class fair_share {
   std::vector<account> accounts_;
   std::vector<std::uint32_t> unused_;       // free places in `accounts_`
   slot_index<std::uint32_t> by_principal_;  // principal → index in `accounts_`
+  std::vector<returned_ticket> returned_;   // sorted
   std::size_t hand_ = 0;                    // index where forget_some() continues
 };
 

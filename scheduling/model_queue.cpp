@@ -44,13 +44,14 @@ queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   if (std::find(attached_.begin(), attached_.end(), batch.shard) == attached_.end()) return {};
   for (const auto id : batch.cancelled) take_effects(admission_.cancel(id, now), now);
   for (const auto& served : batch.served) admission_.count_service(served, now);
+  submit(batch, true, now);
   for (const auto& b : batch.backends) {
     if (b.units_returned == 0) continue;
     take_effects(admission_.give_back(batch.shard, b.backend, b.units_returned, now), now);
   }
   for (const auto& b : batch.backends) admission_.report(batch.shard, b, now);
   admission_.count_settled(batch.settled);
-  submit(batch, now);
+  submit(batch, false, now);
   settled_.completed += batch.settled.completed;
   settled_.failed += batch.settled.failed;
   settled_.cancelled += batch.settled.cancelled;
@@ -60,21 +61,25 @@ queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   return finish(now);
 }
 
-void model_queue::submit(const shard_batch& batch, time_point now) {
+// Those that return to their old place, or those that are new.
+void model_queue::submit(const shard_batch& batch, bool returning, time_point now) {
   if (batch.tickets.empty()) return;
   auto left = batch.cancelled;
   std::sort(left.begin(), left.end());
-  const auto* why = refusal_now(now);
   for (const auto& t : batch.tickets) {
-    if (std::binary_search(left.begin(), left.end(), t.id)) continue;
-    if (why != nullptr) {
-      const auto rest = why->until == never ? duration::zero() : why->until - now;
-      out_.push_back(refuse_ticket{t.id, t.shard, why->why, rest});
-      continue;
-    }
-    if (!admission_.is_open() && t.deadline <= now) interest_until_ = now + interest;
-    take_effects(admission_.submit(t, now), now);
+    if (t.place.has_value() != returning) continue;
+    if (!std::binary_search(left.begin(), left.end(), t.id)) submit(t, now);
   }
+}
+
+void model_queue::submit(const ticket& t, time_point now) {
+  if (const auto* why = refusal_now(now)) {
+    const auto rest = why->until == never ? duration::zero() : why->until - now;
+    out_.push_back(refuse_ticket{t.id, t.shard, why->why, rest});
+    return;
+  }
+  if (!admission_.is_open() && t.deadline <= now) interest_until_ = now + interest;
+  take_effects(admission_.submit(t, now), now);
 }
 
 void model_queue::answer_place_queries(const shard_batch& batch, time_point now) {

@@ -8,17 +8,19 @@
 #include <cstdint>
 #include <vector>
 
+#include "scheduling/admission.hpp"
+
 namespace signalbox::scheduling {
 
 // A principal that has tickets waiting.
 struct heap_entry {
-  double counter;          // weighted tokens served, divided by the weight
-  std::uint64_t sequence;  // arrival of its first ticket; decides between equal counters
+  double counter;     // weighted tokens served, divided by the weight
+  queue_place place;  // of its first ticket; decides between equal counters
   std::uint32_t account;
   std::uint32_t slot;  // of its first ticket
 
   bool goes_before(const heap_entry& other) const {
-    return counter < other.counter || (counter == other.counter && sequence < other.sequence);
+    return counter < other.counter || (counter == other.counter && place < other.place);
   }
 };
 
@@ -28,7 +30,17 @@ class principal_heap {
   bool empty() const { return entries_.empty(); }
   std::size_t size() const { return entries_.size(); }
   const heap_entry& top() const { return entries_.front(); }
-  const heap_entry& at(std::size_t position) const { return entries_[position]; }
+  // The best of all but this account's; null: there is no other.
+  const heap_entry* best_beside(std::uint32_t account) const {
+    if (entries_.empty()) return nullptr;
+    if (top().account != account) return &top();
+    const auto end = std::min(entries_.size(), 1 + children);
+    const heap_entry* best = nullptr;
+    for (std::size_t i = 1; i < end; ++i) {
+      if (best == nullptr || entries_[i].goes_before(*best)) best = &entries_[i];
+    }
+    return best;
+  }
 
   template <class Moved>
   void push(const heap_entry& entry, Moved moved) {
@@ -42,6 +54,18 @@ class principal_heap {
       rise(position, entry, moved);
     } else {
       sink(position, entry, moved);
+    }
+  }
+
+  template <class Moved>
+  void set_counter(std::size_t position, double counter, Moved moved) {
+    auto& entry = entries_[position];
+    const bool rises = counter < entry.counter;
+    entry.counter = counter;
+    if (rises) {
+      if (position > 0) rise(position, heap_entry(entry), moved);
+    } else if (position * children + 1 < entries_.size()) {
+      sink(position, heap_entry(entry), moved);
     }
   }
 

@@ -18,7 +18,13 @@ std::uint64_t ticket_line::push(const line_entry& entry) {
 }
 
 const line_entry& ticket_line::front() const {
-  assert(live_ > 0);
+  assert(!empty());
+  if (returned_.empty()) return first_pushed();
+  if (live_ == 0 || returned_.front().place < first_pushed().place) return returned_.front();
+  return first_pushed();
+}
+
+const line_entry& ticket_line::first_pushed() const {
   const auto& body = *blocks_.front().body;
   for (std::uint32_t word = 0;; ++word) {
     if (auto bits = body.waiting[word]; bits != 0) {
@@ -44,14 +50,14 @@ void ticket_line::remove(std::uint64_t position) {
   }
 }
 
-const line_entry& ticket_line::at(std::uint64_t position) const {
-  const auto& b = blocks_[block_of(position)];
-  return b.body->entries[position - b.first];
+void ticket_line::put_back(const line_entry& entry) {
+  returned_.insert(std::ranges::upper_bound(returned_, entry.place, {}, &line_entry::place), entry);
 }
 
-void ticket_line::prefetch(std::uint64_t position) const {
-  const auto& b = blocks_[block_of(position)];
-  __builtin_prefetch(&b.body->waiting[(position - b.first) / word_bits]);
+void ticket_line::remove_returned(const queue_place& place) {
+  const auto found = std::ranges::lower_bound(returned_, place, {}, &line_entry::place);
+  assert(found != returned_.end() && found->place == place);
+  returned_.erase(found);
 }
 
 std::size_t ticket_line::block_of(std::uint64_t position) const {

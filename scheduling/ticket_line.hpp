@@ -2,7 +2,8 @@
 // removed anywhere, and those before a point can be counted. Positions lie in blocks of 512 with a
 // bit for each ticket that still waits, so that a removal touches one word and no neighbour, and a
 // count adds up one number for each block. Memory grows with the tickets that wait, not with all
-// that came.
+// that came. Tickets that return to an old place are few: they lie beside the blocks, in a sorted
+// list.
 #pragma once
 
 #include <algorithm>
@@ -12,39 +13,36 @@
 #include <memory>
 #include <vector>
 
-#include "scheduling/types.hpp"
+#include "scheduling/admission.hpp"
 
 namespace signalbox::scheduling {
 
 // A ticket's entry in its line.
 struct line_entry {
-  time_point arrival;
-  std::uint64_t sequence;  // order of arrival over all lines
-  std::uint32_t slot;      // the owner's record of this ticket
+  queue_place place;
+  std::uint32_t slot;  // the owner's record of this ticket
 };
 
 // One such line.
 class ticket_line {
  public:
-  // Arrivals and sequences must not decrease. The returned position identifies the ticket.
+  // Places must not decrease. The returned position identifies the ticket.
   std::uint64_t push(const line_entry& entry);
-  const line_entry& front() const;  // must not be empty
   void remove(std::uint64_t position);
-  const line_entry& at(std::uint64_t position) const;
-  void prefetch(std::uint64_t position) const;
+  // Adds a ticket at any place that is not in the line. It costs O(log n), and a move of the
+  // returned tickets behind it.
+  void put_back(const line_entry& entry);
+  void remove_returned(const queue_place& place);
+  const line_entry& front() const;  // not when empty
 
-  std::uint32_t size() const { return live_; }
-  bool empty() const { return live_ == 0; }
+  bool empty() const { return live_ == 0 && returned_.empty(); }
 
   // Most positions are empty and still cost memory; the owner should call compact().
   bool sparse() const { return blocks_.size() * block_size > 8 * std::size_t{live_} + slack; }
-  // Gives the tickets new positions without gaps, and calls moved(slot, position) for each.
+  // Gives the tickets that were pushed new positions without gaps, and calls moved(slot, position)
+  // for each.
   template <class F>
   void compact(F moved);
-
-  // Calls f(entry) for every ticket, in order.
-  template <class F>
-  void for_each(F f) const;
 
   // Counts the tickets for which `before` is true; these must be the first ones of the line.
   template <class Predicate>
@@ -67,14 +65,18 @@ class ticket_line {
   };
 
   std::size_t block_of(std::uint64_t position) const;
+  const line_entry& first_pushed() const;
+  template <class F>
+  void for_each_pushed(F f) const;
 
   std::vector<block> blocks_;  // ascending; only the last one may be without a live entry
   std::uint64_t next_ = 0;
-  std::uint32_t live_ = 0;
+  std::uint32_t live_ = 0;            // in `blocks_`
+  std::vector<line_entry> returned_;  // by place
 };
 
 template <class F>
-void ticket_line::for_each(F f) const {
+void ticket_line::for_each_pushed(F f) const {
   for (const auto& b : blocks_) {
     for (std::uint32_t word = 0; word < b.body->waiting.size(); ++word) {
       for (auto bits = b.body->waiting[word]; bits != 0; bits &= bits - 1) {
@@ -88,13 +90,15 @@ template <class F>
 void ticket_line::compact(F moved) {
   ticket_line packed;
   packed.next_ = next_;
-  for_each([&](const line_entry& entry) { moved(entry.slot, packed.push(entry)); });
+  packed.returned_ = std::move(returned_);
+  for_each_pushed([&](const line_entry& entry) { moved(entry.slot, packed.push(entry)); });
   *this = std::move(packed);
 }
 
 template <class Predicate>
 std::uint32_t ticket_line::count_while(Predicate before) const {
-  std::uint32_t count = 0;
+  const auto returned = std::partition_point(returned_.begin(), returned_.end(), before);
+  auto count = static_cast<std::uint32_t>(returned - returned_.begin());
   for (const auto& b : blocks_) {
     const auto& entries = b.body->entries;
     if (b.used == 0 || !before(entries[0])) break;

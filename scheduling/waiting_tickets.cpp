@@ -6,29 +6,44 @@
 
 namespace signalbox::scheduling {
 
-void waiting_tickets::add(const ticket& t, time_point now) {
-  std::uint32_t slot;
-  if (unused_.empty()) {
-    slot = static_cast<std::uint32_t>(records_.size());
-    records_.emplace_back();
-  } else {
-    slot = unused_.back();
-    unused_.pop_back();
-  }
+void waiting_tickets::add(const ticket& t, time_point deadline, time_point now) {
+  const auto slot = take_slot();
   auto& r = records_[slot];
   r.id = t.id;
-  r.deadline = t.deadline;
-  r.arrival = now;
-  r.sequence = next_sequence_++;
+  r.deadline = deadline;
+  r.place = place_of(t, now);
   r.shard = t.shard;
   r.work = t.work;
   r.level = t.level;
-  r.line_position = line_of(r).push({now, r.sequence, slot});
+  if (t.place) {
+    line_of(r).put_back({r.place, slot});
+    r.line_position = waiting_record::beside_line;
+  } else {
+    r.line_position = line_of(r).push({r.place, slot});
+  }
   shares_[index_of(t.work)].add(slot, t, records_);
   slots_.insert(t.id, slot);
-  deadlines_.insert(slot, t.deadline);
+  deadlines_.insert(slot, deadline);
   ++sizes_[index_of(t.work)];
   ++size_;
+}
+
+std::uint32_t waiting_tickets::take_slot() {
+  if (unused_.empty()) {
+    records_.emplace_back();
+    return static_cast<std::uint32_t>(records_.size() - 1);
+  }
+  const auto slot = unused_.back();
+  unused_.pop_back();
+  return slot;
+}
+
+// At the end, unless it returns.
+queue_place waiting_tickets::place_of(const ticket& t, time_point now) {
+  if (!t.place) return {now, ++last_sequence_};
+  assert(t.place->sequence <= last_sequence_);
+  const auto sequence = t.place->sequence == 0 ? ++last_sequence_ : t.place->sequence;
+  return {std::min(t.place->arrival, now), sequence};
 }
 
 void waiting_tickets::remove(ticket_id id) {
@@ -43,7 +58,7 @@ granted_ticket waiting_tickets::grant_next(time_point now) {
   deadlines_.remove(slot, r.deadline);
   take_out(slot);
   const auto charge = shares_[index_of(r.work)].charge(r.account, r.work, r.estimate);
-  return {r.id, r.shard, now - r.arrival, charge};
+  return {r.id, r.shard, charge, r.place};
 }
 
 taken_ticket waiting_tickets::take_next(time_point now) {
@@ -72,7 +87,7 @@ std::optional<std::uint32_t> waiting_tickets::position(ticket_id id, time_point 
   const auto& r = records_[slot];
   const auto work = index_of(r.work), own_level = index_of(r.level);
   const auto& share = shares_[work];
-  const auto own = std::tuple(level_of(r.arrival, own_level, now), r.sequence);
+  const auto own = std::tuple(level_of(r.place.arrival, own_level, now), r.place);
   std::uint32_t ahead = 0;
   for (std::size_t w = 0; w < work; ++w) ahead += sizes_[w];
   for (std::size_t level = 0; level < priority_count; ++level) {
@@ -81,7 +96,7 @@ std::optional<std::uint32_t> waiting_tickets::position(ticket_id id, time_point 
       continue;
     }
     ahead += lines_[work][level].count_while([&](const line_entry& entry) {
-      return std::tuple(level_of(entry.arrival, level, now), entry.sequence) < own;
+      return std::tuple(level_of(entry.place.arrival, level, now), entry.place) < own;
     });
   }
   return ahead + 1;
@@ -100,7 +115,7 @@ time_point waiting_tickets::oldest_arrival(work_class work) const {
 time_point waiting_tickets::oldest_of(const class_lines& levels) {
   auto oldest = never;
   for (const auto& line : levels) {
-    if (!line.empty()) oldest = std::min(oldest, line.front().arrival);
+    if (!line.empty()) oldest = std::min(oldest, line.front().place.arrival);
   }
   return oldest;
 }
@@ -118,19 +133,20 @@ std::uint32_t waiting_tickets::next_slot(time_point now) const {
   assert(size_ > 0);
   std::size_t work = 0;
   while (sizes_[work] == 0) ++work;
-  const auto& share = shares_[work];
-  auto best = waiting_record::none;
-  std::tuple<std::int64_t, double, std::uint64_t> best_key;
+  const heap_entry* best = nullptr;
+  std::int64_t best_level = 0;
   for (std::size_t level = 0; level < priority_count; ++level) {
     const auto& line = lines_[work][level];
     if (line.empty()) continue;
-    const auto& next = share.next(static_cast<priority>(level));
-    const std::tuple key(level_of(line.front().arrival, level, now), next.counter, next.sequence);
-    if (best != waiting_record::none && best_key <= key) continue;
-    best_key = key;
-    best = next.slot;
+    const auto& next = shares_[work].next(static_cast<priority>(level));
+    const auto counts_as = level_of(line.front().place.arrival, level, now);
+    if (best == nullptr || counts_as < best_level ||
+        (counts_as == best_level && next.goes_before(*best))) {
+      best = &next;
+      best_level = counts_as;
+    }
   }
-  return best;
+  return best->slot;
 }
 
 // Takes a ticket out of its line, its principal's account and the map. The caller removes the
@@ -138,7 +154,11 @@ std::uint32_t waiting_tickets::next_slot(time_point now) const {
 void waiting_tickets::take_out(std::uint32_t slot) {
   const auto& r = records_[slot];
   auto& line = line_of(r);
-  line.remove(r.line_position);
+  if (r.is_returned()) {
+    line.remove_returned(r.place);
+  } else {
+    line.remove(r.line_position);
+  }
   if (line.sparse()) {
     line.compact(
         [this](std::uint32_t moved, std::uint64_t to) { records_[moved].line_position = to; });

@@ -26,8 +26,8 @@ struct taken_ticket {
 struct granted_ticket {
   ticket_id id;
   shard_id shard;
-  duration waited;
   service_charge charge;
+  queue_place place;
 };
 
 // The waiting tickets of one model. `now` must not decrease from one call to the next.
@@ -36,7 +36,9 @@ class waiting_tickets {
   explicit waiting_tickets(duration max_starvation) : max_starvation_(max_starvation) {}
 
   void set_max_starvation(duration value) { max_starvation_ = value; }
-  void add(const ticket& t, time_point now);  // its id must be unknown
+  // Its id must be unknown; a place that it has must be its own, and of this life of the queue. The
+  // deadline takes the place of the ticket's.
+  void add(const ticket& t, time_point deadline, time_point now);
   bool contains(ticket_id id) const { return slots_.find(id) != slots_.none; }
   void remove(ticket_id id);  // its id must be known
   // These two must not be called when empty. grant_next() charges the ticket to its principal.
@@ -61,6 +63,8 @@ class waiting_tickets {
   ticket_line& line_of(const waiting_record& r) {
     return lines_[index_of(r.work)][index_of(r.level)];
   }
+  std::uint32_t take_slot();
+  queue_place place_of(const ticket& t, time_point now);
   std::int64_t level_of(time_point arrival, std::size_t level, time_point now) const;
   std::uint32_t next_slot(time_point now) const;
   void take_out(std::uint32_t slot);
@@ -70,7 +74,7 @@ class waiting_tickets {
   std::array<fair_share, work_class_count> shares_;
   std::array<std::uint32_t, work_class_count> sizes_{};
   std::uint32_t size_ = 0;
-  std::uint64_t next_sequence_ = 0;
+  std::uint64_t last_sequence_ = 0;
   waiting_records records_;
   std::vector<std::uint32_t> unused_;  // free slots of `records_`
   ticket_index slots_;

@@ -90,7 +90,8 @@ std::optional<permit> admission_gate::take(const admission_request& request, tim
   auto& service = service_of(side, charge);
   ++service.begun;
   service.charged += charge.cost;
-  return permit(*this, request.model, backend->endpoint, charge, now);
+  return permit(*this, backend->endpoint,
+                {request.model, backend->id, side.queue_life, now, charge, {now}});
 }
 
 scheduling::ticket admission_gate::ticket_for(const admission_request& request,
@@ -133,6 +134,7 @@ ticket_id admission_gate::wait_again(permit given_up, const admission_request& r
     auto& service = service_of(side, account.charge);
     ++service.ended;
     service.corrected -= account.charge.cost;
+    ticket.place = account.place;
   }
   release(side, account, false);
   return submit(ticket, side, holder);
@@ -161,7 +163,8 @@ void admission_gate::on(const permit_granted& event) {
   ++backend.in_use[index_of(event.charge.work)];
   backend.is_told = false;
   side.dirty = true;
-  permit granted(*this, event.model, event.endpoint, event.charge, now_());
+  permit granted(*this, event.endpoint,
+                 {event.model, backend.id, side.queue_life, now_(), event.charge, event.place});
   auto found = side.waiting.find(event.ticket);
   if (found == side.waiting.end()) return;  // it has left; dropping the permit returns it
   auto* holder = found->second.holder;
@@ -238,7 +241,10 @@ std::vector<scheduling::backend_units> admission_gate::reintroduce(model_index m
   ++side.queue_life;
   side.batch = shard_batch{};
   side.batch.shard = shard_;
-  for (const auto& [id, w] : side.waiting) side.batch.tickets.push_back(w.ticket);
+  for (auto& [id, w] : side.waiting) {
+    w.ticket.place.reset();  // the new queue counts anew
+    side.batch.tickets.push_back(w.ticket);
+  }
   std::sort(side.batch.tickets.begin(), side.batch.tickets.end(),
             [](const auto& a, const auto& b) { return a.id < b.id; });
   if (!side.batch.tickets.empty()) mark_urgent(side);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "actors/messages.hpp"
@@ -51,9 +52,6 @@ class permit {
 
  private:
   friend class admission_gate;
-  permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
-         const scheduling::service_charge& charge, time_point now);
-
   // The facts that settling needs.
   struct account {
     model_index model = 0;
@@ -61,8 +59,11 @@ class permit {
     std::uint32_t queue_life = 0;  // the model's queue_life when it was charged
     time_point granted_at{};
     scheduling::service_charge charge;
+    scheduling::queue_place place;  // by credit: not counted, as of when it was taken
     double prompt_tokens = 0, completion_tokens = 0;
   };
+  permit(admission_gate& gate, endpoint_ptr endpoint, const account& begun)
+      : gate_(&gate), endpoint_(std::move(endpoint)), account_(begun) {}
 
   admission_gate* gate_ = nullptr;
   endpoint_ptr endpoint_;
@@ -98,7 +99,10 @@ class admission_gate {
   // Submits a ticket to the queue. `holder` must live until the ticket ends or leave() is called.
   ticket_id wait(const admission_request& request, time_point deadline, ticket_holder& holder);
   // Gives up the permit of a request that was cancelled at its backend to make room, and submits a
-  // new ticket for it. It does not count as an attempt.
+  // ticket for it that stands where its ticket stood before. A permit by credit had no ticket: the
+  // new one stands behind those that had come when the permit was taken. A queue that was restarted
+  // meanwhile knows no such place, and the ticket stands at the end. It does not count as an
+  // attempt.
   ticket_id wait_again(permit given_up, const admission_request& request, time_point deadline,
                        ticket_holder& holder);
   void leave(model_index model, ticket_id ticket);

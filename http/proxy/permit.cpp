@@ -19,12 +19,6 @@ std::string_view to_string(outcome value) {
   return "failed";
 }
 
-permit::permit(admission_gate& gate, model_index model, endpoint_ptr endpoint,
-               const scheduling::service_charge& charge, time_point now)
-    : gate_(&gate),
-      endpoint_(std::move(endpoint)),
-      account_{model, endpoint_->backend, gate.side_of(model).queue_life, now, charge} {}
-
 permit::permit(permit&& other) noexcept
     : gate_(std::exchange(other.gate_, nullptr)),
       endpoint_(std::move(other.endpoint_)),

@@ -78,7 +78,7 @@ class rig {
     }
   }
   void apply(const scheduling::grant_permit& e) {
-    to_shard[e.shard].push_back(permit_granted{0, e.id, endpoints[e.backend], e.charge});
+    to_shard[e.shard].push_back(permit_granted{0, e.id, endpoints[e.backend], e.charge, e.place});
   }
   void apply(const scheduling::refuse_ticket& e) {
     to_shard[e.shard].push_back(signalbox::ticket_refused{0, e.id, e.why, 1, ""});

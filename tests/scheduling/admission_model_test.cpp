@@ -38,13 +38,13 @@ struct plain_queue {
     return 1 + std::count_if(waiting.begin(), waiting.end(),
                              [&](const auto& other) { return goes_first(other, p, now); });
   }
-  ticket_id take_first(time_point now) {
+  plain_ticket take_first(time_point now) {
     auto first =
         std::min_element(waiting.begin(), waiting.end(),
                          [&](const auto& a, const auto& b) { return goes_first(a, b, now); });
-    auto id = first->t.id;
+    auto taken = *first;
     waiting.erase(first);
-    return id;
+    return taken;
   }
 };
 
@@ -56,12 +56,20 @@ BOOST_AUTO_TEST_CASE(order_and_position_agree) {
   plain_queue plain{700ms, {}};
   time_point now{1h};
   q.open(now);
-  q.submit({.id = 1}, now);
+  plain_ticket running{{.id = 1}, now, 0};
+  auto grant = all<grant_permit>(q.submit(running.t, now)).at(0);
+  const auto take_next = [&] {
+    const auto grants = all<grant_permit>(q.give_back(0, 1, now));
+    BOOST_REQUIRE_EQUAL(grants.size(), 1u);
+    grant = grants[0];
+    running = plain.take_first(now);
+    BOOST_REQUIRE_EQUAL(grant.id, running.t.id);
+  };
   ticket_id id = 1;
-  for (std::size_t step = 0; step < 30000; ++step) {
+  for (std::size_t step = 1; step <= 30000; ++step) {
     now += std::chrono::milliseconds(random() % 3);
     auto growing = (step / 5000) % 2 == 0;
-    auto what = random() % 10;
+    auto what = random() % 11;
     if (what < (growing ? 6u : 3u)) {
       ticket t{.id = ++id,
                .work = static_cast<work_class>(random() % 2),
@@ -71,9 +79,14 @@ BOOST_AUTO_TEST_CASE(order_and_position_agree) {
     } else if (plain.waiting.empty()) {
       continue;
     } else if (what < 8) {
-      auto grants = all<grant_permit>(q.give_back(0, 1, now));
-      BOOST_REQUIRE_EQUAL(grants.size(), 1u);
-      BOOST_REQUIRE_EQUAL(grants[0].id, plain.take_first(now));
+      take_next();
+    } else if (what < 9) {  // what runs is preempted
+      q.count_service({.work = running.t.work, .ended = 1, .corrected = -grant.charge.cost}, now);
+      running.t.id = ++id;
+      running.t.place = grant.place;
+      q.submit(running.t, now);
+      plain.waiting.push_back(running);
+      take_next();
     } else {
       auto victim = plain.waiting.begin() + static_cast<long>(random() % plain.waiting.size());
       q.cancel(victim->t.id, now);
