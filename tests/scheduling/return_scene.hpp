@@ -48,7 +48,10 @@ class return_scene {
   ids drain(time_point now = t0) {
     granted_.clear();
     keep(queue.open(now));
-    while (queue.waiting() > 0) end(running_.begin()->first, 0, now);
+    while (queue.waiting() > 0) {
+      BOOST_REQUIRE(!running_.empty());
+      end(running_.begin()->first, 0, now);
+    }
     return granted_;
   }
   std::uint32_t position(ticket_id id, time_point now = t0) const {
