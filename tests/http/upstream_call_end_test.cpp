@@ -113,6 +113,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_call_gives_its_permit_back_and_tells_the_runtim
   const auto told = home.told();
   BOOST_TEST(told.settled.cancelled == 1u);
   BOOST_TEST(told.served[0].charged + told.served[0].corrected == 20);  // its prompt was read
+  BOOST_TEST(who->account->limits.tokens_of(charge_day) == 20u);
   BOOST_TEST(home.ledger[0].counts.cancelled == 1u);
   wait_for_close();
   require_nothing_held();
@@ -223,6 +224,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_that_is_cancelled_while_it_waits_is_charge
   double charged = 0;
   for (const auto& service : home.told().served) charged += service.charged + service.corrected;
   BOOST_TEST(charged == 0);
+  BOOST_TEST(who->account->limits.tokens_of(charge_day) == 0u);
   BOOST_TEST(home.ledger[0].counts.prompt_tokens == 0u);
   require_nothing_held();
 }

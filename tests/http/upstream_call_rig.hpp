@@ -143,6 +143,7 @@ inline principal_ptr make_key() {
   who->key_id = "key_test";
   who->number = 1;
   who->limits.max_concurrent = 4;
+  who->limits.tokens_per_day = 1000;
   who->account = std::make_shared<key_account>();
   return who;
 }
@@ -151,6 +152,8 @@ inline constexpr const char* usage_answer =
     R"({"choices":[{}],"usage":{"prompt_tokens":7,"completion_tokens":5}})";
 inline constexpr const char* stream_head =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+constexpr std::int32_t charge_day = 20000;  // since 1970-01-01
 
 inline std::string chunk(const std::string& text) {
   std::ostringstream out;
@@ -187,7 +190,7 @@ struct call_fixture {
     out.who = who;
     out.max_answer_bytes = 1000;
     out.facts = std::get<request_facts>(read_request_body(*body));
-    out.charge = {20, 0};
+    out.charge = {20, charge_day};
     return out;
   }
 
