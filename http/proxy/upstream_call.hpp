@@ -137,7 +137,8 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   // any part of a stream from it.
   std::string& text() { return text_; }
   time_point arrived_at() const { return arrived_at_; }
-  duration queue_wait(time_point now) const;  // until the permit, if there was one
+  // Until now, or until the last permit; without the time of permits that were given up.
+  duration queue_wait(time_point now) const;
 
  private:
   // parked: waits for the next tick, to wait for a permit again.
@@ -190,6 +191,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   std::uint64_t whole_tokens_ = 0;  // of an answer that is no stream: a guess
   std::uint8_t retries_ = 0;
   bool turn_end_asked_ = false;
+  bool had_permit_ = false;
   bool was_placed_ = false;  // the listener heard of its place
   bool delivered_ = false;   // a runtime may have seen it, and failed
   bool is_stream_ = false;

@@ -150,6 +150,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_waits_anew_and_is_sent_again) {
   BOOST_TEST(home.has_metric("signalbox_in_flight{model=\"demo\"} 0"));
   wait_for_close();
   home.clock += 10s;
+  BOOST_TEST((one->call.queue_wait(home.clock) == 10s));
   const auto ticket = grant();
   BOOST_TEST((ticket.deadline == one->call.arrived_at() + 400s + 300s));
   wait_for_request();
@@ -160,6 +161,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_waits_anew_and_is_sent_again) {
   BOOST_TEST(one->completed);
   BOOST_TEST(one->text == usage_answer);
   BOOST_TEST((one->result->queued == 10s));
+  BOOST_TEST((one->call.queue_wait(home.clock) == 10s));
   BOOST_TEST(home.told().settled.total() == 1u);
   BOOST_REQUIRE(home.ledger.size() == 1u);
   BOOST_TEST(home.ledger[0].counts.requests == 1u);
