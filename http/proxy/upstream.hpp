@@ -52,7 +52,7 @@ enum class upstream_end : std::uint8_t {
   not_http          // the answer does not parse
 };
 
-// Who receives an answer. Called from the shard's loop, never from inside send().
+// The receiver of an answer. Called from the shard's loop, never from inside send().
 class upstream_sink {
  public:
   virtual void upstream_headers(upstream_head& head) = 0;  // the sink may take it

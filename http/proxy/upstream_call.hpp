@@ -133,8 +133,8 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool is_stream() const { return is_stream_; }  // the answer; false before its head came
   const call_request& request() const { return request_; }
   const upstream_head& head() const { return head_; }
-  // What was read of the answer: all of it, or of a stream the whole events. The listener may take
-  // any part of a stream from it.
+  // The answer as far as it was read; a stream by whole events, which the listener may take from
+  // it.
   std::string& text() { return text_; }
   time_point arrived_at() const { return arrived_at_; }
   // Until now, or until the last permit; without the time of permits that were given up.

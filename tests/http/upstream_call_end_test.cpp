@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_waits_anew_and_is_sent_again) {
   require_nothing_held();
 }
 
-// What a preempted runtime has seen is no reason to fail: only its own end would be.
+// A runtime that was preempted has seen the request, which is still parked by the next one.
 BOOST_AUTO_TEST_CASE(preempting_costs_no_attempt) {
   const auto one = begin_at_runtime(request());
   for (int i = 0; i < 5; ++i) {

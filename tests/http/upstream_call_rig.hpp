@@ -1,5 +1,5 @@
-// What a test of upstream_call needs: a home that is no shard, with a real gate, a real pool and a
-// clock of its own; a key; and a listener that writes down what it hears.
+// The parts of a test of upstream_call: a home that is no shard, with a real gate, a real pool and
+// a clock of its own; a key; and a listener that writes down what it hears.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -48,7 +48,7 @@ class test_home final : public call_home {
     ledger.push_back({source, std::string(client_id), counts});
   }
 
-  // What the gate told its queue since the last call.
+  // Returns what the gate told its queue since the last call.
   shard_batch told() {
     gate_.flush_reports();
     return std::exchange(told_, {});
