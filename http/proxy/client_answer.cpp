@@ -33,7 +33,7 @@ std::string whole_seconds(double s) {
 
 }  // namespace
 
-client_answer::client_answer(shard& home, inference_client client, call_request request)
+client_answer::client_answer(shard& home, inference_client client, call_request&& request)
     : home_(home), client_(std::move(client)), call_(home, std::move(request), *this) {}
 
 void client_answer::tick(time_point now) {

@@ -22,7 +22,7 @@ struct inference_client {
 
 class client_answer final : public call_listener {
  public:
-  client_answer(shard& home, inference_client client, call_request request);
+  client_answer(shard& home, inference_client client, call_request&& request);
 
   upstream_call& call() { return call_; }
   void tick(time_point now);  // deadlines and comments; a few times a second

@@ -137,14 +137,14 @@ void upstream_call::ask_place() {
 }
 
 duration upstream_call::queue_wait(time_point now) const {
-  return (permitted_at_ == time_point{} ? now : permitted_at_) - arrived_at_;
+  return (permitted_at_ == time_point{} ? now : permitted_at_) - arrived_at_ - preempted_;
 }
 
 void upstream_call::begin_sending(permit p, time_point at) {
   permit_ = std::move(p);
   auto& meters = *request_.model->meters;
   meters.in_flight(1);
-  if (permitted_at_ == time_point{}) meters.queue_waited(at - arrived_at_);
+  if (!std::exchange(had_permit_, true)) meters.queue_waited(at - arrived_at_);
   permitted_at_ = at;
   phase_ = phase::sending;
   deadline_ = never;
@@ -178,7 +178,7 @@ bool upstream_call::preempt() {
   const auto at = home_.now();
   end_run(at);
   preempted_ += at - permitted_at_;
-  sent_at_ = {};  // the runtime has read its prompt for nothing: that is not charged
+  permitted_at_ = sent_at_ = {};  // the prompt was read for nothing: that is not charged
   text_.clear();
   const auto give_up_at = begin_waiting();
   ticket_ = home_.gate().wait_again(std::move(permit_), admission(), give_up_at, *this);

@@ -131,11 +131,12 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool is_stream() const { return is_stream_; }  // the answer; false before its head came
   const call_request& request() const { return request_; }
   const upstream_head& head() const { return head_; }
-  // What was read of the answer: all of it, or of a stream the whole events. The listener may take
-  // any part of a stream from it.
+  // The answer as far as it was read; a stream by whole events, which the listener may take from
+  // it.
   std::string& text() { return text_; }
   time_point arrived_at() const { return arrived_at_; }
-  duration queue_wait(time_point now) const;  // until the permit, if there was one
+  // Until now, or until the last permit; without the time of permits that were given up.
+  duration queue_wait(time_point now) const;
 
  private:
   // parked: waits for the next tick, to wait for a permit again.
@@ -188,6 +189,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   std::uint64_t whole_tokens_ = 0;  // of an answer that is no stream: a guess
   std::uint8_t retries_ = 0;
   bool turn_end_asked_ = false;
+  bool had_permit_ = false;
   bool was_placed_ = false;  // the listener heard of its place
   bool delivered_ = false;   // a runtime may have seen it, and failed
   bool is_stream_ = false;

@@ -42,7 +42,7 @@ struct asked_request {
   time_point arrived_at;
 };
 
-// The names of a request in its log record; empty where there is none.
+// The names that the request log gives to a request; empty where there is none.
 struct request_names {
   std::string_view request_id, route, key_id, client_id;
 };

@@ -8,6 +8,7 @@
 
 #include "text/json_text.hpp"
 
+using namespace signalbox;
 using namespace signalbox::http;
 
 namespace {

@@ -113,6 +113,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_call_gives_its_permit_back_and_tells_the_runtim
   const auto told = home.told();
   BOOST_TEST(told.settled.cancelled == 1u);
   BOOST_TEST(told.served[0].charged + told.served[0].corrected == 20);  // its prompt was read
+  BOOST_TEST(who->account->limits.tokens_of(charge_day) == 20u);
   BOOST_TEST(home.ledger[0].counts.cancelled == 1u);
   wait_for_close();
   require_nothing_held();
@@ -149,6 +150,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_waits_anew_and_is_sent_again) {
   BOOST_TEST(home.has_metric("signalbox_in_flight{model=\"demo\"} 0"));
   wait_for_close();
   home.clock += 10s;
+  BOOST_TEST((one->call.queue_wait(home.clock) == 10s));
   const auto ticket = grant();
   BOOST_TEST((ticket.deadline == one->call.arrived_at() + 400s + 300s));
   wait_for_request();
@@ -159,6 +161,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_waits_anew_and_is_sent_again) {
   BOOST_TEST(one->completed);
   BOOST_TEST(one->text == usage_answer);
   BOOST_TEST((one->result->queued == 10s));
+  BOOST_TEST((one->call.queue_wait(home.clock) == 10s));
   BOOST_TEST(home.told().settled.total() == 1u);
   BOOST_REQUIRE(home.ledger.size() == 1u);
   BOOST_TEST(home.ledger[0].counts.requests == 1u);
@@ -168,7 +171,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_waits_anew_and_is_sent_again) {
   require_nothing_held();
 }
 
-// What a preempted runtime has seen is no reason to fail: only its own end would be.
+// A runtime that was preempted has seen the request, which is still parked by the next one.
 BOOST_AUTO_TEST_CASE(preempting_costs_no_attempt) {
   const auto one = begin_at_runtime(request());
   for (int i = 0; i < 5; ++i) {
@@ -223,6 +226,7 @@ BOOST_AUTO_TEST_CASE(a_preempted_call_that_is_cancelled_while_it_waits_is_charge
   double charged = 0;
   for (const auto& service : home.told().served) charged += service.charged + service.corrected;
   BOOST_TEST(charged == 0);
+  BOOST_TEST(who->account->limits.tokens_of(charge_day) == 0u);
   BOOST_TEST(home.ledger[0].counts.prompt_tokens == 0u);
   require_nothing_held();
 }

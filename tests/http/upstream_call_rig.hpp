@@ -1,5 +1,5 @@
-// What a test of upstream_call needs: a home that is no shard, with a real gate, a real pool and a
-// clock of its own; a key; and a listener that writes down what it hears.
+// The parts of a test of upstream_call: a home that is no shard, with a real gate, a real pool and
+// a clock of its own; a key; and a listener that writes down what it hears.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -38,7 +38,7 @@ class test_home final : public call_home {
     ledger.push_back({source, std::string(client_id), counts});
   }
 
-  // What the gate told its queue since the last call.
+  // Returns what the gate told its queue since the last call.
   shard_batch told() {
     gate_.flush_reports();
     return std::exchange(told_, {});
@@ -142,6 +142,7 @@ inline principal_ptr make_key() {
   who->key_id = "key_test";
   who->number = 1;
   who->limits.max_concurrent = 4;
+  who->limits.tokens_per_day = 1000;
   who->account = std::make_shared<key_account>();
   return who;
 }
@@ -150,6 +151,8 @@ inline constexpr const char* usage_answer =
     R"({"choices":[{}],"usage":{"prompt_tokens":7,"completion_tokens":5}})";
 inline constexpr const char* stream_head =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+constexpr std::int32_t charge_day = 20000;  // since 1970-01-01
 
 inline std::string chunk(const std::string& text) {
   std::ostringstream out;
@@ -188,7 +191,7 @@ struct call_fixture {
     out.who = who;
     out.max_answer_bytes = 1000;
     out.facts = std::get<request_facts>(read_request_body(*body));
-    out.charge = {20, 0};
+    out.charge = {20, charge_day};
     return out;
   }
 
@@ -217,7 +220,7 @@ struct call_fixture {
     const auto tickets = home.told().tickets;
     BOOST_REQUIRE(tickets.size() == 1u);
     home.gate().handle(permit_granted{
-        0, tickets[0].id, endpoint(), {1, work_class::realtime, 1, tickets[0].estimate}});
+        0, tickets[0].id, endpoint(), {1, work_class::realtime, 1, tickets[0].estimate}, {}});
     return tickets[0];
   }
   void require_nothing_held() {
