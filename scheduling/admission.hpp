@@ -110,7 +110,7 @@ struct grant_permit {
   work_class work;
   duration waited;
   service_charge charge;
-  queue_place place;  // for a ticket that returns
+  queue_place place;  // where the ticket stood
 };
 // The ticket's request is refused.
 struct refuse_ticket {

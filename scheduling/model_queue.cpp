@@ -44,14 +44,16 @@ queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   if (std::find(attached_.begin(), attached_.end(), batch.shard) == attached_.end()) return {};
   for (const auto id : batch.cancelled) take_effects(admission_.cancel(id, now), now);
   for (const auto& served : batch.served) admission_.count_service(served, now);
-  submit(batch, true, now);
+  const bool any_returns = std::any_of(batch.tickets.begin(), batch.tickets.end(),
+                                       [](const ticket& t) { return t.place.has_value(); });
+  if (any_returns) submit(batch, now);
   for (const auto& b : batch.backends) {
     if (b.units_returned == 0) continue;
     take_effects(admission_.give_back(batch.shard, b.backend, b.units_returned, now), now);
   }
   for (const auto& b : batch.backends) admission_.report(batch.shard, b, now);
   admission_.count_settled(batch.settled);
-  submit(batch, false, now);
+  if (!any_returns) submit(batch, now);
   settled_.completed += batch.settled.completed;
   settled_.failed += batch.settled.failed;
   settled_.cancelled += batch.settled.cancelled;
@@ -61,14 +63,15 @@ queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   return finish(now);
 }
 
-// Those that return to their old place, or those that are new.
-void model_queue::submit(const shard_batch& batch, bool returning, time_point now) {
+void model_queue::submit(const shard_batch& batch, time_point now) {
   if (batch.tickets.empty()) return;
   auto left = batch.cancelled;
   std::sort(left.begin(), left.end());
-  for (const auto& t : batch.tickets) {
-    if (t.place.has_value() != returning) continue;
-    if (!std::binary_search(left.begin(), left.end(), t.id)) submit(t, now);
+  for (const bool returning : {true, false}) {
+    for (const auto& t : batch.tickets) {
+      if (t.place.has_value() != returning) continue;
+      if (!std::binary_search(left.begin(), left.end(), t.id)) submit(t, now);
+    }
   }
 }
 

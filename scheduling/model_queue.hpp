@@ -28,10 +28,11 @@
 namespace signalbox::scheduling {
 
 // The message of one turn of a shard's loop to one queue. The queue takes its parts in this order,
-// whatever happened first. 1. Cancelled tickets make room. 2. Service is counted, and 3. returned
-// tickets stand in their old place, before 4. returned units are granted again. 5. Reports are as
-// of now, so that 6. new tickets are judged by them. A ticket that came and left in one turn is in
-// both lists, and never waited.
+// whatever happened first. 1. Cancelled tickets make room. 2. Service is counted, before 3.
+// returned units are granted again. 4. Reports are as of now, so that 5. new tickets are judged by
+// them. But if tickets return to their old place, they come before 3, and the new ones after them:
+// otherwise their units would go to tickets behind them. A ticket that came and left in one turn is
+// in both lists, and never waited.
 struct shard_batch {
   shard_id shard = 0;
   std::vector<ticket_id> cancelled;       // may be among `tickets`
@@ -164,7 +165,7 @@ class model_queue {
   const refusal_in_force* refusal_now(time_point now);
   bool is_wanted(time_point now);
   duration rest_of_load(time_point now) const;
-  void submit(const shard_batch& batch, bool returning, time_point now);
+  void submit(const shard_batch& batch, time_point now);
   void submit(const ticket& t, time_point now);
   void answer_place_queries(const shard_batch& batch, time_point now);
   void count_arrivals(std::uint32_t ended, time_point now);
