@@ -88,6 +88,7 @@ struct model_gone {
 // submit its tickets again.
 struct queue_restarted {
   model_index model;
+  std::uint32_t life;  // of the queue: how often it was restarted
 };
 
 using shard_event = std::variant<permit_granted, ticket_refused, credits_given, credits_recalled,
@@ -109,6 +110,7 @@ struct shard_attached {
   shard_id shard;
   shard_inbox_ptr inbox;
   std::vector<scheduling::backend_units> in_use;
+  std::uint32_t life = 0;  // of the queue that asked for it; another one is told for itself
 };
 using scheduling::shard_batch;
 

@@ -32,6 +32,7 @@ class model_queue_shell : public model_queue_actor::base {
   model_queue_shell(caf::actor_config& cfg, const model_queue_options& options)
       : model_queue_actor::base(cfg),
         model_(options.model),
+        life_(options.life),
         settings_(*options.settings),
         reporter_(*options.board, model_->options.name),
         core_(core_options(options)) {
@@ -110,7 +111,10 @@ class model_queue_shell : public model_queue_actor::base {
     carry_out(core_.forget_holders(now()));
   }
 
+  // A shard that is late answers an earlier queue here. It will hear of this one, and introduce
+  // itself again. Units given to it between the two would be counted twice.
   void on_shard_attached(const shard_attached& m) {
+    if (m.life != life_) return;
     shards_[m.shard] = m.inbox;
     carry_out(core_.attach_shard(m.shard, m.in_use, now()));
   }
@@ -194,6 +198,7 @@ class model_queue_shell : public model_queue_actor::base {
   }
 
   served_model_ptr model_;
+  const std::uint32_t life_;
   const config::settings& settings_;
   queue_reporter reporter_;
   scheduling::model_queue core_;

@@ -14,6 +14,7 @@ struct model_queue_options {
   const config::settings* settings = nullptr;  // outlives the actor, as does the board
   status_board* board = nullptr;
   std::size_t shards = 0;  // only when all have attached is it known that nothing is in flight
+  std::uint32_t life = 0;  // how often the model's queue was restarted
 };
 
 // The queue starts closed. It knows no backend, no lease pool and no shard until they are sent to

@@ -2,9 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <array>
-#include <list>
 #include <map>
 #include <utility>
 
@@ -15,19 +12,11 @@
 #include "actors/model_backend_actor.hpp"
 #include "actors/model_queue_actor.hpp"
 #include "actors/shell.hpp"
+#include "actors/supervised_children.hpp"
 #include "actors/usage_ledger_actor.hpp"
-#include "scheduling/restart_policy.hpp"
 
 namespace signalbox {
 namespace {
-
-constexpr model_index no_model = 0xffffffff;  // stands for the model of children that have none
-
-const char* text_of(child_kind kind) {
-  constexpr std::array names{"crash_log", "usage_ledger", "key_registry", "login_guard",
-                             "gpu_lease", "model_queue",  "model_backend"};
-  return names[static_cast<std::size_t>(kind)];
-}
 
 // The consequences of a child's end, and of its restart:
 //   model_queue    The shards introduce themselves and send their tickets again, and the backend
@@ -77,22 +66,12 @@ class supervisor : public supervisor_actor::base {
   }
 
  private:
-  struct child {
-    child(child_kind k, served_model_ptr m) : kind(k), model(std::move(m)) {}
-
-    child_kind kind;
-    served_model_ptr model;  // null if it has none
-    scheduling::restart_policy policy{scheduling::restart_options{}};
-    caf::actor_addr address;
-    backend_id backend = 0;  // of the present start; 0 if it is no backend
-    bool alive = false;
-    bool is_told_to_stop = false;  // a backend whose model changed or was removed
-  };
+  using child = supervised_child;
 
   void start_all() {
     for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::key_registry,
                       child_kind::login_guard, child_kind::gpu_lease}) {
-      start(children_.emplace_back(kind, nullptr));
+      start(children_.add(kind));
     }
     handles_.models = std::make_shared<const model_table>();
     serve(options_.settings->models);
@@ -103,13 +82,13 @@ class supervisor : public supervisor_actor::base {
     auto change = tables_.change(*handles_.models, models);
     handles_.models = change.table;
     for (const auto& model : change.added) {
-      start(children_.emplace_back(child_kind::model_queue, model));
+      start(children_.add(child_kind::model_queue, model));
       for (const auto& [shard, inbox] : inboxes_) {
-        send(handles_.queues[model->index], shard_attached{shard, inbox, {}});
+        send(handles_.queues[model->index], shard_attached{shard, inbox, {}, 0});
       }
     }
     for (const auto& model : change.added) {
-      auto& backend = children_.emplace_back(child_kind::model_backend, model);
+      auto& backend = children_.add(child_kind::model_backend, model);
       if (of(child_kind::gpu_lease).alive) start(backend);  // else it starts with the pool
     }
     publish();
@@ -166,11 +145,11 @@ class supervisor : public supervisor_actor::base {
 
   // Ends the queue of a removed model, once its last backend has ended.
   void end_if_retired(model_index model) {
-    if (handles_.models->find(model) || has_living_backend(model)) return;
+    if (handles_.models->find(model) || children_.has_living_backend(model)) return;
     const auto queue = handles_.queues.find(model);
     if (queue == handles_.queues.end()) return;
     const auto name = of(child_kind::model_queue, model).model->options.name;
-    std::erase_if(children_, [=](const child& c) { return c.model && c.model->index == model; });
+    children_.remove_model(model);
     send_exit(queue->second, caf::exit_reason::user_shutdown);
     handles_.queues.erase(queue);
     publish();
@@ -178,12 +157,6 @@ class supervisor : public supervisor_actor::base {
     for (const auto& [shard, inbox] : inboxes_) inbox->post({model_gone{model}});
     if (!handles_.models->find(name)) options_.board->model_gone(name);
     spdlog::info("model {}: removed", name);
-  }
-
-  bool has_living_backend(model_index model) const {
-    return std::any_of(children_.begin(), children_.end(), [=](const child& c) {
-      return c.kind == child_kind::model_backend && c.alive && c.model->index == model;
-    });
   }
 
   static std::vector<std::string> names_of(const std::vector<served_model_ptr>& models) {
@@ -246,8 +219,8 @@ class supervisor : public supervisor_actor::base {
 
   void start_queue(child& c) {
     auto& queue = handles_.queues[c.model->index];
-    queue =
-        spawn_model_queue(system(), {c.model, options_.settings, options_.board, inboxes_.size()});
+    queue = spawn_model_queue(
+        system(), {c.model, options_.settings, options_.board, inboxes_.size(), c.life});
     watch(c, queue);
     send(queue, handles_.leases);
     for (const auto& other : children_) {
@@ -275,15 +248,16 @@ class supervisor : public supervisor_actor::base {
 
   bool on_shard_attached(const shard_attached& m) {
     inboxes_[m.shard] = m.inbox;
-    for (const auto& [model, queue] : handles_.queues) send(queue, m);
+    for (const auto& c : children_) {
+      if (c.kind != child_kind::model_queue) continue;
+      send(handles_.queues[c.index()], shard_attached{m.shard, m.inbox, m.in_use, c.life});
+    }
     return true;
   }
 
   void on_down(const caf::down_msg& m) {
-    const auto found = std::find_if(children_.begin(), children_.end(), [&m](const child& c) {
-      return c.alive && c.address == m.source;
-    });
-    if (found == children_.end()) return;
+    auto* const found = children_.find_living(m.source);
+    if (found == nullptr) return;
     found->alive = false;
     if (found->kind == child_kind::model_backend) {
       options_.board->backend_gone(found->backend);
@@ -295,13 +269,13 @@ class supervisor : public supervisor_actor::base {
       if (!of(child_kind::gpu_lease).alive) return restart_leases();  // backends end with the pool
       if (found->is_told_to_stop) return replace(*found);
     }
-    spdlog::error("{} ended: {}", label(*found), system().render(m.reason));
+    spdlog::error("{} ended: {}", found->label(), system().render(m.reason));
     const auto now = clock().now();
     const auto decision = found->policy.died(now);
     if (const auto* restart = std::get_if<scheduling::restart_at>(&decision)) {
-      scheduled_send(this, restart->when, restart_child{found->kind, index_of(*found)});
+      scheduled_send(this, restart->when, restart_child{found->kind, found->index()});
     } else {
-      spdlog::critical("{} ended too often: giving up", label(*found));
+      spdlog::critical("{} ended too often: giving up", found->label());
       return fatal();
     }
     if (found->kind == child_kind::gpu_lease) {
@@ -320,8 +294,8 @@ class supervisor : public supervisor_actor::base {
   }
 
   void on_restart(const restart_child& m) {
-    const auto found = find(m.kind, m.model);
-    if (stopping_ || found == children_.end() || found->alive) return;
+    auto* const found = children_.find(m.kind, m.model);
+    if (stopping_ || found == nullptr || found->alive) return;
     auto& c = *found;
     if (m.kind == child_kind::gpu_lease) {
       leases_due_ = true;
@@ -333,16 +307,13 @@ class supervisor : public supervisor_actor::base {
     publish();
     if (m.kind != child_kind::model_queue) return;
     // This comes after publish(), because a shard that hears it must find the new queue.
-    for (const auto& [shard, inbox] : inboxes_) inbox->post({queue_restarted{m.model}});
+    for (const auto& [shard, inbox] : inboxes_) inbox->post({queue_restarted{m.model, c.life}});
   }
 
   // Starts the lease pool again when the last backend is gone and its runtime too, so that no
   // memory is in use.
   void restart_leases() {
-    const auto is_living_backend = [](const child& c) {
-      return c.kind == child_kind::model_backend && c.alive;
-    };
-    if (!leases_due_ || std::any_of(children_.begin(), children_.end(), is_living_backend)) return;
+    if (!leases_due_ || children_.has_living_backend()) return;
     leases_due_ = false;
     restart(of(child_kind::gpu_lease));
     for (auto& c : children_) {
@@ -354,8 +325,9 @@ class supervisor : public supervisor_actor::base {
 
   void restart(child& c) {
     options_.recorder->actor_restarted();
+    ++c.life;
     start(c);
-    spdlog::warn("{} was started again", label(c));
+    spdlog::warn("{} was started again", c.label());
   }
 
   void publish() { options_.publish(std::make_shared<const control_handles>(handles_)); }
@@ -364,24 +336,11 @@ class supervisor : public supervisor_actor::base {
     if (auto call = std::exchange(options_.on_fatal, nullptr)) call();
   }
 
-  std::list<child>::iterator find(child_kind kind, model_index model) {
-    return std::find_if(children_.begin(), children_.end(),
-                        [=](const child& c) { return c.kind == kind && index_of(c) == model; });
-  }
-
-  child& of(child_kind kind, model_index model = no_model) { return *find(kind, model); }
-
-  static model_index index_of(const child& c) { return c.model ? c.model->index : no_model; }
-
-  static std::string label(const child& c) {
-    std::string text = text_of(c.kind);
-    if (c.model) text += " " + c.model->options.name;
-    return text;
-  }
+  child& of(child_kind kind, model_index model = no_model) { return *children_.find(kind, model); }
 
   supervisor_options options_;
   table_maker tables_;
-  std::list<child> children_;  // in the order of their start
+  supervised_children children_;
   control_handles handles_;
   backend_id last_backend_ = 0;
   std::map<shard_id, shard_inbox_ptr> inboxes_;

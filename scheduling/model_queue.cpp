@@ -37,6 +37,7 @@ queue_effects model_queue::attach_shard(shard_id shard, std::span<const backend_
   // The shard's tickets follow. To say before that "nobody waits" would be too early.
   for (auto& b : backends_) b.next_activity = now + activity_gap;
   take_effects(admission_.attach_shard(shard, in_use, now), now);
+  open_due(now);
   return finish(now);
 }
 
@@ -160,8 +161,17 @@ queue_effects model_queue::open(backend_id id, std::uint32_t units, std::uint64_
   b->run = run;
   b->closing.reset();
   b->refusing.reset();
-  take_effects(admission_.open(id, units, now), now);
+  b->due_units = units;
+  open_due(now);
   return finish(now);
+}
+
+void model_queue::open_due(time_point now) {
+  if (!knows_all_shards()) return;
+  for (auto& b : backends_) {
+    if (!b.due_units) continue;
+    take_effects(admission_.open(b.id, *std::exchange(b.due_units, std::nullopt), now), now);
+  }
 }
 
 queue_effects model_queue::close(backend_id id, std::uint64_t closing, bool only_if_idle,
@@ -174,12 +184,15 @@ queue_effects model_queue::close(backend_id id, std::uint64_t closing, bool only
     out_.push_back(tell_not_idle{id, closing});
   } else {
     b->closing = closing;
+    b->due_units.reset();
     take_effects(admission_.close(id, now), now);
   }
   return finish(now);
 }
 
 queue_effects model_queue::set_units(backend_id id, std::uint32_t units, time_point now) {
+  auto* b = find(id);
+  if (b != nullptr && b->due_units) b->due_units = units;
   take_effects(admission_.set_units(id, units, now), now);
   return finish(now);
 }

@@ -108,6 +108,8 @@ class model_queue {
   // The lease pool was started anew and will give each backend another holder number.
   queue_effects forget_holders(time_point now);
   // `run` is the runtime's start. If the backend is open for another run, it is closed first.
+  // Nothing is given out before all shards have attached: the requests that they have in flight may
+  // be all that the runtime takes.
   queue_effects open(backend_id backend, std::uint32_t units, std::uint64_t run, time_point now);
   queue_effects close(backend_id backend, std::uint64_t closing, bool only_if_idle, time_point now);
   queue_effects set_units(backend_id backend, std::uint32_t units, time_point now);
@@ -148,6 +150,7 @@ class model_queue {
     backend_id id = 0;
     std::optional<holder_id> holder{};  // empty until the pool has told it
     std::uint64_t run = 0;
+    std::optional<std::uint32_t> due_units{};  // of an open() that waits for shards to attach
     duration expected_load{};
     time_point ready_at = never;
     std::optional<std::uint64_t> closing{};  // a close() that is not answered yet
@@ -162,6 +165,7 @@ class model_queue {
   backend* find(backend_id id);
   void take_effects(const admission_effects& effects, time_point now);
   bool knows_all_shards() const { return attached_.size() >= options_.shards; }
+  void open_due(time_point now);
   const refusal_in_force* refusal_now(time_point now);
   bool is_wanted(time_point now);
   duration rest_of_load(time_point now) const;

@@ -325,7 +325,7 @@ void shard::receive(const std::vector<shard_event>& events) {
       const auto queue = gateway_.control().handles()->queue_of(restarted->model);
       if (!queue) continue;
       auto in_use = gate_.reintroduce(restarted->model);
-      caf::anon_send(queue, shard_attached{id_, inbox_, std::move(in_use)});
+      caf::anon_send(queue, shard_attached{id_, inbox_, std::move(in_use), restarted->life});
     } else {
       gate_.handle(event);
     }

@@ -131,7 +131,7 @@ class simple_shard : public shard_inbox {
     ++queue_restarts;
     std::erase_if(credits_, [&e](const auto& c) { return c.first.first == e.model; });
     const auto self = std::shared_ptr<shard_inbox>(std::shared_ptr<void>(), this);
-    caf::anon_send(plane.handles()->queue_of(e.model), shard_attached{0, self, {}});
+    caf::anon_send(plane.handles()->queue_of(e.model), shard_attached{0, self, {}, e.life});
     std::vector<ticket_id> ids;
     for (const auto& [id, model] : waiting) {
       if (model == e.model) ids.push_back(id);

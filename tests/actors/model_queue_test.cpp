@@ -308,6 +308,17 @@ BOOST_FIXTURE_TEST_CASE(a_shard_that_has_yet_to_attach_is_not_listened_to, fixtu
   BOOST_TEST(only<permit_granted>(late->take()).size() == 1u);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_shard_that_answers_an_earlier_queue_is_not_attached, fixture) {
+  constexpr std::uint32_t earlier_life = 7;
+  auto late = std::make_shared<recording_inbox>();
+  caf::anon_send(queue, shard_attached{7, late, {}, earlier_life});
+  open();
+  BOOST_TEST(only<credits_given>(late->take()).empty());
+  caf::anon_send(queue, shard_attached{7, late, {}});
+  give_back(2, 0);
+  BOOST_TEST(!only<credits_given>(late->take()).empty());
+}
+
 BOOST_FIXTURE_TEST_CASE(who_was_served_least_goes_first_and_the_permit_says_what_it_costs,
                         fixture) {
   const auto ticket = [](ticket_id id, std::uint32_t principal) {

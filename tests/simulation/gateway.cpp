@@ -1,59 +1,162 @@
 #include "tests/simulation/gateway.hpp"
 
-#include <algorithm>
+#include <bit>
 #include <sstream>
 #include <utility>
 
 namespace signalbox::simulation {
 
-gateway::gateway(world& w, setup s) : w_(w), setup_(std::move(s)), arbiter_(setup_.machine) {
-  models_.reserve(setup_.models.size());
-  for (const auto& m : setup_.models) {
-    models_.push_back({.setup = m,
-                       .queue = core::single_backend(m.limits),
-                       .life = core::model_lifecycle(m.life),
-                       .counters = std::vector<counter>(setup_.shards)});
+void totals::add(const totals& more) {
+  steps += more.steps;
+  clients += more.clients;
+  granted += more.granted;
+  by_credit += more.by_credit;
+  refused += more.refused;
+  preempted += more.preempted;
+  loads += more.loads;
+  swaps += more.swaps;
+  deaths += more.deaths;
+}
+
+gateway::gateway(world& time, setup given)
+    : w(time),
+      s(std::move(given)),
+      gpus(*this),
+      supervisor(*this),
+      hungry_since_(s.models.size(), time.now()) {
+  for (std::uint32_t n = 0; n < s.shards; ++n) {
+    shards.push_back(std::make_unique<shard>(*this, static_cast<shard_id>(n)));
   }
 }
 
 void gateway::start() {
-  for (std::size_t m = 0; m < models_.size(); ++m) {
-    for (std::size_t s = 0; s < setup_.shards; ++s) {
-      carry_out(m, models_[m].queue.attach_shard(static_cast<shard_id>(s), 0, w_.now()));
-    }
-    if (models_[m].setup.life.pinned) {
-      to_backend(queue_of(m), m, [this](auto& life) { return life.ensure_ready(w_.now()); });
-    }
+  supervisor.start_all();
+  supervisor.attach_shards();
+}
+
+void gateway::client_arrives() {
+  const auto model = std::min(w.below(s.models.size()), w.below(s.models.size()));
+  const auto principal = std::min(w.below(s.principals), w.below(s.principals));
+  auto work = work_class::realtime;
+  auto level = priority::normal;
+  if (!s.same_urgency) {
+    work = w.chance(0.8) ? work_class::realtime : work_class::batch;
+    if (w.chance(0.05)) work = work_class::eval;
+    level = static_cast<priority>(w.below(priority_count));
+  }
+  shards[w.below(shards.size())]->client_arrives(static_cast<model_index>(model), work, level,
+                                                 static_cast<std::uint32_t>(principal));
+}
+
+void gateway::begin_stop() {
+  w.note("stop");
+  supervisor.stop();
+  supervisor.tell_to_stop();
+}
+
+void gateway::end_stop() {
+  supervisor.kill_backends();
+}
+
+void gateway::disturb_all() {
+  for (auto& since : hungry_since_) since = w.now();
+}
+
+void gateway::count_service(const http::admission_request& request, double cost) {
+  auto* queue = supervisor.living_queue(request.model);
+  if (queue != nullptr) queue->served(request.principal, cost, request.weight);
+}
+
+void gateway::check_token(fencing_token token) {
+  w.require(token > last_token_, "tokens grow", token, last_token_);
+  last_token_ = token;
+}
+
+void gateway::check() {
+  for (auto rest = std::exchange(touched_, 0); rest != 0; rest &= rest - 1) {
+    check_queue(static_cast<model_index>(std::countr_zero(rest)));
   }
 }
 
-void gateway::stop_all() {
-  for (std::size_t m = 0; m < models_.size(); ++m) {
-    carry_out(m, models_[m].life.stop(w_.now()));
+void gateway::check_queue(model_index m) {
+  const auto* queue = supervisor.living_queue(m);
+  if (queue == nullptr) return;
+  if (queue->rules().waiting() == 0) return fed(m);
+  w.require(w.now() - hungry_since_[m] <= s.longest_wait, "no model starves", m);
+  if (is_quiet(m)) check_no_idle_unit(m, *queue);
+}
+
+// All that was to be said between the shards and the queue has arrived.
+bool gateway::is_quiet(model_index m) const {
+  if (w.in_transit(topic_of(m)) > 0) return false;
+  for (const auto& each : shards) {
+    if (each->has_flush_planned()) return false;
+  }
+  return true;
+}
+
+void gateway::check_no_idle_unit(model_index m, const queue_shell& queue) {
+  for (const auto& a : queue.rules().accounts()) {
+    std::uint32_t permits = 0;
+    for (const auto& each : shards) permits += each->rules().permits(m, a.backend);
+    w.require(permits == a.held(), "who waits leaves no credit idle", a.backend, permits);
+    const bool is_open = queue.queue().permits().is_open(a.backend);
+    w.require(!is_open || permits >= s.models[m].units, "nobody waits while a unit is free",
+              a.backend, permits);
   }
 }
 
-bool gateway::everything_ended() const {
-  return std::all_of(models_.begin(), models_.end(), [](const served_model& m) {
-    return std::all_of(m.counters.begin(), m.counters.end(), [](const counter& c) {
-      return c.waiting.empty() && c.in_use.empty() && is_empty(c.next);
-    });
-  });
+bool gateway::is_attached() const {
+  for (model_index m = 0; m < s.models.size(); ++m) {
+    if (w.in_transit(topic_of(m)) > 0) return false;
+  }
+  return true;
+}
+
+bool gateway::has_ended() const {
+  for (const auto& each : shards) {
+    if (!each->is_idle()) return false;
+  }
+  return true;
+}
+
+void gateway::check_all_released() const {
+  for (model_index m = 0; m < s.models.size(); ++m) {
+    w.require(supervisor.living_backends(m).empty(), "every backend has ended", m);
+    const auto* queue = supervisor.living_queue(m);
+    if (queue == nullptr) continue;
+    // It hears of no death any more, and keeps its credits.
+    const bool is_clean = !supervisor.has_killed_backend(m);
+    w.require(!is_clean || queue->queue().permits().held() == 0, "every unit is back", m);
+    w.require(queue->queue().permits().waiting() == 0, "nothing waits", m);
+  }
+  w.require(gpus.is_empty(), "no runtime is left");
+  if (supervisor.lives_pool()) {
+    const auto& arbiter = supervisor.pool().arbiter();
+    w.require(arbiter.leases().empty() && arbiter.pending() == 0, "no lease is left");
+  }
 }
 
 std::string gateway::describe() const {
   std::ostringstream text;
-  for (std::size_t m = 0; m < models_.size(); ++m) {
-    const auto& model = models_[m];
-    text << "  model " << m << ": " << core::to_string(model.life.state())
-         << (model.queue.is_open() ? ", open" : ", closed") << ", waiting " << model.queue.waiting()
-         << ", held " << model.queue.held() << ", lease " << model.life.token() << ", failures "
-         << model.life.failures() << '\n';
-    for (const auto& c : model.counters) {
-      text << "    shard: credits " << c.credits << ", in use " << c.in_use.size() << ", waiting "
-           << c.waiting.size() << (c.stocked ? ", stocked" : ", recalled") << '\n';
+  for (model_index m = 0; m < s.models.size(); ++m) {
+    text << "  model " << m << ": ";
+    if (const auto* queue = supervisor.living_queue(m)) {
+      const auto& permits = queue->queue().permits();
+      text << (permits.is_open() ? "open" : "closed") << ", waiting " << permits.waiting()
+           << ", held " << permits.held() << ", units " << permits.units() << '\n';
+      for (const auto& a : queue->rules().accounts()) {
+        text << "    backend " << a.backend << ": held " << a.held() << '\n';
+      }
+    } else {
+      text << "its queue is dead\n";
+    }
+    for (const auto* b : supervisor.living_backends(m)) {
+      text << "    " << core::to_string(b->life().state()) << ", lease " << b->life().token()
+           << ", failures " << b->life().failures() << '\n';
     }
   }
+  for (const auto& each : shards) text << "  shard: " << each->living() << " requests\n";
   return text.str();
 }
 

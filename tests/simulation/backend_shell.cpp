@@ -1,0 +1,200 @@
+#include "tests/simulation/backend_shell.hpp"
+
+#include <utility>
+
+#include "tests/simulation/gateway.hpp"
+#include "tests/simulation/pool_shell.hpp"
+#include "tests/simulation/queue_shell.hpp"
+
+namespace signalbox::simulation {
+
+using core::lifecycle_state;
+
+backend_shell::backend_shell(gateway& g, model_index model, backend_id id, queue_ref queue,
+                             pool_ref leases)
+    : g_(g),
+      actor_(g.w.begin_actor()),
+      model_(model),
+      id_(id),
+      setup_(g.s.models[model]),
+      queue_(queue),
+      leases_(leases),
+      core_(setup_.life) {}
+
+void backend_shell::start() {
+  introduce();
+  if (setup_.life.needs_lease) {
+    send(g_.w, actor_, leases_, register_holder{holder_kind::model, holder_ref{actor_, this}});
+  }
+  if (setup_.life.pinned) apply(core_.ensure_ready(g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const holder_registered& m) {
+  holder_ = m.holder;
+  send(g_.w, actor_, queue_, holder_known{id_, holder_});
+  if (std::exchange(is_acquire_due_, false)) acquire();
+}
+
+void backend_shell::on(const signalbox::lease_granted& m) {
+  apply(core_.lease_granted(m.token, m.gpus, g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const signalbox::lease_refused& m) {
+  apply(core_.lease_refused(m.why, g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const yield_lease& m) {
+  apply(core_.yield(m.token, g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const queue_ref& m) {
+  queue_ = m;
+  introduce();
+  if (holder_ != 0) send(g_.w, actor_, queue_, holder_known{id_, holder_});
+  tell_load();
+  if (core_.state() == lifecycle_state::ready && endpoint_) open();
+  if (core_.state() == lifecycle_state::draining) close(false);
+}
+
+void backend_shell::on(const ensure_ready&) {
+  if (stopping_) return;
+  apply(core_.ensure_ready(g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const queue_activity& m) {
+  apply(core_.activity(m.last_active, m.waiting, g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const queue_drained& m) {
+  if (m.closing != closing_) return;
+  is_drained_ = true;
+  apply(core_.queue_drained(g_.w.now()));
+  is_drained_ = false;
+  finish();
+}
+
+void backend_shell::on(const queue_not_idle& m) {
+  if (m.closing != closing_) return;
+  apply(core_.queue_not_idle(g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const runtime_event& m) {
+  std::visit([this](const auto& e) { on_event(e); }, m);
+  finish();
+}
+
+void backend_shell::on_event(const runtime_ready& e) {
+  if (e.incarnation != core_.incarnation()) return;
+  endpoint_ = std::make_shared<const backend_endpoint>(
+      backend_endpoint{id_, e.host, e.address, e.port, "model", core_.incarnation()});
+  apply(core_.runtime_ready(e.incarnation, g_.w.now()));
+}
+
+void backend_shell::on_event(const runtime_exited& e) {
+  apply(core_.runtime_exited(e.incarnation, e.reason, g_.w.now()));
+}
+
+void backend_shell::on_event(const runtime_released& e) {
+  apply(core_.runtime_released(e.incarnation, g_.w.now()));
+}
+
+void backend_shell::on(const stop_all&) {
+  stopping_ = true;
+  apply(core_.stop(g_.w.now()));
+  finish();
+}
+
+void backend_shell::tick() {
+  timer_.fired(g_.w.now());
+  apply(core_.advance(g_.w.now()));
+  finish();
+}
+
+void backend_shell::apply(const core::lifecycle_effects& effects) {
+  for (const auto& effect : effects) {
+    std::visit([this](const auto& e) { carry_out(e); }, effect);
+  }
+}
+
+void backend_shell::carry_out(const core::acquire_lease&) {
+  is_acquire_due_ = holder_ == 0;
+  if (!is_acquire_due_) acquire();
+}
+
+void backend_shell::acquire() {
+  send(g_.w, actor_, leases_,
+       signalbox::acquire_lease{{holder_, setup_.need, setup_.is_pinned, work_class::realtime}});
+}
+
+void backend_shell::carry_out(const core::withdraw_acquire&) {
+  if (std::exchange(is_acquire_due_, false)) return;
+  send(g_.w, actor_, leases_, signalbox::withdraw_acquire{holder_});
+}
+
+void backend_shell::carry_out(const core::release_lease& e) {
+  send(g_.w, actor_, leases_, signalbox::release_lease{holder_, e.token});
+}
+
+void backend_shell::carry_out(const core::start_runtime& e) {
+  g_.gpus.start(ref(), id_, model_, e);
+}
+
+void backend_shell::carry_out(const core::stop_runtime& e) {
+  g_.w.require(!is_drained_ || g_.gpus.in_flight(id_) == 0, "what is drained has nothing in flight",
+               id_, g_.gpus.in_flight(id_));
+  g_.gpus.stop(id_, e.grace);
+}
+
+void backend_shell::carry_out(const core::open_queue&) {
+  open();
+}
+
+void backend_shell::open() {
+  send(g_.w, actor_, queue_, signalbox::open_queue{endpoint_, setup_.units});
+}
+
+void backend_shell::introduce() {
+  send(g_.w, actor_, queue_, backend_added{id_, ref()});
+}
+
+void backend_shell::close(bool only_if_idle) {
+  send(g_.w, actor_, queue_, signalbox::close_queue{id_, ++closing_, only_if_idle});
+}
+
+void backend_shell::carry_out(const core::refuse_waiting& e) {
+  send(g_.w, actor_, queue_,
+       signalbox::refuse_waiting{id_, e.why, to_seconds(e.retry_after), "it does not start"});
+}
+
+void backend_shell::carry_out(const core::loaded&) {
+  ++g_.sum.loads;
+}
+
+void backend_shell::finish() {
+  if (core_.state() != told_state_) {
+    told_state_ = core_.state();
+    g_.w.note(core::to_string(told_state_).data(), id_, core_.token());
+    tell_load();
+  }
+  if (stopping_ && core_.state() == lifecycle_state::stopped) {
+    return g_.supervisor.backend_quits(actor_);
+  }
+  timer_.arm(g_.w, actor_, core_.next_deadline(), [this] { tick(); });
+}
+
+void backend_shell::tell_load() {
+  const auto now = g_.w.now();
+  const auto state = core_.state();
+  const bool is_due = state == lifecycle_state::starting || state == lifecycle_state::failed;
+  send(g_.w, actor_, queue_,
+       load_estimated{id_, core_.load_estimate(), is_due ? now + core_.ready_in(now) : never});
+}
+
+}  // namespace signalbox::simulation

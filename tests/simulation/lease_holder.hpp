@@ -1,0 +1,17 @@
+// Whoever holds a lease of GPU memory, or wants one, as lease_holder_actor (actors/actors.hpp).
+#pragma once
+
+#include "tests/simulation/messages.hpp"
+
+namespace signalbox::simulation {
+
+class lease_holder {
+ public:
+  virtual ~lease_holder() = default;
+  virtual void on(const holder_registered& m) = 0;
+  virtual void on(const signalbox::lease_granted& m) = 0;
+  virtual void on(const signalbox::lease_refused& m) = 0;
+  virtual void on(const yield_lease& m) = 0;
+};
+
+}  // namespace signalbox::simulation
