@@ -24,6 +24,7 @@ void request::ticket_refused(const signalbox::ticket_refused& why) {
   home->g_.w.require(now_in == phase::waiting && why.ticket == ticket, "a ticket ends once",
                      ticket);
   ++home->g_.sum.refused;
+  home->rules_.waits_no_more(what.model);
   home->end(*this);
 }
 

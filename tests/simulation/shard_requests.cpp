@@ -51,6 +51,7 @@ void shard::begin_waiting(request& r) {
   auto& w = g_.w;
   r.now_in = phase::waiting;
   next_serial(r);
+  rules_.waits(r.what.model);
   const auto rest = std::max<duration>(r.give_up_at - w.now(), 0s);
   plan(r, rest + queue_answer_slack + 2 * w.slowest_message(), &shard::queue_is_silent);
   if (w.chance(0.1)) plan(r, w.between(0ms, 10s), &shard::client_leaves);
@@ -62,7 +63,10 @@ void shard::ask_place(request& r) {
 }
 
 void shard::client_leaves(request& r) {
-  if (r.now_in == phase::waiting) gate_->leave(r.what.model, r.ticket);
+  if (r.now_in == phase::waiting) {
+    rules_.waits_no_more(r.what.model);
+    gate_->leave(r.what.model, r.ticket);
+  }
   if (r.now_in == phase::in_flight) settle(r, http::outcome::cancelled, false);
   end(r);
 }
@@ -83,6 +87,7 @@ void shard::begin_sending(request& r, http::permit p) {
   auto& w = g_.w;
   w.require(r.now_in == phase::waiting, "a ticket ends once", r.ticket);
   ++g_.sum.granted;
+  rules_.waits_no_more(r.what.model);
   rules_.begun(r.what.model, p.endpoint()->backend, r.what.work, false);
   send_upstream(r, std::move(p));
 }

@@ -38,6 +38,7 @@ void shard_rules::begun(model_index m, backend_id backend, work_class work, bool
   ++a.permits[index_of(work)];
   ++s.charged_permits;
   s.begun += by_credit;
+  w_.require(!by_credit || s.waiting == 0, "no credit is taken past who waits", backend);
   w_.require(total(a.permits) <= a.units, "a shard has a unit for each permit", total(a.permits),
              a.units);
 }
@@ -83,7 +84,11 @@ void shard_rules::check_units(side& s, const shard_batch& batch) {
                report.units_returned);
     a.units -= report.units_returned;
   }
-  for (const auto& a : s.accounts) w_.require(a.ended == 0, "no end is left out", a.backend);
+  for (const auto& a : s.accounts) {
+    w_.require(a.ended == 0, "no end is left out", a.backend);
+    w_.require(s.waiting == 0 || a.units == total(a.permits), "no credit is kept while one waits",
+               a.backend, a.units);
+  }
   std::erase_if(s.accounts, [](const account& a) { return a.units == 0; });
 }
 

@@ -19,7 +19,9 @@ class shard_rules {
   void introduced(model_index m, std::span<const scheduling::backend_units> in_use);
   // The life of the queue that the gate has to do with; counts introductions.
   std::uint32_t life(model_index m) const { return models_[m].life; }
-  void came(model_index m, backend_id backend, std::uint32_t units);        // from the queue
+  void came(model_index m, backend_id backend, std::uint32_t units);  // from the queue
+  void waits(model_index m) { ++models_[m].waiting; }                 // one more request
+  void waits_no_more(model_index m) { --models_[m].waiting; }
   void charged(model_index m, double cost) { models_[m].balance += cost; }  // by the queue
   void begun(model_index m, backend_id backend, work_class work, bool by_credit);
   // `cost` in weighted tokens; `charged_by`: the life in which it began.
@@ -39,6 +41,7 @@ class shard_rules {
   };
   struct side {
     std::vector<account> accounts{};
+    std::uint32_t waiting = 0;  // requests of the shard
     std::uint32_t life = 0;
     std::uint32_t charged_permits = 0;  // that have not ended, of this life
     // Since the last batch:
