@@ -141,7 +141,7 @@ class random_returns {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(many_that_return_in_any_order_stand_as_they_did) {
-  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       random_returns(seed, seed % 3 == 0 ? 1 : 2 + static_cast<std::uint32_t>(seed)).run();
     }
