@@ -21,6 +21,11 @@ backend_shell::backend_shell(gateway& g, model_index model, backend_id id, queue
       leases_(leases),
       core_(setup_.life) {}
 
+template <class Message>
+void backend_shell::tell_queue(Message m) {
+  send(g_.w, actor_, queue_, std::move(m), g_.backends_of(model_));
+}
+
 void backend_shell::start() {
   introduce();
   if (setup_.life.needs_lease) {
@@ -32,7 +37,7 @@ void backend_shell::start() {
 
 void backend_shell::on(const holder_registered& m) {
   holder_ = m.holder;
-  send(g_.w, actor_, queue_, holder_known{id_, holder_});
+  tell_queue(holder_known{id_, holder_});
   if (std::exchange(is_acquire_due_, false)) acquire();
 }
 
@@ -54,7 +59,7 @@ void backend_shell::on(const yield_lease& m) {
 void backend_shell::on(const queue_ref& m) {
   queue_ = m;
   introduce();
-  if (holder_ != 0) send(g_.w, actor_, queue_, holder_known{id_, holder_});
+  if (holder_ != 0) tell_queue(holder_known{id_, holder_});
   tell_load();
   if (core_.state() == lifecycle_state::ready && endpoint_) open();
   if (core_.state() == lifecycle_state::draining) close(false);
@@ -73,6 +78,7 @@ void backend_shell::on(const queue_activity& m) {
 
 void backend_shell::on(const queue_drained& m) {
   if (m.closing != closing_) return;
+  is_answer_due_ = false;
   is_drained_ = true;
   apply(core_.queue_drained(g_.w.now()));
   is_drained_ = false;
@@ -81,6 +87,7 @@ void backend_shell::on(const queue_drained& m) {
 
 void backend_shell::on(const queue_not_idle& m) {
   if (m.closing != closing_) return;
+  is_answer_due_ = false;
   apply(core_.queue_not_idle(g_.w.now()));
   finish();
 }
@@ -157,20 +164,21 @@ void backend_shell::carry_out(const core::open_queue&) {
 }
 
 void backend_shell::open() {
-  send(g_.w, actor_, queue_, signalbox::open_queue{endpoint_, setup_.units});
+  is_answer_due_ = false;
+  tell_queue(signalbox::open_queue{endpoint_, setup_.units});
 }
 
 void backend_shell::introduce() {
-  send(g_.w, actor_, queue_, backend_added{id_, ref()});
+  tell_queue(backend_added{id_, ref()});
 }
 
 void backend_shell::close(bool only_if_idle) {
-  send(g_.w, actor_, queue_, signalbox::close_queue{id_, ++closing_, only_if_idle});
+  is_answer_due_ = true;
+  tell_queue(signalbox::close_queue{id_, ++closing_, only_if_idle});
 }
 
 void backend_shell::carry_out(const core::refuse_waiting& e) {
-  send(g_.w, actor_, queue_,
-       signalbox::refuse_waiting{id_, e.why, to_seconds(e.retry_after), "it does not start"});
+  tell_queue(signalbox::refuse_waiting{id_, e.why, to_seconds(e.retry_after), "it does not start"});
 }
 
 void backend_shell::carry_out(const core::loaded&) {
@@ -178,6 +186,7 @@ void backend_shell::carry_out(const core::loaded&) {
 }
 
 void backend_shell::finish() {
+  g_.touch(model_);
   if (core_.state() != told_state_) {
     told_state_ = core_.state();
     g_.w.note(core::to_string(told_state_).data(), id_, core_.token());
@@ -193,8 +202,8 @@ void backend_shell::tell_load() {
   const auto now = g_.w.now();
   const auto state = core_.state();
   const bool is_due = state == lifecycle_state::starting || state == lifecycle_state::failed;
-  send(g_.w, actor_, queue_,
-       load_estimated{id_, core_.load_estimate(), is_due ? now + core_.ready_in(now) : never});
+  tell_queue(
+      load_estimated{id_, core_.load_estimate(), is_due ? now + core_.ready_in(now) : never});
 }
 
 }  // namespace signalbox::simulation

@@ -32,6 +32,9 @@ class backend_shell final : public lease_holder {
   void on(const stop_all& m);
 
   const core::model_lifecycle& life() const { return core_; }
+  backend_id id() const { return id_; }
+  // Its queue has yet to answer a closing.
+  bool is_answer_due() const { return is_answer_due_; }
 
  private:
   void on_event(const runtime_spawned&) {}
@@ -50,6 +53,8 @@ class backend_shell final : public lease_holder {
   void carry_out(const core::refuse_waiting& e);
   void carry_out(const core::record_exit&) {}
   void carry_out(const core::loaded&);
+  template <class Message>
+  void tell_queue(Message m);
   void acquire();
   void introduce();
   void close(bool only_if_idle);
@@ -70,6 +75,7 @@ class backend_shell final : public lease_holder {
   bool is_acquire_due_ = false;
   endpoint_ptr endpoint_;
   std::uint64_t closing_ = 0;
+  bool is_answer_due_ = false;
   core::lifecycle_state told_state_ = core::lifecycle_state::stopped;
   bool stopping_ = false;
   bool is_drained_ = false;  // for the rule: the queue has said so just now

@@ -81,6 +81,7 @@ void gateway::check() {
 void gateway::check_queue(model_index m) {
   const auto* queue = supervisor.living_queue(m);
   if (queue == nullptr) return;
+  if (w.in_transit(backends_of(m)) == 0 && is_quiet(m)) check_open(m, *queue);
   if (queue->rules().waiting() == 0) return fed(m);
   w.require(w.now() - hungry_since_[m] <= s.longest_wait, "no model starves", m);
   if (is_quiet(m)) check_no_idle_unit(m, *queue);
@@ -88,11 +89,21 @@ void gateway::check_queue(model_index m) {
 
 // All that was to be said between the shards and the queue has arrived.
 bool gateway::is_quiet(model_index m) const {
-  if (w.in_transit(topic_of(m)) > 0) return false;
+  if (w.in_transit(shards_of(m)) > 0) return false;
   for (const auto& each : shards) {
-    if (each->has_flush_planned()) return false;
+    if (!each->is_quiet()) return false;
   }
   return true;
+}
+
+// Once all is said, the queue gives permits of the backends that are ready, and of no others.
+void gateway::check_open(model_index m, const queue_shell& queue) {
+  supervisor.for_each_living_backend(m, [&](const backend_shell& b) {
+    const bool is_ready = b.life().state() == core::lifecycle_state::ready;
+    const bool is_open = queue.queue().permits().is_open(b.id());
+    if (b.is_answer_due()) return;
+    w.require(is_ready == is_open, "a backend is open when it is ready", b.id(), is_open);
+  });
 }
 
 void gateway::check_no_idle_unit(model_index m, const queue_shell& queue) {
@@ -108,7 +119,7 @@ void gateway::check_no_idle_unit(model_index m, const queue_shell& queue) {
 
 bool gateway::is_attached() const {
   for (model_index m = 0; m < s.models.size(); ++m) {
-    if (w.in_transit(topic_of(m)) > 0) return false;
+    if (w.in_transit(shards_of(m)) > 0) return false;
   }
   return true;
 }
@@ -122,7 +133,8 @@ bool gateway::has_ended() const {
 
 void gateway::check_all_released() const {
   for (model_index m = 0; m < s.models.size(); ++m) {
-    w.require(supervisor.living_backends(m).empty(), "every backend has ended", m);
+    supervisor.for_each_living_backend(
+        m, [&](const backend_shell& b) { w.require(false, "every backend has ended", m, b.id()); });
     const auto* queue = supervisor.living_queue(m);
     if (queue == nullptr) continue;
     // It hears of no death any more, and keeps its credits.
@@ -151,10 +163,10 @@ std::string gateway::describe() const {
     } else {
       text << "its queue is dead\n";
     }
-    for (const auto* b : supervisor.living_backends(m)) {
-      text << "    " << core::to_string(b->life().state()) << ", lease " << b->life().token()
-           << ", failures " << b->life().failures() << '\n';
-    }
+    supervisor.for_each_living_backend(m, [&](const backend_shell& b) {
+      text << "    backend " << b.id() << ": " << core::to_string(b.life().state()) << ", lease "
+           << b.life().token() << ", failures " << b.life().failures() << '\n';
+    });
   }
   for (const auto& each : shards) text << "  shard: " << each->living() << " requests\n";
   return text.str();

@@ -45,8 +45,9 @@ class gateway {
   void check_all_released() const;
   std::string describe() const;  // for a failure message
 
-  // Traffic between the shards and a model's queue.
-  static topic topic_of(model_index m) { return topic{m} + 1; }
+  // Traffic between the shards and a model's queue, and between that and its backends.
+  static topic shards_of(model_index m) { return 2 * topic{m} + 1; }
+  static topic backends_of(model_index m) { return 2 * topic{m} + 2; }
   void touch(model_index m) { touched_ |= 1u << m; }  // check() looks at it
   // A restart took away what a model had: it may wait as long again.
   void disturb(model_index m) { hungry_since_[m] = w.now(); }
@@ -65,6 +66,7 @@ class gateway {
  private:
   void check_queue(model_index m);
   void check_no_idle_unit(model_index m, const queue_shell& queue);
+  void check_open(model_index m, const queue_shell& queue);
   bool is_quiet(model_index m) const;
 
   std::uint32_t touched_ = 0;

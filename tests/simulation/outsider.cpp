@@ -74,6 +74,7 @@ void outsider::on(const signalbox::lease_granted& m) {
   token_ = m.token;
   gpus_ = m.gpus;
   g_.gpus.occupy(gpus_, request_.need);
+  if (g_.w.chance(0.3)) talk_nonsense();
   g_.w.after(
       g_.w.between(0s, 60s),
       [this, t = token_] {

@@ -92,9 +92,12 @@ void queue_rules::decide(const core::grant_permit& e) {
 
 void queue_rules::decide(const core::refuse_ticket& e) {
   end(e.id);
+  const bool is_failing = e.why == refusal::model_failed || e.why == refusal::does_not_fit;
+  const auto refuses = [this](const auto& b) { return w_.now() < b.second; };
+  w_.require(!is_failing || std::any_of(refused_until_.begin(), refused_until_.end(), refuses),
+             "a model that may serve refuses nobody", e.id);
   // The others may be asked for again, and are refused again, for ever.
-  has_ended_one_ = has_ended_one_ || e.why == refusal::model_failed ||
-                   e.why == refusal::does_not_fit || e.why == refusal::shutting_down;
+  has_ended_one_ = has_ended_one_ || is_failing || e.why == refusal::shutting_down;
 }
 
 void queue_rules::decide(const core::give_credits& e) {
@@ -181,6 +184,7 @@ void queue_rules::check() const {
   const auto& permits = core_.permits();
   w_.require(permits.waiting() == waiting_.size(), "the queue forgets no ticket", permits.waiting(),
              waiting_.size());
+  w_.require(!is_stopped_ || waiting_.empty(), "nothing waits after the stop", waiting_.size());
   std::uint64_t held = 0;
   for (const auto& a : accounts_) {
     w_.require(permits.held(a.backend) == a.held(), "units are conserved", permits.held(a.backend),

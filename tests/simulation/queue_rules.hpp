@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -21,6 +22,9 @@ class queue_rules {
   // Before the core hears it.
   void attached(shard_id shard, std::span<const core::backend_units> in_use);
   void heard(const core::shard_batch& batch);
+  // A backend will have nothing served before that; it may: `time_point{}`.
+  void refuses(backend_id backend, time_point until) { refused_until_[backend] = until; }
+  void stopped() { is_stopped_ = true; }
   // What the core made of it; true when a ticket has ended that need not come again.
   bool decided(const core::queue_effects& effects);
   // After each event of the core.
@@ -71,6 +75,8 @@ class queue_rules {
   const core::model_queue& core_;
   std::vector<account> accounts_;
   std::array<bool, most_shards> attached_{};
+  std::map<backend_id, time_point> refused_until_;
+  bool is_stopped_ = false;
   std::unordered_map<ticket_id, waiting_ticket> waiting_;
   std::array<std::uint32_t, work_class_count> waiting_of_class_{};
   std::array<std::uint32_t, principals> waiting_of_{};

@@ -36,6 +36,7 @@ void queue_shell::on(const backend_added& m) {
 }
 
 void queue_shell::on(const signalbox::open_queue& m) {
+  rules_.refuses(m.endpoint->backend, {});
   backends_[m.endpoint->backend].endpoint = m.endpoint;
   carry_out(core_.open(m.endpoint->backend, m.units, m.endpoint->incarnation, now()));
 }
@@ -45,6 +46,7 @@ void queue_shell::on(const signalbox::close_queue& m) {
 }
 
 void queue_shell::on(const signalbox::refuse_waiting& m) {
+  rules_.refuses(m.backend, now() + from_seconds(m.retry_after_s));
   carry_out(core_.refuse_waiting(m.backend, m.why, from_seconds(m.retry_after_s), m.detail, now()));
 }
 
@@ -83,6 +85,7 @@ void queue_shell::on(const shard_batch& m) {
 }
 
 void queue_shell::on(const stop_all&) {
+  rules_.stopped();
   carry_out(core_.stop(now()));
 }
 
@@ -99,7 +102,7 @@ void queue_shell::carry_out(const core::queue_effects& effects) {
   for (auto& [shard, events] : outbox_) {
     const auto found = shards_.find(shard);
     if (found == shards_.end() || events.empty()) continue;
-    send(g_.w, actor_, found->second, std::move(events), g_.topic_of(model_));
+    send(g_.w, actor_, found->second, std::move(events), g_.shards_of(model_));
   }
   outbox_.clear();
   timer_.arm(g_.w, actor_, core_.next_deadline(), [this] { tick(); });
@@ -140,20 +143,21 @@ void queue_shell::apply(const core::tell_place& e) {
 }
 
 void queue_shell::apply(const core::ensure_backend& e) {
-  send(g_.w, actor_, backends_[e.backend].actor, ensure_ready{});
+  send(g_.w, actor_, backends_[e.backend].actor, ensure_ready{}, g_.backends_of(model_));
 }
 
 void queue_shell::apply(const core::tell_drained& e) {
   g_.w.note("drained: backend, closing", e.backend, e.closing);
-  send(g_.w, actor_, backends_[e.backend].actor, queue_drained{e.closing});
+  send(g_.w, actor_, backends_[e.backend].actor, queue_drained{e.closing}, g_.backends_of(model_));
 }
 
 void queue_shell::apply(const core::tell_not_idle& e) {
-  send(g_.w, actor_, backends_[e.backend].actor, queue_not_idle{e.closing});
+  send(g_.w, actor_, backends_[e.backend].actor, queue_not_idle{e.closing}, g_.backends_of(model_));
 }
 
 void queue_shell::apply(const core::tell_activity& e) {
-  send(g_.w, actor_, backends_[e.backend].actor, queue_activity{e.last_active, e.waiting});
+  send(g_.w, actor_, backends_[e.backend].actor, queue_activity{e.last_active, e.waiting},
+       g_.backends_of(model_));
 }
 
 void queue_shell::apply(const core::tell_demand& e) {

@@ -96,20 +96,30 @@ void shard::schedule_flush() {
 void shard::send(model_index m, shard_batch batch) {
   rules_.sent(m, batch);
   g_.touch(m);
-  simulation::send(g_.w, actor_, g_.supervisor.queue(m), std::move(batch), g_.topic_of(m));
+  simulation::send(g_.w, actor_, g_.supervisor.queue(m), std::move(batch), g_.shards_of(m));
 }
 
+// What was posted waits for the next turn of the loop, which is late sometimes.
 void shard::on(const std::vector<shard_event>& events) {
-  for (const auto& event : events) {
+  const bool is_planned = !unread_.empty();
+  unread_.insert(unread_.end(), events.begin(), events.end());
+  if (is_planned) return;
+  const auto late = g_.w.chance(0.01) ? g_.w.between(0us, g_.w.slowest_message()) : 0us;
+  g_.w.after(late, [this] { read(); });
+}
+
+void shard::read() {
+  for (const auto& event : std::exchange(unread_, {})) {
     if (const auto* restarted = std::get_if<queue_restarted>(&event)) {
       auto in_use = gate_->reintroduce(restarted->model);
       rules_.introduced(restarted->model, in_use);
       simulation::send(g_.w, actor_, g_.supervisor.queue(restarted->model),
                        shard_attached{id_, ref(), std::move(in_use), restarted->life},
-                       g_.topic_of(restarted->model));
+                       g_.shards_of(restarted->model));
     } else {
       receive(event);
     }
+    g_.touch(std::visit([](const auto& e) { return e.model; }, event));
   }
   plan_tick();
 }

@@ -59,7 +59,8 @@ class shard {
 
   bool is_idle() const { return living_.empty(); }
   std::size_t living() const { return living_.size(); }
-  bool has_flush_planned() const { return planned_flushes_ > 0; }
+  // It has heard all that was sent to it, and has said all that it has to say.
+  bool is_quiet() const { return planned_flushes_ == 0 && unread_.empty(); }
   const shard_rules& rules() const { return rules_; }
   const http::admission_gate& gate() const { return *gate_; }
 
@@ -75,6 +76,7 @@ class shard {
   void tick();
   void schedule_flush();
   void send(model_index m, shard_batch batch);
+  void read();
   void receive(const shard_event& event);
 
   void wait(request& r);
@@ -101,6 +103,7 @@ class shard {
   std::vector<request*> living_;
   std::uint64_t last_serial_ = 0;
   shard_rules rules_;
+  std::vector<shard_event> unread_;
   bool tick_planned_ = false;
   std::uint32_t planned_flushes_ = 0;
 };

@@ -53,7 +53,7 @@ void shard::begin_waiting(request& r) {
   next_serial(r);
   rules_.waits(r.what.model);
   const auto rest = std::max<duration>(r.give_up_at - w.now(), 0s);
-  plan(r, rest + queue_answer_slack + 2 * w.slowest_message(), &shard::queue_is_silent);
+  plan(r, rest + queue_answer_slack + 3 * w.slowest_message(), &shard::queue_is_silent);
   if (w.chance(0.1)) plan(r, w.between(0ms, 10s), &shard::client_leaves);
   if (w.chance(0.1)) plan(r, w.between(0ms, 2s), &shard::ask_place);
 }
@@ -75,7 +75,7 @@ void shard::client_leaves(request& r) {
 // ticket again, after it came back.
 void shard::queue_is_silent(request& r) {
   const auto m = r.what.model;
-  const auto slack = queue_answer_slack + 4 * g_.w.slowest_message();
+  const auto slack = queue_answer_slack + 5 * g_.w.slowest_message();
   const bool lives = g_.supervisor.living_queue(m) != nullptr;
   const auto lives_for = lives ? g_.supervisor.queue_lives_for(m) : duration::zero();
   if (!lives && g_.supervisor.is_stopping()) return client_leaves(r);

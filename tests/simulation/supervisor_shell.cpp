@@ -31,6 +31,15 @@ void supervisor_shell::start_all() {
   for (model_index m = 0; m < queues_.size(); ++m) start_queue(m);
   for (auto& c : backends_) start_backend(c);
   for (auto& c : outsiders_) start_outsider(c);
+  publish();
+}
+
+// Shards see it after all that was sent before.
+void supervisor_shell::publish() {
+  auto handles = published_;
+  handles.clear();
+  for (const auto& c : queues_) handles.push_back(c.ref);
+  g_.w.send(actor_, nobody, [this, handles = std::move(handles)] { published_ = handles; });
 }
 
 void supervisor_shell::attach_shards() {
@@ -38,7 +47,7 @@ void supervisor_shell::attach_shards() {
   for (shard_id s = 0; s < g_.shards.size(); ++s) {
     for (model_index m = 0; m < queues_.size(); ++m) {
       send(g_.w, actor_, queues_[m].ref,
-           shard_attached{s, g_.shards[s]->ref(), {}, queues_[m].life}, g_.topic_of(m));
+           shard_attached{s, g_.shards[s]->ref(), {}, queues_[m].life}, g_.shards_of(m));
     }
   }
 }
@@ -58,7 +67,7 @@ void supervisor_shell::start_queue(model_index m) {
   c.started_at = g_.w.now();
   send(g_.w, actor_, c.ref, pool_.ref);
   for (const auto& backend : backends_) {
-    if (backend.model == m) send(g_.w, actor_, backend.ref, c.ref);
+    if (backend.model == m) send(g_.w, actor_, backend.ref, c.ref, g_.backends_of(m));
   }
 }
 
@@ -68,14 +77,14 @@ void supervisor_shell::start_backend(backend_child& c) {
   c.shell = std::make_unique<backend_shell>(g_, c.model, c.id, queues_[c.model].ref, pool_.ref);
   c.ref = c.shell->ref();
   c.alive = true;
-  c.shell->start();
+  g_.w.send(actor_, c.ref.id, [shell = c.shell.get()] { shell->start(); });
 }
 
 void supervisor_shell::start_outsider(outsider_child& c) {
   c.shell = std::make_unique<outsider>(g_, pool_.ref);
   c.ref = {c.shell->actor(), c.shell.get()};
   c.alive = true;
-  c.shell->start();
+  g_.w.send(actor_, c.ref.id, [shell = c.shell.get()] { shell->start(); });
 }
 
 // Deaths.
@@ -177,7 +186,7 @@ void supervisor_shell::backend_down(std::size_t number) {
   auto& c = backends_[number];
   c.alive = false;
   if (stopping_) return;
-  send(g_.w, actor_, queues_[c.model].ref, backend_removed{c.id});
+  send(g_.w, actor_, queues_[c.model].ref, backend_removed{c.id}, g_.backends_of(c.model));
   if (!pool_.alive) return restart_leases();
   g_.w.after(restart_delay(), [this, number] { restart_backend(number); });
 }
@@ -195,10 +204,11 @@ void supervisor_shell::restart_queue(model_index m) {
   if (stopping_ || queues_[m].alive) return;
   ++queues_[m].life;
   start_queue(m);
+  publish();
   g_.disturb(m);
   for (const auto& shard : g_.shards) {
     send(g_.w, actor_, shard->ref(), std::vector<shard_event>{queue_restarted{m, queues_[m].life}},
-         g_.topic_of(m));
+         g_.shards_of(m));
   }
 }
 
@@ -237,14 +247,6 @@ queue_shell* supervisor_shell::living_queue(model_index m) {
 
 duration supervisor_shell::queue_lives_for(model_index m) const {
   return g_.w.now() - queues_[m].started_at;
-}
-
-std::vector<const backend_shell*> supervisor_shell::living_backends(model_index m) const {
-  std::vector<const backend_shell*> found;
-  for (const auto& c : backends_) {
-    if (c.model == m && lives(c.ref.id)) found.push_back(c.shell.get());
-  }
-  return found;
 }
 
 bool supervisor_shell::has_killed_backend(model_index m) const {

@@ -33,7 +33,8 @@ class supervisor_shell {
   void kill_backends();  // all that live
   void backend_quits(actor_id actor);
 
-  queue_ref queue(model_index m) const { return queues_[m].ref; }
+  // As published: what a shard sends to.
+  queue_ref queue(model_index m) const { return published_[m]; }
   // Null while it is dead.
   const queue_shell* living_queue(model_index m) const;
   queue_shell* living_queue(model_index m);
@@ -41,7 +42,12 @@ class supervisor_shell {
   bool is_stopping() const { return stopping_; }
   bool lives_pool() const { return lives(pool_.ref.id); }
   const pool_shell& pool() const { return *pool_.shell; }
-  std::vector<const backend_shell*> living_backends(model_index m) const;
+  template <class F>
+  void for_each_living_backend(model_index m, F f) const {
+    for (const auto& c : backends_) {
+      if (c.model == m && lives(c.ref.id)) f(*c.shell);
+    }
+  }
   void tell_to_stop();
   bool has_killed_backend(model_index m) const;  // and not started anew
 
@@ -64,6 +70,7 @@ class supervisor_shell {
   using pool_child = child<pool_shell, pool_ref>;
   using outsider_child = child<outsider, holder_ref>;
 
+  void publish();
   void start_pool();
   void start_queue(model_index m);
   void start_backend(backend_child& c);
@@ -86,6 +93,7 @@ class supervisor_shell {
   const actor_id actor_;
   pool_child pool_;
   std::vector<queue_child> queues_;
+  std::vector<queue_ref> published_;
   std::vector<backend_child> backends_;
   std::vector<outsider_child> outsiders_;
   std::size_t attached_shards_ = 0;
