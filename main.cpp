@@ -175,20 +175,19 @@ void log_report(const reload_report& report) {
   }
 }
 
-void reload(http::gateway& gateway, control_plane& control) {
-  gateway.reload_certificate();
+void reload(control_plane& control) {
   const bool began = control.reload(
       false, log_report, [](const std::string& problem) { spdlog::error("reload: {}", problem); });
   if (!began) spdlog::warn("reload: too many wait already");
 }
 
 // Returns the signal that ends the program. `fatal` is set before SIGUSR1 is sent.
-int wait_for_end(http::gateway& gateway, control_plane& control, const signal_waiter& signals,
+int wait_for_end(control_plane& control, const signal_waiter& signals,
                  const std::atomic<bool>& fatal) {
   for (;;) {
     const int signal = signals.wait();
     if (signal == SIGHUP) {
-      reload(gateway, control);
+      reload(control);
     } else if (signal != SIGUSR1 || fatal) {
       return signal;
     }
@@ -226,7 +225,7 @@ int serve_until_asked(const config::settings& settings, const signal_waiter& sig
   }
   published.publish(urls);
 
-  const int signal = wait_for_end(gateway, control, signals, fatal);
+  const int signal = wait_for_end(control, signals, fatal);
   spdlog::info("{}: shutting down, requests in flight have up to {} s",
                fatal ? "fatal error" : strsignal(signal), settings.server.shutdown_grace_s);
   const auto grace = from_seconds(settings.server.shutdown_grace_s);

@@ -81,7 +81,8 @@ struct control_plane::state {
 
   const config::settings& settings;
   configuration_source source;
-  std::mutex reload_mutex;  // one reload at a time: the next one reads the file after it
+  std::mutex reload_mutex;            // one reload at a time: the next one reads the file after it
+  std::function<void()> reload_step;  // under reload_mutex; may be empty
   std::atomic<int> reloads{0};
   persistence::database& db;
   persistence::epoch_source epochs;  // each new lease pool asks it
@@ -99,6 +100,8 @@ struct control_plane::state {
 // other settings in force.
 reload_report control_plane::state::reload(bool now) {
   const std::lock_guard lock(reload_mutex);
+  if (!supervisor) throw std::runtime_error("the gateway is shutting down");
+  if (reload_step) reload_step();
   config::settings fresh, merged = settings;
   try {
     fresh = source();
@@ -144,6 +147,7 @@ control_plane::control_plane(const config::settings& settings, runtimes::runtime
 
 control_plane::~control_plane() {
   shutdown(duration::zero());
+  const std::lock_guard lock(state_->reload_mutex);
   state_->published = control_handles_ptr();  // no handle may outlive the actor system
   state_->supervisor = nullptr;
 }
@@ -163,6 +167,11 @@ caf::actor_system& control_plane::system() {
 model_queue_actor control_handles::queue_of(model_index model) const {
   const auto found = queues.find(model);
   return found == queues.end() ? model_queue_actor{} : found->second;
+}
+
+void control_plane::before_reload(std::function<void()> step) {
+  const std::lock_guard lock(state_->reload_mutex);
+  state_->reload_step = std::move(step);
 }
 
 bool control_plane::reload(bool now, std::function<void(const reload_report&)> on_done,

@@ -81,6 +81,10 @@ class control_plane {
   bool reload(bool now, std::function<void(const reload_report&)> on_done,
               std::function<void(std::string)> on_error);
 
+  // From now on each reload first calls `step`, or nothing if that is empty, on the reload's thread
+  // and whether or not the configuration is valid. The call waits until no reload runs.
+  void before_reload(std::function<void()> step);
+
   // Stops everything in order: queues refuse their tickets, backends drain and stop their runtimes,
   // the ledger and the crash log write what they have, and the actors end. Backends that still run
   // after `grace`, or once `hurry` returns true, are killed. It closes the database too, and

@@ -69,7 +69,7 @@ struct backend_status {
 struct lease_status {
   fencing_token token = 0;
   std::string holder;  // its name for people, such as a model's name
-  std::string kind;    // kind of holder, such as "backend"
+  std::string kind;    // the name of its holder_kind
   scheduling::gpu_set gpus;
   work_class work = work_class::realtime;
   wall_time granted_at{};  // when the board first heard of it; the board sets it

@@ -6,6 +6,7 @@
 #include <array>
 #include <caf/all.hpp>
 #include <list>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -58,14 +59,10 @@ class supervised_children {
   supervised_child* find_living(const caf::actor_addr& address) {
     return first([&](const supervised_child& c) { return c.alive && c.address == address; });
   }
-  bool has_living_backend() const {
-    return std::any_of(all_.begin(), all_.end(), [](const supervised_child& c) {
-      return c.kind == child_kind::model_backend && c.alive;
-    });
-  }
-  bool has_living_backend(model_index model) const {
+  // Of this model, or of any.
+  bool has_living_backend(std::optional<model_index> model = {}) const {
     return std::any_of(all_.begin(), all_.end(), [=](const supervised_child& c) {
-      return c.kind == child_kind::model_backend && c.alive && c.index() == model;
+      return c.kind == child_kind::model_backend && c.alive && (!model || c.index() == *model);
     });
   }
 

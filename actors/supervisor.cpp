@@ -98,9 +98,12 @@ class supervisor : public supervisor_actor::base {
   caf::result<reload_report> on_change(const change_models& m) {
     if (stopping_) return caf::make_error(caf::sec::runtime_error);
     const auto change = serve(m.models);
-    for (const auto& model : change.changed) update(model, false);
-    for (const auto& model : change.restarting) update(model, true);
-    for (const auto& model : change.restarting) stop_backends(model->index, m.restart_now);
+    for (const auto& model : change.changed) update(model);
+    for (const auto& model : change.restarting) {
+      stop_backends(model->index);
+      update(model);
+    }
+    if (m.restart_now) hurry_restarts();
     for (const auto& model : change.removed) retire(model->index);
     reload_report report;
     report.added = names_of(change.added);
@@ -111,35 +114,38 @@ class supervisor : public supervisor_actor::base {
   }
 
   // Gives a model's children its new options, except a backend that must stop: it keeps its own.
-  void update(const served_model_ptr& model, bool restarts) {
+  void update(const served_model_ptr& model) {
     for (auto& c : children_) {
-      if (!c.model || c.model->index != model->index) continue;
+      if (c.index() != model->index) continue;
       c.model = model;
-      if (!c.alive) continue;
-      if (c.kind == child_kind::model_queue)
+      if (!c.alive || c.is_told_to_stop) continue;
+      if (c.kind == child_kind::model_queue) {
         send(handles_.queues[model->index], model_changed{model});
-      if (c.kind == child_kind::model_backend && !restarts && !c.is_told_to_stop) {
+      } else {
         send(handles_.backends[c.backend], model_changed{model});
       }
     }
   }
 
-  void stop_backends(model_index model, bool at_once) {
+  void stop_backends(model_index model) {
     for (auto& c : children_) {
-      if (c.kind != child_kind::model_backend || c.model->index != model || !c.alive) continue;
+      if (c.kind != child_kind::model_backend || c.index() != model || !c.alive) continue;
       c.is_told_to_stop = true;
-      const auto& backend = handles_.backends[c.backend];
-      if (at_once) {
-        send(backend, stop_all{});
-      } else {
-        send(backend, stop_when_idle{});
-      }
+      send(handles_.backends[c.backend], stop_when_idle{});
+    }
+  }
+
+  // Backends that wait to be idle before their restart, also those of an earlier change, stop now.
+  void hurry_restarts() {
+    for (const auto& c : children_) {
+      if (!c.alive || !c.is_told_to_stop || !handles_.models->find(c.index())) continue;
+      send(handles_.backends[c.backend], stop_all{});
     }
   }
 
   // The removed model serves the requests that it has. New ones do not find it any more.
   void retire(model_index model) {
-    stop_backends(model, false);
+    stop_backends(model);
     end_if_retired(model);
   }
 
@@ -224,7 +230,7 @@ class supervisor : public supervisor_actor::base {
     watch(c, queue);
     send(queue, handles_.leases);
     for (const auto& other : children_) {
-      if (other.kind != child_kind::model_backend || other.model->index != c.model->index) continue;
+      if (other.kind != child_kind::model_backend || other.index() != c.index()) continue;
       if (other.alive) send(handles_.backends[other.backend], queue_control_actor{queue});
     }
   }

@@ -1,10 +1,7 @@
 #include "commands/gateway_client.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <openssl/x509.h>
 
-#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
@@ -19,6 +16,7 @@
 
 #include "access/gateway_file.hpp"
 #include "config/address.hpp"
+#include "config/certificate.hpp"
 
 namespace signalbox::commands {
 namespace {
@@ -45,12 +43,6 @@ config::address address_of(const std::string& url) {
                              "\", allowed http://HOST:PORT or https://HOST:PORT");
   }
   return *parsed;
-}
-
-bool has_fingerprint(X509* certificate, const std::string& expected) {
-  std::array<unsigned char, 32> digest{};
-  return X509_digest(certificate, EVP_sha256(), digest.data(), nullptr) == 1 &&
-         fmt::format("{:02x}", fmt::join(digest, "")) == expected;
 }
 
 // One request on one connection. Every step has the same deadline, and an error ends it.
@@ -95,7 +87,7 @@ class exchange {
     stream.set_verify_callback([this](bool, asio::ssl::verify_context& chain) {
       auto* store = chain.native_handle();
       return X509_STORE_CTX_get_error_depth(store) > 0 ||
-             has_fingerprint(X509_STORE_CTX_get_current_cert(store), to_.certificate_sha256);
+             config::fingerprint(*X509_STORE_CTX_get_current_cert(store)) == to_.certificate_sha256;
     });
   }
 

@@ -219,9 +219,9 @@ certificate_report read_certificate(const tls_options& files,
   return pair_reader(files, now).read();
 }
 
-std::string fingerprint(const certificate_pair& pair) {
+std::string fingerprint(const X509& certificate) {
   std::array<unsigned char, 32> digest{};
-  X509_digest(pair.chain.front().get(), EVP_sha256(), digest.data(), nullptr);
+  X509_digest(&certificate, EVP_sha256(), digest.data(), nullptr);
   return fmt::format("{:02x}", fmt::join(digest, ""));
 }
 

@@ -38,8 +38,8 @@ certificate_report read_certificate(const tls_options& files,
 // Loads the pair into the context. On false, OpenSSL's error queue says why.
 bool use_pair(ssl_ctx_st* context, const certificate_pair& pair);
 
-// Returns the SHA-256 of the gateway's own certificate (DER), in lower-case hex.
-std::string fingerprint(const certificate_pair& pair);
+// Returns the SHA-256 of a certificate (DER), in lower-case hex.
+std::string fingerprint(const x509_st& certificate);
 
 // Describes a certificate for the log: its subject, serial number (as openssl prints it) and
 // expiry.

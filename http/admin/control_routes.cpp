@@ -155,7 +155,6 @@ void reload_configuration(shard& home, routed_request request) {
         reply.refuse(error_code::internal, "The configuration cannot be reloaded now.");
       });
   if (!began) reply.refuse(error_code::conflict, "Too many reloads wait already.");
-  home.gateway().reload_certificate();
 }
 
 void list_crash_records(shard& home, routed_request request) {

@@ -55,7 +55,7 @@ loaded_certificate load_certificate(const config::tls_options& files) {
   auto context = make_tls_context(*report.pair);
   for (const auto& doubt : report.doubts) spdlog::warn("TLS: {}: {}", doubt.option, doubt.text);
   spdlog::info("TLS: {}", config::describe(*report.pair));
-  return {std::move(context), config::fingerprint(*report.pair)};
+  return {std::move(context), config::fingerprint(*report.pair->chain.front())};
 }
 
 scheduling::key_limits user_limits(const config::security_options& security) {
@@ -97,7 +97,6 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
     context = std::move(loaded.context);
     state_->on_certificate(loaded.fingerprint);
   }
-  state_->shared.set_reload_certificate([this] { reload_certificate(); });
   for (std::uint32_t i = 0; i < shard_count(settings); ++i) {
     auto& home = *state_->shards.emplace_back(
         std::make_unique<shard>(static_cast<shard_id>(i), state_->shared));
@@ -107,9 +106,11 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
     auto& own = *state_->servers.emplace_back(std::make_unique<server>(home, listen));
     listen = own.bound();  // all shards use the port that the first one got
   }
+  if (context) control.before_reload([this] { reload_certificate(); });
 }
 
 gateway::~gateway() {
+  state_->shared.control().before_reload({});
   stop();
 }
 
@@ -126,7 +127,6 @@ void gateway::run() {
 
 void gateway::reload_certificate() {
   const auto& tls = state_->shared.settings().server.tls;
-  if (tls.certificate.empty()) return;
   try {
     const auto [context, fingerprint] = load_certificate(tls);
     for (auto& one : state_->shards) {

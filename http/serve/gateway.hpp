@@ -39,10 +39,6 @@ class gateway {
   void run();                                     // starts to serve
   const std::vector<std::string>& bound() const;  // ADDR:PORT, https://ADDR:PORT
 
-  // Reads the certificate files again, for new connections; established ones keep theirs. A pair
-  // with mistakes is logged and ignored. Thread-safe.
-  void reload_certificate();
-
   // Stops accepting connections and refuses new requests. Waits until all requests are done,
   // `grace` is over or `hurry` returns true, and cuts off the rest. Then hands all counters to the
   // control plane.
@@ -50,6 +46,10 @@ class gateway {
   void stop();  // ends the shards
 
  private:
+  // Reads the certificate files again, for new connections; established ones keep theirs. A pair
+  // with mistakes is logged and ignored. Called by each reload of the configuration.
+  void reload_certificate();
+
   struct state;
   std::unique_ptr<state> state_;
 };

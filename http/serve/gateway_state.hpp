@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -51,12 +50,6 @@ class gateway_state {
   // this account or from this address.
   std::shared_ptr<void> take_login_slot(const std::string& user, const std::string& address);
 
-  // Reads the certificate files again, as gateway::reload_certificate does.
-  void reload_certificate() const { reload_certificate_(); }
-  void set_reload_certificate(std::function<void()> reload) {
-    reload_certificate_ = std::move(reload);
-  }
-
   bool draining() const { return draining_.load(std::memory_order_relaxed); }
   void begin_drain() { draining_.store(true); }
   std::chrono::system_clock::time_point started_at() const { return started_at_; }
@@ -75,8 +68,7 @@ class gateway_state {
   token_signer tokens_;
   cors_policy cors_;
   std::unique_ptr<request_log> log_;
-  std::function<void()> reload_certificate_;  // set before the first request
-  std::shared_ptr<login_slots> logins_;       // slots may be held longer than we live
+  std::shared_ptr<login_slots> logins_;  // slots may be held longer than we live
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> next_request_{0};
   std::shared_ptr<std::atomic<int>> reports_ = std::make_shared<std::atomic<int>>(0);

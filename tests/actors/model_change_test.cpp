@@ -141,6 +141,16 @@ BOOST_FIXTURE_TEST_CASE(or_at_once_and_those_that_wait_wait_for_the_next_one, fi
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_restart_that_waits_to_be_idle_can_be_hurried, fixture) {
+  load(0);
+  wanted[0].command = {"another"};
+  change();
+  system.advance(3s);
+  BOOST_TEST((state(0) == lifecycle_state::ready));
+  BOOST_TEST(change(true).restarting.empty());  // the configuration is the same
+  BOOST_TEST((state(0) == lifecycle_state::draining));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_model_that_failed_is_tried_as_it_is_now, fixture) {
   submit(0, 100);
   tell_gone(*driver.runs[0], scheduling::exit_reason::start_failed);

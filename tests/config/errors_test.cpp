@@ -212,6 +212,8 @@ BOOST_AUTO_TEST_CASE(api_keys) {
            "f:3: keys[1].token: found the token that keys[0] has already"),
       keys("- {id: 'user:a', token: " + token + ", scopes: [eval]}",
            "f:2: keys[0].id: found \"user:a\", but \"user:\" is reserved for ids of users"),
+      keys("- {id: local, token: " + token + ", scopes: [eval]}",
+           "f:2: keys[0].id: found \"local\", which is reserved for commands on this machine"),
   });
 }
 
