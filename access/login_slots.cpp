@@ -21,8 +21,8 @@ void take_off(std::unordered_map<std::string, std::uint32_t>& all, const std::st
 
 std::shared_ptr<void> login_slots::take(const std::string& user, const std::string& address) {
   const std::lock_guard lock(mutex_);
-  if (taken_ >= max_logins || count(users_, user) >= max_of_user ||
-      (!address.empty() && count(addresses_, address) >= max_of_address)) {
+  if (taken_ >= max_logins || count(users_, user) >= max_per_user ||
+      (!address.empty() && count(addresses_, address) >= max_per_address)) {
     return nullptr;
   }
   ++taken_;

@@ -15,7 +15,7 @@ class login_slots : public std::enable_shared_from_this<login_slots> {
  public:
   static constexpr std::uint32_t max_logins = 32;  // about a second of work
   // Smaller bounds keep one user or one address from taking all places.
-  static constexpr std::uint32_t max_of_user = 2, max_of_address = 8;
+  static constexpr std::uint32_t max_per_user = 2, max_per_address = 8;
 
   // Returns a slot that is held until the pointer is destroyed, or null when too many are taken. An
   // empty address is not counted.

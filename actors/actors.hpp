@@ -27,7 +27,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::withdraw_acquire)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::release_lease)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_granted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_refused)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::yield_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_asked_back)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::demand_reported)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::runtime_event)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_record)
@@ -74,7 +74,7 @@ using lease_holder_actor = caf::typed_actor<
     // The request can never be granted.
     caf::reacts_to<lease_refused>,
     // The holder must drain and then release its lease.
-    caf::reacts_to<yield_lease>>;
+    caf::reacts_to<lease_asked_back>>;
 
 // The lease pool, one for the machine. It decides who holds which GPU memory (core: lease_arbiter).
 using gpu_lease_actor = caf::typed_actor<

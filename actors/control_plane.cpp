@@ -21,12 +21,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr duration kill_limit = 10s;   // wait for backends to end once their runtimes are killed
-constexpr duration load_limit = 30s;   // wait for all keys to be read
-constexpr duration store_limit = 10s;  // wait for all stores to write what they have
-constexpr duration end_limit = 1s;     // wait for the stores to end after that
+constexpr duration kill_timeout = 10s;   // wait for backends to end once their runtimes are killed
+constexpr duration load_timeout = 30s;   // wait for all keys to be read
+constexpr duration store_timeout = 10s;  // wait for all stores to write what they have
+constexpr duration end_timeout = 1s;     // wait for the stores to end after that
 constexpr duration hurry_look_gap = 50ms;
-constexpr duration answer_limit = 5s;  // wait for the supervisor, which does nothing slow
+constexpr duration answer_timeout = 5s;  // wait for the supervisor, which does nothing slow
 
 caf::actor_system_config make_config() {
   caf::actor_system_config cfg;
@@ -50,18 +50,18 @@ std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point de
 
 // Makes the stores write what they have, all at the same time.
 void flush(caf::scoped_actor& self, const control_handles& all) {
-  auto usage = self->request(all.usage, store_limit, flush_usage{});
+  auto usage = self->request(all.usage, store_timeout, flush_usage{});
   self->send(all.crashes, tick{});  // writes the buffer; the answer below comes after it
-  auto crashes = self->request(all.crashes, store_limit, list_crashes{1});
+  auto crashes = self->request(all.crashes, store_timeout, list_crashes{1});
   // The answer comes after all that was sent before is written.
-  auto keys = self->request(all.keys, store_limit, list_keys{1, {}});
+  auto keys = self->request(all.keys, store_timeout, list_keys{1, {}});
   usage.receive(
       [](bool durable) {
         if (!durable) spdlog::error("usage is lost: the database did not take it");
       },
       [](const caf::error&) {
         spdlog::error("usage is lost: the database did not take it within {} s",
-                      std::chrono::duration_cast<std::chrono::seconds>(store_limit).count());
+                      std::chrono::duration_cast<std::chrono::seconds>(store_timeout).count());
       });
   crashes.receive([](const crash_list&) {}, [](const caf::error&) {});
   keys.receive([](const key_answer&) {}, [](const caf::error&) {});
@@ -114,7 +114,7 @@ reload_report control_plane::state::reload(bool now) {
   }
   caf::scoped_actor self{system};
   std::optional<reload_report> report;
-  self->request(supervisor, answer_limit, change_models{merged.models, now})
+  self->request(supervisor, answer_timeout, change_models{merged.models, now})
       .receive([&](const reload_report& r) { report = r; }, [](const caf::error&) {});
   if (!report) throw std::runtime_error("the supervisor does not answer");
   report->needs_restart = config::changed_options(settings, fresh);
@@ -138,7 +138,7 @@ control_plane::control_plane(const config::settings& settings, runtimes::runtime
   };
   options.on_fatal = std::move(on_fatal);
   state_->supervisor = spawn_supervisor(state_->system, options);
-  if (!state_->has_published.try_acquire_for(answer_limit)) {
+  if (!state_->has_published.try_acquire_for(answer_timeout)) {
     caf::anon_send_exit(state_->supervisor, caf::exit_reason::kill);
     state_->supervisor = nullptr;
     throw std::runtime_error("the control plane does not start; see the log");
@@ -196,7 +196,7 @@ bool control_plane::reload(bool now, std::function<void(const reload_report&)> o
 
 void control_plane::attach_shard(shard_id shard, shard_inbox_ptr inbox) {
   caf::scoped_actor self{state_->system};
-  self->request(state_->supervisor, answer_limit, shard_attached{shard, std::move(inbox), {}})
+  self->request(state_->supervisor, answer_timeout, shard_attached{shard, std::move(inbox), {}})
       .receive([](bool) {},
                [](const caf::error&) { throw std::runtime_error("the supervisor is gone"); });
 }
@@ -204,7 +204,7 @@ void control_plane::attach_shard(shard_id shard, shard_inbox_ptr inbox) {
 void control_plane::subscribe_to_keys(key_listener listener) {
   caf::scoped_actor self{state_->system};
   bool is_complete = false;
-  self->request(state_->supervisor, load_limit, subscribe_keys{std::move(listener)})
+  self->request(state_->supervisor, load_timeout, subscribe_keys{std::move(listener)})
       .receive([&is_complete](bool complete) { is_complete = complete; }, [](const caf::error&) {});
   if (!is_complete) throw std::runtime_error("the keys cannot be read from the database");
 }
@@ -213,7 +213,7 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
   if (std::exchange(state_->stopped, true)) return;
   caf::scoped_actor self{state_->system};
   const auto ignore_error = [](const caf::error&) {};
-  self->request(state_->supervisor, answer_limit, stop_all{}).receive([](bool) {}, ignore_error);
+  self->request(state_->supervisor, answer_timeout, stop_all{}).receive([](bool) {}, ignore_error);
 
   const auto all = handles();
   for (const auto& [model, queue] : all->queues) self->send(queue, stop_all{});
@@ -227,7 +227,7 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
     for (const auto& [id, backend] : all->backends) {
       self->send_exit(backend, caf::exit_reason::kill);
     }
-    left = await_ends(self, left, std::chrono::steady_clock::now() + kill_limit);
+    left = await_ends(self, left, std::chrono::steady_clock::now() + kill_timeout);
     if (left > 0) spdlog::error("{} backends did not end", left);
   }
 
@@ -246,7 +246,7 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
   end(all->usage);
   end(all->crashes);
   end(all->keys);
-  await_ends(self, 3, std::chrono::steady_clock::now() + end_limit);
+  await_ends(self, 3, std::chrono::steady_clock::now() + end_timeout);
   // The actor system joins their threads, and one may wait for a server that does not answer.
   state_->db.close();
 }

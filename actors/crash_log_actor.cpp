@@ -13,8 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t buffer_limit = 1000;
-constexpr std::uint32_t list_limit = 1000;
+constexpr std::size_t max_buffered = 1000;
+constexpr std::uint32_t max_listed = 1000;
 
 class crash_log : public crash_log_actor::base {
  public:
@@ -36,7 +36,7 @@ class crash_log : public crash_log_actor::base {
 
  private:
   void on_crash(const crash_record& record) {
-    if (buffer_.size() == buffer_limit) {
+    if (buffer_.size() == max_buffered) {
       spdlog::warn("crash log: the oldest of {} crashes that wait for the database is dropped",
                    buffer_.size());
       buffer_.pop_front();
@@ -80,7 +80,7 @@ class crash_log : public crash_log_actor::base {
   }
 
   caf::result<crash_list> list(const list_crashes& m) {
-    const auto limit = std::min(m.limit, list_limit);
+    const auto limit = std::min(m.limit, max_listed);
     try {
       crash_list answer{{buffer_.rbegin(), buffer_.rend()}};
       auto stored = store_.newest(limit);

@@ -25,7 +25,7 @@ scheduling::arbiter_options options_of(const config::settings& s, std::uint32_t 
 
 // holder ── register_holder ──▶ a number for it ── holder_registered ──▶ holder
 // holder ── acquire_lease ──▶ core ── lease_granted, lease_refused ──▶ holder
-// model_queue ── demand_reported ──▶ core ── yield_lease ──▶ the holder that must give way
+// model_queue ── demand_reported ──▶ core ── lease_asked_back ──▶ the holder that must give way
 // holder ── release_lease, when its process tree is gone, or its end ──▶ core
 //   core ── lease_granted ──▶ the next holder
 class gpu_lease : public gpu_lease_actor::base {
@@ -163,7 +163,7 @@ class gpu_lease : public gpu_lease_actor::base {
         e.token, label(e.holder), label(e.for_holder), to_string(e.rule), own.demand.in_use(),
         own.demand.waiting(), other.demand.waiting());
     recorder_.swapped();
-    send(own.actor, yield_lease{e.token});
+    send(own.actor, lease_asked_back{e.token});
   }
 
   // Ends the handling of every message.
@@ -190,7 +190,7 @@ class gpu_lease : public gpu_lease_actor::base {
       status.kind = to_string(who.kind);
       status.gpus = lease.gpus;
       status.work = lease.work;
-      status.yield_asked = lease.asked_back;
+      status.asked_back = lease.asked_back;
       all.push_back(std::move(status));
     }
     board_.leases_changed(all, std::chrono::system_clock::now());

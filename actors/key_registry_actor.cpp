@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 // known everywhere within a second.
 constexpr duration look_interval = 250ms;
 constexpr std::uint32_t page = 10000;  // keys or users that are read at once
-constexpr std::uint32_t listed_keys_limit = 1000;
+constexpr std::uint32_t max_listed_keys = 1000;
 
 // Adds all rows above `version`, and sets it to the version of the last one.
 template <typename Store, typename Record>
@@ -147,7 +147,7 @@ class key_registry : public key_registry_actor::base {
   }
 
   key_answer list(const list_keys& m) {
-    return {key_problem::none, store_.newest(std::min(m.limit, listed_keys_limit), m.after)};
+    return {key_problem::none, store_.newest(std::min(m.limit, max_listed_keys), m.after)};
   }
 
   // States that cannot be kept now are sent again as long as they matter.

@@ -211,7 +211,7 @@ struct lease_refused {
   refusal why;
 };
 // Asks a holder for its lease back.
-struct yield_lease {
+struct lease_asked_back {
   fencing_token token;
 };
 // Reports the work that a holder has.

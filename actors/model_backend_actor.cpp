@@ -33,7 +33,7 @@ scheduling::lifecycle_options lifecycle_of(const config::settings& s,
   o.pinned = is_kept_ready(m);
   o.idle_unload = is_kept_ready(m) ? duration::zero() : from_seconds(m.idle_unload_s);
   o.backoff = from_seconds(s.scheduling.load_backoff_s);
-  o.backoff_max = from_seconds(s.scheduling.load_backoff_max_s);
+  o.max_backoff = from_seconds(s.scheduling.load_backoff_max_s);
   o.load_attempts = s.scheduling.load_attempts;
   o.expected_load = from_seconds(m.expected_load_s);
   return o;
@@ -47,7 +47,7 @@ scheduling::gpu_need need_of(const config::model_options& m) {
 // register_holder ──▶ gpu_lease ── holder_registered ──▶ an acquire_lease that had to wait for it
 // queue ── ensure_ready ──▶ core ── acquire_lease ──▶ gpu_lease ── lease_granted ──▶ core
 //   core ── start_runtime ──▶ driver ── runtime_ready ──▶ core ── open_queue ──▶ queue
-// gpu_lease ── yield_lease ──▶ core ── close_queue ──▶ queue ── queue_drained ──▶ core
+// gpu_lease ── lease_asked_back ──▶ core ── close_queue ──▶ queue ── queue_drained ──▶ core
 //   core ── stop_runtime ──▶ driver ── runtime_released ──▶ core ── release_lease ──▶ gpu_lease
 class model_backend : public model_backend_actor::base {
  public:
@@ -89,7 +89,7 @@ class model_backend : public model_backend_actor::base {
         [this](const holder_registered& m) { on_registered(m.holder); },
         [this](const lease_granted& m) { on_lease_granted(m); },
         [this](const lease_refused& m) { on_lease_refused(m); },
-        [this](const yield_lease& m) { on_yield(m); },
+        [this](const lease_asked_back& m) { on_asked_back(m); },
         [this](const queue_control_actor& queue) { on_queue(queue); },
         [this](const crash_log_actor& crashes) { crashes_ = crashes; },
         [this](const ensure_ready&) { on_ensure_ready(); },
@@ -125,9 +125,9 @@ class model_backend : public model_backend_actor::base {
     finish();
   }
 
-  void on_yield(const yield_lease& m) {
+  void on_asked_back(const lease_asked_back& m) {
     const auto now = clock().now();
-    apply(core_.yield(m.token, now), now);
+    apply(core_.lease_asked_back(m.token, now), now);
     finish();
   }
 
@@ -225,7 +225,7 @@ class model_backend : public model_backend_actor::base {
     }
   }
 
-  void carry_out(const scheduling::acquire_lease&, time_point) {
+  void carry_out(const scheduling::ask_for_lease&, time_point) {
     is_acquire_due_ = holder_ == 0;
     if (!is_acquire_due_) acquire();
   }
@@ -235,11 +235,11 @@ class model_backend : public model_backend_actor::base {
     send(leases_, acquire_lease{{holder_, need_of(config()), is_pinned, work_class::realtime}});
   }
 
-  void carry_out(const scheduling::withdraw_acquire&, time_point) {
+  void carry_out(const scheduling::stop_asking&, time_point) {
     if (!std::exchange(is_acquire_due_, false)) send(leases_, withdraw_acquire{holder_});
   }
 
-  void carry_out(const scheduling::release_lease& e, time_point) {
+  void carry_out(const scheduling::give_lease_back& e, time_point) {
     send(leases_, release_lease{holder_, e.token});
   }
 
@@ -262,19 +262,19 @@ class model_backend : public model_backend_actor::base {
     if (handle_) handle_->stop(e.grace);
   }
 
-  void carry_out(const scheduling::open_queue&, time_point) {
+  void carry_out(const scheduling::admit_requests&, time_point) {
     send(queue_, open_queue{endpoint_, config().max_concurrent});
   }
 
-  void carry_out(const scheduling::close_queue&, time_point) { close(false); }
+  void carry_out(const scheduling::drain_requests&, time_point) { close(false); }
 
-  void carry_out(const scheduling::close_queue_if_idle&, time_point) { close(true); }
+  void carry_out(const scheduling::drain_if_idle&, time_point) { close(true); }
 
   void introduce() { send(queue_, backend_added{backend_, backend_control_actor{this}}); }
 
   void close(bool only_if_idle) { send(queue_, close_queue{backend_, ++closing_, only_if_idle}); }
 
-  void carry_out(const scheduling::refuse_waiting& e, time_point) {
+  void carry_out(const scheduling::refuse_requests& e, time_point) {
     send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after), refusal_text(e.why)});
   }
 

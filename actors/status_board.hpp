@@ -73,7 +73,7 @@ struct lease_status {
   scheduling::gpu_set gpus;
   work_class work = work_class::realtime;
   wall_time granted_at{};  // when the board first heard of it; the board sets it
-  bool yield_asked = false;
+  bool asked_back = false;
   std::uint64_t number = 0;
 
   bool operator==(const lease_status&) const = default;

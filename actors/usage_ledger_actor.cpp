@@ -21,11 +21,11 @@ using namespace std::chrono_literals;
 
 constexpr duration commit_interval = 250ms;
 constexpr duration drop_log_interval = 10s;
-constexpr duration upkeep_interval = 1h;   // between looks for a new day while no usage comes
-constexpr duration keep_pause = 5min;      // between tries to drop partitions that somebody reads
-constexpr auto report_limit = 5000ms;      // for one report, as it holds up writing
-constexpr std::size_t batch_limit = 1000;  // rows in one transaction
-constexpr std::size_t model_bytes = 200;   // of a name that no model has; longer ones are cut
+constexpr duration upkeep_interval = 1h;  // between looks for a new day while no usage comes
+constexpr duration keep_pause = 5min;     // between tries to drop partitions that somebody reads
+constexpr auto report_timeout = 5000ms;   // for one report, as it holds up writing
+constexpr std::size_t max_batch_rows = 1000;  // rows in one transaction
+constexpr std::size_t model_bytes = 200;      // of a name that no model has; longer ones are cut
 
 // shards ── usage_batch ──▶ open_ (added up by key) ── freeze ──▶ frozen_ ── singly ──▶ store
 //
@@ -223,12 +223,12 @@ class usage_ledger : public usage_ledger_actor::base {
   // `work` gets the time that it may take. A report whose deadline has passed is not made, because
   // it would only hold up writing.
   template <class Question, class Work>
-  auto report(const Question& m, Work work) -> caf::result<decltype(work(report_limit))> {
+  auto report(const Question& m, Work work) -> caf::result<decltype(work(report_timeout))> {
     const auto rest =
         std::chrono::floor<std::chrono::milliseconds>(m.wait.deadline - clock().now());
     if (rest < 1ms) return caf::make_error(caf::sec::request_timeout);
     try {
-      return work(std::min<std::chrono::milliseconds>(rest, report_limit));
+      return work(std::min<std::chrono::milliseconds>(rest, report_timeout));
     } catch (const std::exception& e) {
       return caf::make_error(caf::sec::runtime_error, std::string(e.what()));
     }
@@ -239,7 +239,7 @@ class usage_ledger : public usage_ledger_actor::base {
     if (!frozen_.empty()) return true;
     if (open_.empty()) return false;
     frozen_batch batch{persistence::make_uuid(), {}};
-    while (!open_.empty() && batch.rows.size() < batch_limit) {
+    while (!open_.empty() && batch.rows.size() < max_batch_rows) {
       batch.rows.push_back(std::move(open_.extract(open_.begin()).mapped()));
     }
     frozen_rows_ += batch.rows.size();
@@ -277,7 +277,7 @@ class usage_ledger : public usage_ledger_actor::base {
   const std::uint32_t retention_days_;
   const std::function<wall_time()> wall_clock_;
   client_names clients_;
-  missing_models missing_{missing_model_limit};
+  missing_models missing_{max_missing_models};
   bool learned_ = false;
   std::int32_t kept_on_ = -1;  // day of the last upkeep of partitions
   time_point keep_at_{};       // no upkeep before this

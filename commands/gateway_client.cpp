@@ -26,7 +26,7 @@ namespace beast = boost::beast;
 using tcp = asio::ip::tcp;
 using tls_stream = beast::ssl_stream<beast::tcp_stream>;
 
-constexpr auto answer_limit = std::chrono::seconds(30);
+constexpr auto answer_timeout = std::chrono::seconds(30);
 constexpr std::uint64_t max_answer_bytes = 64 * 1024 * 1024;
 
 struct target {
@@ -92,7 +92,7 @@ class exchange {
   }
 
   void connect(beast::tcp_stream& stream) {
-    stream.expires_after(answer_limit);
+    stream.expires_after(answer_timeout);
     tcp::resolver resolver(io_);
     const auto found = resolver.resolve(to_.address.host, std::to_string(to_.address.port));
     wait([&](auto done) {

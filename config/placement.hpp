@@ -1,5 +1,5 @@
 // Checks that every model of a configuration can be loaded at all, given the GPUs and the models
-// that never yield.
+// that never give way.
 #pragma once
 
 #include "config/problems.hpp"

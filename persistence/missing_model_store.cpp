@@ -46,14 +46,14 @@ void missing_model_store::save(const std::vector<missing_model>& models) {
     tx.exec_params(upsert_missing, std::move(names).take(), std::move(requests).take(),
                    std::move(first).take(), std::move(last).take(), std::move(clients).take(),
                    std::move(keys).take());
-    tx.exec_params(delete_oldest_missing, missing_model_limit);
+    tx.exec_params(delete_oldest_missing, max_missing_models);
     tx.commit();
   });
 }
 
 std::vector<missing_model> missing_model_store::newest() {
   std::vector<missing_model> models;
-  for (const auto& row : read_rows(db_, select_missing, missing_model_limit)) {
+  for (const auto& row : read_rows(db_, select_missing, max_missing_models)) {
     missing_model m;
     m.model = row["model"].as<std::string>();
     m.requests = row["requests"].as<std::uint64_t>();

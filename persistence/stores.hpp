@@ -25,7 +25,7 @@ class crash_store {
 
 class usage_store {
  public:
-  using time_limit = std::optional<std::chrono::milliseconds>;
+  using query_timeout = std::optional<std::chrono::milliseconds>;
 
   explicit usage_store(database& db) : db_(db) {}
   // Adds the rows in one transaction, sorted by key so that two writers cannot deadlock.
@@ -41,9 +41,9 @@ class usage_store {
   std::vector<usage_row> rows_of_day(std::int32_t day);
   // Returns the client ids that each key has rows of. Only key_id, client_id and day are set.
   std::vector<usage_row> clients_since(std::int32_t day);
-  // Bounds the time of the statement; without a limit the general statement timeout applies.
-  usage_report report(const list_usage& query, time_limit limit = {});
-  key_usage_report by_key(const list_key_usage& query, time_limit limit = {});
+  // Bounds the time of the statement; without a timeout the general statement timeout applies.
+  usage_report report(const list_usage& query, query_timeout timeout = {});
+  key_usage_report by_key(const list_key_usage& query, query_timeout timeout = {});
 
  private:
   database& db_;
@@ -52,7 +52,7 @@ class usage_store {
 class missing_model_store {
  public:
   explicit missing_model_store(database& db) : db_(db) {}
-  // Saves totals; each replaces a smaller one. Keeps only the missing_model_limit models seen last.
+  // Saves totals; each replaces a smaller one. Keeps only the max_missing_models models seen last.
   void save(const std::vector<missing_model>& models);
   std::vector<missing_model> newest();
 

@@ -214,13 +214,13 @@ void read_counts(const pqxx::row& row, usage_counts& out) {
 }
 
 template <typename... Parameters>
-pqxx::result read_in_time(database& db, usage_store::time_limit limit, const char* statement,
+pqxx::result read_in_time(database& db, usage_store::query_timeout timeout, const char* statement,
                           const Parameters&... parameters) {
   pqxx::result rows;
   db.with_connection([&](session& session) {
     pqxx::read_transaction tx(session.connection);
     tx.exec(wait_for_locks);
-    if (limit) tx.exec("SET LOCAL statement_timeout = " + std::to_string(limit->count()));
+    if (timeout) tx.exec("SET LOCAL statement_timeout = " + std::to_string(timeout->count()));
     rows = tx.exec_params(statement, parameters...);
     tx.commit();
   });
@@ -293,14 +293,14 @@ std::vector<usage_row> usage_store::clients_since(std::int32_t day) {
   return rows;
 }
 
-usage_report usage_store::report(const list_usage& query, time_limit limit) {
+usage_report usage_store::report(const list_usage& query, query_timeout timeout) {
   const auto& by = query.by;
   const auto after = query.after.value_or(usage_group{});
   std::optional<std::string> key_id;
   if (query.key_id) key_id = clean_text(*query.key_id, max_name_bytes);
   usage_report report;
   for (const auto& row : read_in_time(
-           db_, limit, select_groups, by.day, by.key, by.client, by.model, by.source,
+           db_, timeout, select_groups, by.day, by.key, by.client, by.model, by.source,
            query.first_day, query.last_day, key_id, query.after.has_value(), after.day,
            clean_text(after.key_id, max_name_bytes), clean_text(after.client_id, max_name_bytes),
            clean_text(after.model, max_name_bytes), clean_text(after.source, max_name_bytes),
@@ -317,10 +317,10 @@ usage_report usage_store::report(const list_usage& query, time_limit limit) {
   return report;
 }
 
-key_usage_report usage_store::by_key(const list_key_usage& query, time_limit limit) {
+key_usage_report usage_store::by_key(const list_key_usage& query, query_timeout timeout) {
   key_usage_report report;
   for (const auto& row :
-       read_in_time(db_, limit, select_by_key, query.day, clean_text(query.after, max_name_bytes),
+       read_in_time(db_, timeout, select_by_key, query.day, clean_text(query.after, max_name_bytes),
                     std::min(query.limit, max_groups))) {
     key_usage key;
     read_counts(row, key);

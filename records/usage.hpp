@@ -127,7 +127,7 @@ struct missing_model {
     return *this;
   }
 };
-inline constexpr std::uint32_t missing_model_limit = 1000;  // names that are kept
+inline constexpr std::uint32_t max_missing_models = 1000;  // names that are kept
 struct missing_model_batch {
   std::vector<missing_model> models;  // increments
 };

@@ -21,7 +21,7 @@ struct class_demand {
 };
 
 // The work of one holder. The arbiter decides by the latest report. A late one costs time but never
-// a request, because a holder drains before it yields.
+// a request, because a holder drains before it gives its lease back.
 struct holder_demand {
   std::array<class_demand, work_class_count> of_class{};  // indexes are work_class
   double arrivals_per_s = 0;  // EWMA; stands for the probability of need

@@ -1,13 +1,13 @@
-// Decides who holds which GPU memory and who has to yield. The machine has one such object, which
-// the gpu_lease actor owns. A request names an amount of bytes and a number of GPUs, and gets the
-// amount on each of them at once. Rules, whose names stand in the code, in decisions and in the
+// Decides who holds which GPU memory and who has to give it back. The machine has one such object,
+// which the gpu_lease actor owns. A request names an amount of bytes and a number of GPUs, and gets
+// the amount on each of them at once. Rules, whose names stand in the code, in decisions and in the
 // log:
 //   room: when enough memory is free, the request is granted.
 //   evict: otherwise the arbiter asks back the cheapest set of victims, by expected reload time ×
-//     probability of need, among the holders that may yield. Idle holders go first. A holder with
-//     requests in flight is never asked before min_residency, and then only when (a) none of its
-//     own tickets waits, or (b) the asking holder's oldest ticket has waited longer than
-//     max_swap_wait.
+//     probability of need, among the holders that may be asked back. Idle holders go first. A
+//     holder with requests in flight is never asked before min_residency, and then only when (a)
+//     none of its own tickets waits, or (b) the asking holder's oldest ticket has waited longer
+//     than max_swap_wait.
 //   backoff: a holder that failed to load holds nothing and blocks nobody.
 //
 // Class: a holder has the most urgent class that it has work of. Without work, its request has the

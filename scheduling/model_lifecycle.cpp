@@ -64,7 +64,7 @@ lifecycle_effects model_lifecycle::stop(time_point now) {
   wanted_ = false;
   switch (state_) {
     case lifecycle_state::awaiting_lease:
-      out.push_back(withdraw_acquire{});
+      out.push_back(stop_asking{});
       state_ = lifecycle_state::stopped;
       break;
     case lifecycle_state::starting:
@@ -96,7 +96,7 @@ lifecycle_effects model_lifecycle::lease_granted(fencing_token token, const gpu_
   if (state_ == lifecycle_state::awaiting_lease) {
     begin_start(token, gpus, out, now);
   } else if (token != token_) {
-    out.push_back(release_lease{token});  // the grant and our withdrawal crossed
+    out.push_back(give_lease_back{token});  // the grant and our withdrawal crossed
   }
   return out;
 }
@@ -109,7 +109,7 @@ lifecycle_effects model_lifecycle::lease_refused(refusal why, time_point now) {
   return out;
 }
 
-lifecycle_effects model_lifecycle::yield(fencing_token token, time_point now) {
+lifecycle_effects model_lifecycle::lease_asked_back(fencing_token token, time_point now) {
   lifecycle_effects out;
   if (token == 0 || token != token_) return out;
   if (state_ == lifecycle_state::starting) stop_now(duration::zero(), out);
@@ -148,7 +148,7 @@ lifecycle_effects model_lifecycle::runtime_ready(std::uint64_t incarnation, time
   wanted_ = false;
   asked_idle_ = false;
   out.push_back(loaded{took});
-  out.push_back(open_queue{});
+  out.push_back(admit_requests{});
   return out;
 }
 
@@ -161,7 +161,7 @@ lifecycle_effects model_lifecycle::runtime_exited(std::uint64_t incarnation, exi
       fail(reason == exit_reason::asked ? exit_reason::start_failed : reason, out, now);
       break;
     case lifecycle_state::ready:
-      out.push_back(close_queue{});
+      out.push_back(drain_requests{});
       [[fallthrough]];
     case lifecycle_state::draining:
       fail(reason == exit_reason::asked ? exit_reason::crashed : reason, out, now);
@@ -182,7 +182,7 @@ lifecycle_effects model_lifecycle::runtime_released(std::uint64_t incarnation, t
   // When the exit was not reported, the release stands for it.
   out = runtime_exited(incarnation, exit_reason::crashed, now);
   if (state_ != lifecycle_state::stopping) return out;
-  if (token_ != 0) out.push_back(release_lease{std::exchange(token_, 0)});
+  if (token_ != 0) out.push_back(give_lease_back{std::exchange(token_, 0)});
   state_ = lifecycle_state::stopped;
   if (std::exchange(failing_, false) && !ordered_stop_) {
     back_off(out, now);
@@ -198,7 +198,7 @@ lifecycle_effects model_lifecycle::activity(time_point last_active, bool waiting
   if (waiting) return out;
   wanted_ = false;
   if (state_ == lifecycle_state::awaiting_lease && !wanted()) {
-    out.push_back(withdraw_acquire{});
+    out.push_back(stop_asking{});
     state_ = lifecycle_state::stopped;
   }
   return out;
@@ -245,7 +245,7 @@ time_point model_lifecycle::next_deadline() const {
       return !breaker_open() || options_.pinned ? retry_at_ : never;
     case lifecycle_state::ready: {
       auto next = asked_idle_ ? idle_answer_by_ : next_idle_question();
-      if (failures_ > 0) next = std::min(next, ready_since_ + options_.backoff_max);
+      if (failures_ > 0) next = std::min(next, ready_since_ + options_.max_backoff);
       return next;
     }
     default:
@@ -286,7 +286,7 @@ void model_lifecycle::begin(lifecycle_effects& out, time_point now) {
   refused_.reset();
   if (!options_.needs_lease) return begin_start(0, {}, out, now);
   state_ = lifecycle_state::awaiting_lease;
-  out.push_back(acquire_lease{});
+  out.push_back(ask_for_lease{});
 }
 
 void model_lifecycle::begin_start(fencing_token token, const gpu_set& gpus, lifecycle_effects& out,
@@ -304,14 +304,14 @@ void model_lifecycle::begin_drain(lifecycle_effects& out, time_point now) {
   asked_idle_ = false;
   state_ = lifecycle_state::draining;
   deadline_ = now + options_.drain_timeout;
-  out.push_back(close_queue{});
+  out.push_back(drain_requests{});
 }
 
 void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
   asked_idle_ = true;
   asked_idle_at_ = now;
   idle_answer_by_ = now + options_.drain_timeout;
-  out.push_back(close_queue_if_idle{});
+  out.push_back(drain_if_idle{});
 }
 
 // Returns when a ready backend next asks its queue whether it is idle; `never`: it stays loaded.
@@ -342,23 +342,23 @@ void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_poin
 // Rule backoff: sets the time of the next start, and opens the breaker after too many failures.
 void model_lifecycle::back_off(lifecycle_effects& out, time_point now) {
   state_ = lifecycle_state::failed;
-  auto pause = refused_ ? options_.backoff_max : options_.backoff;
-  for (std::uint32_t n = 1; n < failures_ && pause < options_.backoff_max; ++n) pause *= 2;
-  retry_at_ = now + std::min(pause, options_.backoff_max);
+  auto pause = refused_ ? options_.max_backoff : options_.backoff;
+  for (std::uint32_t n = 1; n < failures_ && pause < options_.max_backoff; ++n) pause *= 2;
+  retry_at_ = now + std::min(pause, options_.max_backoff);
   if (!breaker_open()) return;
   refuse(out, now);
   wanted_ = false;
 }
 
 void model_lifecycle::refuse(lifecycle_effects& out, time_point now) const {
-  out.push_back(refuse_waiting{refused_.value_or(refusal::model_failed), retry_at_ - now});
+  out.push_back(refuse_requests{refused_.value_or(refusal::model_failed), retry_at_ - now});
 }
 
 // Forgets earlier failures once the runtime has been ready for longer than the longest backoff.
 // Becoming ready is not enough: a runtime that dies on its first request would be restarted for
 // ever.
 void model_lifecycle::forget_failures_if_proven(time_point now) {
-  if (now - ready_since_ >= options_.backoff_max) failures_ = 0;
+  if (now - ready_since_ >= options_.max_backoff) failures_ = 0;
 }
 
 }  // namespace signalbox::scheduling

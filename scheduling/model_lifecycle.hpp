@@ -3,8 +3,8 @@
 // model_backend actor owns.
 //
 //   stopped ── ensure_ready ──▶ awaiting_lease ── granted ──▶ starting ── ready ──▶ ready
-//   ready ── yield, idle, stop ──▶ draining ── drained, timeout ──▶ stopping
-//   starting ── yield, stop ──▶ stopping ── released ──▶ stopped
+//   ready ── asked back, idle, stop ──▶ draining ── drained, timeout ──▶ stopping
+//   starting ── asked back, stop ──▶ stopping ── released ──▶ stopped
 //   awaiting_lease ── refused ──▶ failed
 //   starting, ready, draining ── exit, start timeout ──▶ stopping ── released ──▶ failed
 //   failed ── backoff over ──▶ awaiting_lease, or stopped when nobody waits
@@ -13,7 +13,7 @@
 // failures in a row it stays failed, for people to see, until somebody asks for the model again.
 //
 // Rule backoff: after each failure in a row the pause before the next start doubles, up to
-// backoff_max. From load_attempts failures on, the breaker is open: requests are refused until the
+// max_backoff. From load_attempts failures on, the breaker is open: requests are refused until the
 // pause is over, and then one start is the probe. A failed backend holds no lease.
 //
 // The lease is released only after `runtime_released`, which says that the process tree is gone.
@@ -60,16 +60,16 @@ struct lifecycle_options {
   duration drain_timeout = std::chrono::seconds(60);
   duration idle_unload = duration::zero();  // zero: never
   duration backoff = std::chrono::seconds(1);
-  duration backoff_max = std::chrono::seconds(60);
+  duration max_backoff = std::chrono::seconds(60);
   std::uint32_t load_attempts = 3;  // failures in a row until waiting tickets are refused
   duration expected_load = std::chrono::seconds(10);  // until a load was measured
   bool pinned = false;  // always wanted; it starts again by itself until stop()
 };
 
 // Effects, which the actor carries out in order.
-struct acquire_lease {};
-struct withdraw_acquire {};  // not wanted any more
-struct release_lease {
+struct ask_for_lease {};
+struct stop_asking {};  // not wanted any more
+struct give_lease_back {
   fencing_token token;
 };
 struct start_runtime {
@@ -79,13 +79,13 @@ struct start_runtime {
 };
 struct stop_runtime {
   duration grace;
-};                      // SIGTERM, then SIGKILL after the grace; grace 0: SIGKILL at once
-struct open_queue {};   // the runtime is ready: the queue may grant permits for it
-struct close_queue {};  // it is not; the queue answers queue_drained when nothing is in flight
+};                         // SIGTERM, then SIGKILL after the grace; grace 0: SIGKILL at once
+struct admit_requests {};  // the runtime is ready: the queue may grant permits for it
+struct drain_requests {};  // it is not; the queue answers queue_drained when nothing is in flight
 // An idle queue closes and answers queue_drained; any other stays open and answers queue_not_idle.
-struct close_queue_if_idle {};
-// The queue refuses the tickets that wait, and new ones until open_queue.
-struct refuse_waiting {
+struct drain_if_idle {};
+// The queue refuses the tickets that wait, and new ones until admit_requests.
+struct refuse_requests {
   refusal why;
   duration retry_after;
 };
@@ -97,9 +97,9 @@ struct loaded {
   duration took;
 };  // for metrics and the estimate
 
-using lifecycle_effect =
-    std::variant<acquire_lease, withdraw_acquire, release_lease, start_runtime, stop_runtime,
-                 open_queue, close_queue, close_queue_if_idle, refuse_waiting, record_exit, loaded>;
+using lifecycle_effect = std::variant<ask_for_lease, stop_asking, give_lease_back, start_runtime,
+                                      stop_runtime, admit_requests, drain_requests, drain_if_idle,
+                                      refuse_requests, record_exit, loaded>;
 using lifecycle_effects = std::vector<lifecycle_effect>;
 
 // The life of one backend, through all its starts.
@@ -116,7 +116,7 @@ class model_lifecycle {
   lifecycle_effects lease_refused(refusal why, time_point now);
   // The lease is asked back: the backend drains, stops and releases it. Any token but that of the
   // held lease is ignored.
-  lifecycle_effects yield(fencing_token token, time_point now);
+  lifecycle_effects lease_asked_back(fencing_token token, time_point now);
   lifecycle_effects queue_drained(time_point now);
   lifecycle_effects queue_not_idle(time_point now);
   // Events of a runtime carry its incarnation; those of an older one are ignored.
@@ -165,14 +165,14 @@ class model_lifecycle {
   time_point deadline_ = never;  // when starting or draining has taken too long
   time_point retry_at_{};        // failed: no start before this
   time_point last_active_{};
-  time_point asked_idle_at_{};    // the time of the last close_queue_if_idle
-  time_point idle_answer_by_{};   // drain when close_queue_if_idle is not answered by then
+  time_point asked_idle_at_{};    // the time of the last drain_if_idle
+  time_point idle_answer_by_{};   // drain when drain_if_idle is not answered by then
   bool wanted_ = false;           // a request waits: start (again) as soon as possible
   bool ordered_stop_ = false;     // a stop was ordered, and nobody asked for the model since
   bool stops_when_idle_ = false;  // stop_when_idle() was called while it was ready
   bool exit_recorded_ = false;    // the exit of this incarnation
   bool failing_ = false;          // stopping because of a failure: back off afterwards
-  bool asked_idle_ = false;       // close_queue_if_idle is not answered yet
+  bool asked_idle_ = false;       // drain_if_idle is not answered yet
 };
 
 }  // namespace signalbox::scheduling

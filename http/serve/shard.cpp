@@ -28,7 +28,7 @@ constexpr auto limit_state_gap = std::chrono::seconds(1);
 
 // Usage is flushed early at this size, so that clients which use a new X-Client-ID for each request
 // do not fill the memory between two ticks.
-constexpr std::size_t usage_rows_limit = 1000;
+constexpr std::size_t max_usage_rows = 1000;
 
 }  // namespace
 
@@ -225,7 +225,7 @@ void shard::account(const principal_ptr& who, const served_model_ptr& model, usa
   if (who->limits.tokens_per_minute > 0) note_use(who);
   auto found = usage_.find(std::tuple(who.get(), model.get(), source, today_, client_id));
   if (found == usage_.end()) {
-    if (usage_.size() >= usage_rows_limit) flush_usage();
+    if (usage_.size() >= max_usage_rows) flush_usage();
     const usage_key key(who.get(), model.get(), source, today_, client_id);
     found = usage_.emplace(key, pending_usage{who, model, {}}).first;
   }
@@ -285,7 +285,7 @@ void shard::note_missing(const principal& who, std::string_view model, std::stri
   const auto now = std::chrono::system_clock::now();  // exact, so that they can be ordered
   auto found = missing_.find(model);
   if (found == missing_.end()) {
-    if (missing_.size() >= missing_model_limit) flush_missing();
+    if (missing_.size() >= max_missing_models) flush_missing();
     found = missing_.emplace(model, missing_model{}).first;
     found->second.first_seen = now;
   }

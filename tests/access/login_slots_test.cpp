@@ -15,9 +15,9 @@ BOOST_AUTO_TEST_CASE(nobody_takes_the_places_of_all) {
     if (slot) held.push_back(slot);
     return slot != nullptr;
   };
-  for (std::uint32_t i = 0; i < login_slots::max_of_user; ++i) BOOST_TEST(take("a", ""));
+  for (std::uint32_t i = 0; i < login_slots::max_per_user; ++i) BOOST_TEST(take("a", ""));
   BOOST_TEST(!take("a", ""));
-  for (std::uint32_t i = 0; i < login_slots::max_of_address; ++i) {
+  for (std::uint32_t i = 0; i < login_slots::max_per_address; ++i) {
     BOOST_TEST(take("user " + std::to_string(i), "here"));
   }
   BOOST_TEST(!take("b", "here"));

@@ -27,7 +27,9 @@ struct holder {
               [this](const lease_refused& m) {
                 log.push_back(fmt::format("refused {}", to_string(m.why)));
               },
-              [this](const yield_lease& m) { log.push_back(fmt::format("yield {}", m.token)); },
+              [this](const lease_asked_back& m) {
+                log.push_back(fmt::format("asked back {}", m.token));
+              },
           };
         })) {}
 };
@@ -110,7 +112,7 @@ BOOST_FIXTURE_TEST_CASE(room_goes_from_the_idle_to_who_asks, fixture) {
   acquire(blue);
   report(blue, 1, 0);
   system.advance(6s, 100ms);  // min_residency_s
-  BOOST_TEST(red.log.back() == "yield 1");
+  BOOST_TEST(red.log.back() == "asked back 1");
   BOOST_TEST(blue.log.empty());  // red still runs
   BOOST_TEST(has_metric("signalbox_swaps_total 1"));
   send(release_lease{red.id, 1});
@@ -123,14 +125,14 @@ BOOST_FIXTURE_TEST_CASE(the_board_has_the_leases, fixture) {
   const auto& lease = held->leases.at(1);
   BOOST_TEST(lease.holder == "red");
   BOOST_TEST((lease.gpus == scheduling::gpu_set{{0, 16 * config::gib}}));
-  BOOST_TEST(!lease.yield_asked);
+  BOOST_TEST(!lease.asked_back);
   BOOST_TEST(held->gpus.at(0).bytes == 24 * config::gib);
   BOOST_TEST(held->gpus.at(0).used == 16 * config::gib);
   report(red, 0, 0);
   BOOST_TEST((board.snapshot() == held));
   acquire(blue);
   system.advance(6s, 100ms);  // min_residency_s
-  BOOST_TEST(board.snapshot()->leases.at(1).yield_asked);
+  BOOST_TEST(board.snapshot()->leases.at(1).asked_back);
   caf::anon_send_exit(leases, caf::exit_reason::kill);
   leases = spawn_gpu_lease(*system, settings, recorder, board, [this] { return epoch; });
   system.run();
@@ -185,7 +187,7 @@ BOOST_FIXTURE_TEST_CASE(training_and_outside_programs_hold_leases_beside_models,
   BOOST_TEST(run.log == journal{"granted 1 gpu 0"}, boost::test_tools::per_element());
   acquire(red);
   system.advance(6s, 100ms);  // min_residency_s
-  BOOST_TEST(run.log.back() == "yield 1");
+  BOOST_TEST(run.log.back() == "asked back 1");
   send(release_lease{run.id, 1});
   BOOST_TEST(red.log == journal{"granted 2 gpu 0"}, boost::test_tools::per_element());
   acquire(notebook, {8 * config::gib, 1});
@@ -194,8 +196,8 @@ BOOST_FIXTURE_TEST_CASE(training_and_outside_programs_hold_leases_beside_models,
   BOOST_TEST(run.log.back() == "refused does_not_fit");
   acquire(blue, {20 * config::gib, 1});
   system.advance(6s, 100ms);
-  BOOST_TEST(red.log.back() == "yield 2");
-  BOOST_TEST(notebook.log.back() == "yield 3");
+  BOOST_TEST(red.log.back() == "asked back 2");
+  BOOST_TEST(notebook.log.back() == "asked back 3");
   kill(notebook.actor);
   kill(run.actor);  // it waits for nothing, and has nothing
   send(release_lease{red.id, 2});
@@ -250,7 +252,7 @@ BOOST_FIXTURE_TEST_CASE(who_waited_long_enough_gets_its_turn_without_another_mes
   system.advance(29s, 100ms);
   BOOST_TEST(red.log.size() == 1u);
   system.advance(2s, 100ms);  // max_swap_wait_s is over: rule evict (b), by a tick
-  BOOST_TEST(red.log.back() == "yield 1");
+  BOOST_TEST(red.log.back() == "asked back 1");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

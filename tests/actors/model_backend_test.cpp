@@ -179,9 +179,9 @@ BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is
 
 BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the_stop, fixture) {
   become_ready();
-  send(yield_lease{10});  // an older token
+  send(lease_asked_back{10});  // an older token
   BOOST_TEST(!heard("close 1"));
-  send(yield_lease{11});
+  send(lease_asked_back{11});
   BOOST_TEST(heard("close 1"));
   BOOST_TEST(driver.runs[0]->stops.empty());
   send(queue_drained{1});
@@ -218,7 +218,7 @@ BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, fixture) {
   BOOST_REQUIRE_EQUAL(driver.runs.size(), 2u);
   driver.runs[1]->tell(runtime_ready{2, "127.0.0.1", "127.0.0.1", 18000});
   system.run();
-  send(yield_lease{12});
+  send(lease_asked_back{12});
   BOOST_TEST(heard("close 2"));
   send(queue_drained{1});
   BOOST_TEST(driver.runs[1]->stops.empty());
@@ -283,7 +283,7 @@ BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_told_how_things_stand, fixture) 
   BOOST_REQUIRE(opened != log.end());
   BOOST_TEST(std::count(other_log.begin(), other_log.end(), *opened) == 1);
   BOOST_TEST(driver.runs.size() == 1u);
-  send(yield_lease{11});
+  send(lease_asked_back{11});
   journal third_log;
   send(fake_queue(*system, third_log));
   BOOST_TEST(std::count(third_log.begin(), third_log.end(), "close 2") == 1);

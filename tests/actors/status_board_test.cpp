@@ -135,11 +135,11 @@ BOOST_AUTO_TEST_CASE(a_state_counts_from_when_it_began_and_a_lease_from_its_gran
   BOOST_TEST((board.snapshot()->backends.at(1).since == later));
   board.leases_changed({lease(9, "red", 0)}, first_day);
   auto asked = lease(9, "red", 0);
-  asked.yield_asked = true;
+  asked.asked_back = true;
   board.leases_changed({asked, lease(10, "blue", 1)}, later);
   const auto now = board.snapshot();
   BOOST_TEST((now->leases.at(9).granted_at == first_day));
-  BOOST_TEST(now->leases.at(9).yield_asked);
+  BOOST_TEST(now->leases.at(9).asked_back);
   BOOST_TEST((now->leases.at(10).granted_at == later));
 }
 

@@ -162,7 +162,7 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
         [](const holder_registered&) {},
         [](const lease_granted&) {},
         [](const lease_refused&) {},
-        [](const yield_lease&) {},
+        [](const lease_asked_back&) {},
         [](const queue_control_actor&) {},
         [](const crash_log_actor&) {},
         [&log](const ensure_ready&) { log.push_back("ensure_ready"); },

@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(requests_are_collated_into_few_swaps_and_nobody_waits_past_
     std::deque<time_point> waiting;
     fencing_token token = 0;
     time_point ready = never, done = never;
-    bool yields = false;
+    bool asked_back = false;
   };
   std::vector<one> models(3);
   int swaps = 0, served = 0;
@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(requests_are_collated_into_few_swaps_and_nobody_waits_past_
       models[g.holder].ready = now + 2s;
       ++swaps;
     }
-    for (const auto& b : all<ask_back>(effects)) models[b.holder].yields = true;
+    for (const auto& b : all<ask_back>(effects)) models[b.holder].asked_back = true;
   };
   const std::string arrivals = "ABAACABC";
   for (auto now = t0; now < t0 + 200s; now += 500ms) {
@@ -263,7 +263,8 @@ BOOST_AUTO_TEST_CASE(requests_are_collated_into_few_swaps_and_nobody_waits_past_
     for (holder_id h = 0; h < 3; ++h) {
       auto& m = models[h];
       if (m.done <= now) m.done = never;
-      if (m.token != 0 && m.ready <= now && m.done == never && !m.yields && !m.waiting.empty()) {
+      if (m.token != 0 && m.ready <= now && m.done == never && !m.asked_back &&
+          !m.waiting.empty()) {
         longest = std::max(longest, duration(now - m.waiting.front()));
         m.waiting.pop_front();
         m.done = now + 1s;
@@ -274,7 +275,7 @@ BOOST_AUTO_TEST_CASE(requests_are_collated_into_few_swaps_and_nobody_waits_past_
       d.expected_load = 2s;
       carry_out(a.demand(h, d, now), now);
       if (m.token == 0 && !m.waiting.empty()) carry_out(a.acquire(of(h, 24), now), now);
-      if (m.yields && m.done == never) {
+      if (m.asked_back && m.done == never) {
         auto token = std::exchange(m.token, 0);
         m = {.waiting = m.waiting};
         carry_out(a.release(h, token, now), now);

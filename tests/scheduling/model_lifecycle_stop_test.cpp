@@ -31,7 +31,7 @@ model_lifecycle ready(bool pinned = false) {
 BOOST_AUTO_TEST_CASE(it_serves_until_the_queue_has_nothing) {
   for (const bool pinned : {false, true}) {
     auto life = ready(pinned);
-    BOOST_CHECK((are<close_queue_if_idle>(life.stop_when_idle(t0))));
+    BOOST_CHECK((are<drain_if_idle>(life.stop_when_idle(t0))));
     BOOST_CHECK(life.queue_not_idle(t0).empty());
     BOOST_CHECK(life.state() == state::ready);
     const auto again = life.next_deadline();
@@ -39,10 +39,10 @@ BOOST_AUTO_TEST_CASE(it_serves_until_the_queue_has_nothing) {
     BOOST_CHECK(again <= t0 + 1s);
     // Activity does not delay the next question.
     life.activity(again, true, again);
-    BOOST_CHECK((are<close_queue_if_idle>(life.advance(again))));
+    BOOST_CHECK((are<drain_if_idle>(life.advance(again))));
     BOOST_CHECK((are<stop_runtime>(life.queue_drained(again))));
     life.runtime_exited(1, exit_reason::asked, again);
-    BOOST_CHECK((are<release_lease>(life.runtime_released(1, again))));
+    BOOST_CHECK((are<give_lease_back>(life.runtime_released(1, again))));
     BOOST_CHECK(life.state() == state::stopped);
     BOOST_CHECK(life.next_deadline() == never);
   }
@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(a_request_that_comes_while_it_closes_is_for_the_next_one) {
   life.ensure_ready(t0);  // the idle queue closed, and then a ticket came
   life.queue_drained(t0);
   life.runtime_exited(1, exit_reason::asked, t0);
-  BOOST_CHECK((are<release_lease>(life.runtime_released(1, t0))));
+  BOOST_CHECK((are<give_lease_back>(life.runtime_released(1, t0))));
   BOOST_CHECK(life.state() == state::stopped);
 }
 
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(a_crash_meanwhile_is_its_end) {
 BOOST_AUTO_TEST_CASE(what_is_not_ready_stops_at_once) {
   model_lifecycle life(lifecycle_options{});
   life.ensure_ready(t0);
-  BOOST_CHECK((are<withdraw_acquire>(life.stop_when_idle(t0))));
+  BOOST_CHECK((are<stop_asking>(life.stop_when_idle(t0))));
   BOOST_CHECK(life.state() == state::stopped);
   life.ensure_ready(t0);
   life.lease_granted(4, {{0, 16}}, t0);
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(an_order_to_stop_at_once_is_heard_while_it_waits_to_be_idle
   auto life = ready();
   life.stop_when_idle(t0);
   life.queue_not_idle(t0);
-  BOOST_CHECK((are<close_queue>(life.stop(t0))));
+  BOOST_CHECK((are<drain_requests>(life.stop(t0))));
   BOOST_CHECK(life.state() == state::draining);
 }
 

@@ -23,10 +23,10 @@ BOOST_AUTO_TEST_CASE(nobody_waits_any_more_withdraws_the_request) {
   model_lifecycle life(defaults);
   life.ensure_ready(t0);
   life.activity(t0, true, t0);
-  BOOST_CHECK((are<withdraw_acquire>(life.activity(t0, false, t0))));
+  BOOST_CHECK((are<stop_asking>(life.activity(t0, false, t0))));
   BOOST_CHECK(life.state() == state::stopped);
   // The grant crossed the withdrawal.
-  auto release = all<release_lease>(life.lease_granted(4, {{0, 16}}, t0));
+  auto release = all<give_lease_back>(life.lease_granted(4, {{0, 16}}, t0));
   BOOST_REQUIRE_EQUAL(release.size(), 1u);
   BOOST_CHECK_EQUAL(release[0].token, 4u);
 }
@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_CASE(a_wait_that_was_too_short_to_be_told_withdraws_the_request_
   model_lifecycle life(defaults);
   life.activity(t0, false, t0);
   life.ensure_ready(t0 + 100ms);
-  BOOST_CHECK((are<withdraw_acquire>(life.activity(t0 + 400ms, false, t0 + 500ms))));
+  BOOST_CHECK((are<stop_asking>(life.activity(t0 + 400ms, false, t0 + 500ms))));
   BOOST_CHECK(life.state() == state::stopped);
 
   auto options = defaults;

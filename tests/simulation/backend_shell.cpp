@@ -51,8 +51,8 @@ void backend_shell::on(const signalbox::lease_refused& m) {
   finish();
 }
 
-void backend_shell::on(const yield_lease& m) {
-  apply(core_.yield(m.token, g_.w.now()));
+void backend_shell::on(const lease_asked_back& m) {
+  apply(core_.lease_asked_back(m.token, g_.w.now()));
   finish();
 }
 
@@ -130,7 +130,7 @@ void backend_shell::apply(const core::lifecycle_effects& effects) {
   }
 }
 
-void backend_shell::carry_out(const core::acquire_lease&) {
+void backend_shell::carry_out(const core::ask_for_lease&) {
   is_acquire_due_ = holder_ == 0;
   if (!is_acquire_due_) acquire();
 }
@@ -140,12 +140,12 @@ void backend_shell::acquire() {
        signalbox::acquire_lease{{holder_, setup_.need, setup_.is_pinned, work_class::realtime}});
 }
 
-void backend_shell::carry_out(const core::withdraw_acquire&) {
+void backend_shell::carry_out(const core::stop_asking&) {
   if (std::exchange(is_acquire_due_, false)) return;
   send(g_.w, actor_, leases_, signalbox::withdraw_acquire{holder_});
 }
 
-void backend_shell::carry_out(const core::release_lease& e) {
+void backend_shell::carry_out(const core::give_lease_back& e) {
   send(g_.w, actor_, leases_, signalbox::release_lease{holder_, e.token});
 }
 
@@ -159,7 +159,7 @@ void backend_shell::carry_out(const core::stop_runtime& e) {
   g_.gpus.stop(id_, e.grace);
 }
 
-void backend_shell::carry_out(const core::open_queue&) {
+void backend_shell::carry_out(const core::admit_requests&) {
   open();
 }
 
@@ -177,7 +177,7 @@ void backend_shell::close(bool only_if_idle) {
   tell_queue(signalbox::close_queue{id_, ++closing_, only_if_idle});
 }
 
-void backend_shell::carry_out(const core::refuse_waiting& e) {
+void backend_shell::carry_out(const core::refuse_requests& e) {
   tell_queue(signalbox::refuse_waiting{id_, e.why, to_seconds(e.retry_after), "it does not start"});
 }
 

@@ -22,7 +22,7 @@ class backend_shell final : public lease_holder {
   void on(const holder_registered& m) override;
   void on(const signalbox::lease_granted& m) override;
   void on(const signalbox::lease_refused& m) override;
-  void on(const yield_lease& m) override;
+  void on(const lease_asked_back& m) override;
   void on(const queue_ref& m);
   void on(const ensure_ready& m);
   void on(const queue_activity& m);
@@ -42,15 +42,15 @@ class backend_shell final : public lease_holder {
   void on_event(const runtime_exited& e);
   void on_event(const runtime_released& e);
   void apply(const core::lifecycle_effects& effects);
-  void carry_out(const core::acquire_lease&);
-  void carry_out(const core::withdraw_acquire&);
-  void carry_out(const core::release_lease& e);
+  void carry_out(const core::ask_for_lease&);
+  void carry_out(const core::stop_asking&);
+  void carry_out(const core::give_lease_back& e);
   void carry_out(const core::start_runtime& e);
   void carry_out(const core::stop_runtime& e);
-  void carry_out(const core::open_queue&);
-  void carry_out(const core::close_queue&) { close(false); }
-  void carry_out(const core::close_queue_if_idle&) { close(true); }
-  void carry_out(const core::refuse_waiting& e);
+  void carry_out(const core::admit_requests&);
+  void carry_out(const core::drain_requests&) { close(false); }
+  void carry_out(const core::drain_if_idle&) { close(true); }
+  void carry_out(const core::refuse_requests& e);
   void carry_out(const core::record_exit&) {}
   void carry_out(const core::loaded&);
   template <class Message>

@@ -11,7 +11,7 @@ class lease_holder {
   virtual void on(const holder_registered& m) = 0;
   virtual void on(const signalbox::lease_granted& m) = 0;
   virtual void on(const signalbox::lease_refused& m) = 0;
-  virtual void on(const yield_lease& m) = 0;
+  virtual void on(const lease_asked_back& m) = 0;
 };
 
 }  // namespace signalbox::simulation

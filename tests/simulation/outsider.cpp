@@ -87,7 +87,7 @@ void outsider::on(const signalbox::lease_refused&) {
   is_asking_ = false;
 }
 
-void outsider::on(const yield_lease& m) {
+void outsider::on(const lease_asked_back& m) {
   if (m.token != token_) return;
   g_.w.after(
       g_.w.between(0s, 3s),

@@ -19,7 +19,7 @@ class outsider final : public lease_holder {
   void on(const holder_registered& m) override;
   void on(const signalbox::lease_granted& m) override;
   void on(const signalbox::lease_refused& m) override;
-  void on(const yield_lease& m) override;
+  void on(const lease_asked_back& m) override;
 
  private:
   void ask();

@@ -18,7 +18,7 @@ scheduling::lifecycle_options random_life(world& w) {
   life.drain_timeout = w.between(1s, 10s);
   life.idle_unload = w.chance(0.5) ? w.between(1s, 30s) : 0s;
   life.backoff = 500ms;
-  life.backoff_max = 10s;
+  life.max_backoff = 10s;
   life.expected_load = 2s;
   return life;
 }
