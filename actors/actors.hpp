@@ -65,7 +65,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::tick)
 
 namespace signalbox {
 
-// A holder has a GPU lease or wants one. It is a backend, a training run or an outside program.
+// The interface of a holder: an actor that has a GPU lease or wants one.
 using lease_holder_actor = caf::typed_actor<
     // The pool gives the holder its number, which its later requests carry.
     caf::reacts_to<holder_registered>,
@@ -114,7 +114,8 @@ using backend_control_actor = caf::typed_actor<
     // The queue has work and stays open. It answers close_queue{only_if_idle}.
     caf::reacts_to<queue_not_idle>>;
 
-// What the gateway itself does with the model's requests changed. Its runtimes are not affected.
+// Options of a model changed that its runtimes need not know, such as limits and timeouts. Sent to
+// its queue and its backends.
 struct model_changed {
   served_model_ptr model;
 };

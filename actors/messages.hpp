@@ -54,7 +54,7 @@ struct ticket_refused {
   ticket_id ticket;
   refusal why;
   double retry_after_s;
-  std::string detail;  // the client sees it; it has no path and no secret
+  std::string detail;  // of model_failed; the client sees it, so it has no path and no secret
 };
 // The shard gets units of a backend in advance.
 struct credits_given {
@@ -110,7 +110,7 @@ struct shard_attached {
   shard_id shard;
   shard_inbox_ptr inbox;
   std::vector<scheduling::backend_units> in_use;
-  std::uint32_t life = 0;  // of the queue that asked for it; another one is told for itself
+  std::uint32_t life = 0;  // of the queue that this introduction is for; another one ignores it
 };
 using scheduling::shard_batch;
 
@@ -240,7 +240,7 @@ struct tick {};            // an actor's delayed message to itself
 // Questions of HTTP routes
 
 struct get_queue_stats {};
-// The answer to get_queue_stats, in the form that 001 defines.
+// The answer to get_queue_stats, with the fields of the llm_balancer of seed 001.
 struct queue_stats {
   std::string model;
   std::uint32_t processing, waiting, max_concurrent, max_waiting;

@@ -275,7 +275,7 @@ class model_backend : public model_backend_actor::base {
   void close(bool only_if_idle) { send(queue_, close_queue{backend_, ++closing_, only_if_idle}); }
 
   void carry_out(const scheduling::refuse_requests& e, time_point) {
-    send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after), refusal_text(e.why)});
+    send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after), detail_of(e.why)});
   }
 
   void carry_out(const scheduling::record_exit& e, time_point now) {
@@ -306,11 +306,10 @@ class model_backend : public model_backend_actor::base {
                                 std::string(to_string(reason)), last_exit_.detail, lines});
   }
 
-  // The text that clients get. It has no path and nothing from the runtime's output.
-  std::string refusal_text(refusal why) const {
-    if (why == refusal::does_not_fit) {
-      return fmt::format("Model '{}' needs more GPU memory than the machine has.", config().name);
-    }
+  // What clients are told beside the refusal itself. It has no path and nothing from the runtime's
+  // output.
+  std::string detail_of(refusal why) const {
+    if (why == refusal::does_not_fit) return {};
     const auto reason = last_failure_.value_or(scheduling::exit_reason::crashed);
     return fmt::format("Failures of its runtime in a row: {}; reason of the last one: {}.",
                        core_.failures(), to_string(reason));

@@ -164,8 +164,8 @@ class model_queue_shell : public model_queue_actor::base {
         permit_granted{model_->index, e.id, backends_[e.backend].endpoint, e.charge, e.place});
   }
   void apply(const scheduling::refuse_ticket& e) {
-    outbox_[e.shard].emplace_back(ticket_refused{model_->index, e.id, e.why,
-                                                 to_seconds(e.retry_after), core_.text_of(e.why)});
+    outbox_[e.shard].emplace_back(ticket_refused{
+        model_->index, e.id, e.why, to_seconds(e.retry_after), core_.detail_of(e.why)});
   }
   void apply(const scheduling::give_credits& e) {
     outbox_[e.shard].emplace_back(

@@ -13,8 +13,8 @@
 namespace signalbox {
 
 // Sends its actor a `tick` at the earliest time that it was armed for. CAF cannot take back a
-// delayed message, so pending ones are remembered, and no other is sent for a time after one of
-// them: the actor arms the timer again on every tick.
+// delayed message, so pending ticks are remembered, and another is sent only if it would come
+// before all of them. The actor must arm the timer again on every tick.
 class tick_timer {
  public:
   template <class Actor>

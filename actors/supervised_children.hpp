@@ -16,8 +16,9 @@
 
 namespace signalbox {
 
-inline constexpr model_index no_model = 0xffffffff;  // stands for the model of those without one
+inline constexpr model_index no_model = 0xffffffff;  // of children that belong to no model
 
+// An actor that the supervisor started, and what it needs to start it again.
 struct supervised_child {
   supervised_child(child_kind k, served_model_ptr m) : kind(k), model(std::move(m)) {}
 
@@ -59,7 +60,7 @@ class supervised_children {
   supervised_child* find_living(const caf::actor_addr& address) {
     return first([&](const supervised_child& c) { return c.alive && c.address == address; });
   }
-  // Of this model, or of any.
+  // Tells whether a backend lives, of this model or of any.
   bool has_living_backend(std::optional<model_index> model = {}) const {
     return std::any_of(all_.begin(), all_.end(), [=](const supervised_child& c) {
       return c.kind == child_kind::model_backend && c.alive && (!model || c.index() == *model);

@@ -37,6 +37,7 @@ struct restart_child {
   model_index model;
 };
 
+// Starts all other actors, restarts those that end, and owns the list of models.
 using supervisor_actor = caf::typed_actor<
     // Introduces the shard to every queue, and to those that start later. The answer comes when all
     // living queues have it in their mailbox, so that the shard's messages arrive after it.

@@ -130,13 +130,18 @@ class exchange {
   beast::flat_buffer buffer_;
 };
 
+std::runtime_error no_gateway(const std::string& data_dir) {
+  return std::runtime_error("no gateway runs on the data folder " + data_dir +
+                            "; start one, or name another with --url");
+}
+
 target target_of(const std::string& url, const std::string& key, const std::string& data_dir) {
   if (!url.empty()) {
     if (key.empty()) throw std::runtime_error("--url needs --key or SIGNALBOX_KEY");
     return {address_of(url), key, {}};
   }
   const auto file = read_gateway_file(data_dir);
-  if (!file) throw std::runtime_error("no gateway runs on " + data_dir);
+  if (!file) throw no_gateway(data_dir);
   return {address_of(file->urls.front()), key.empty() ? file->key : key, file->certificate_sha256};
 }
 
@@ -159,7 +164,7 @@ gateway_answer gateway_client::send(const std::string& method, const std::string
     return exchange(to, method, path).run();
   } catch (const boost::system::system_error& e) {
     const bool is_refused = e.code() == boost::system::errc::connection_refused;
-    if (is_refused && !data_dir.empty()) throw std::runtime_error("no gateway runs on " + data_dir);
+    if (is_refused && !data_dir.empty()) throw no_gateway(data_dir);
     throw std::runtime_error("the gateway at " + config::to_string(to.address) +
                              " does not answer: " + e.code().message());
   }

@@ -98,11 +98,17 @@ int list(persistence::key_store& store, const options& o) {
   return 0;
 }
 
+std::runtime_error no_such_key(const std::string& id) {
+  return std::runtime_error("the database has no key " + id +
+                            "; 'signalbox keys list' lists its keys, and keys of the configuration "
+                            "are changed there");
+}
+
 int rotate(persistence::key_store& store, const options& o, double default_grace_s) {
   const auto token = make_token();
   const auto grace_s = o.grace_s.value_or(default_grace_s);
   if (!store.rotate({o.id, digest_of(token), hint_of(token), grace_s})) {
-    throw std::runtime_error("there is no key " + o.id + ", or it is revoked");
+    throw no_such_key(o.id + " that is not revoked");
   }
   std::cout << fmt::format("id: {}\nsecret (shown once): {}\nthe old one works for {} s more\n",
                            o.id, token, grace_s);
@@ -110,7 +116,7 @@ int rotate(persistence::key_store& store, const options& o, double default_grace
 }
 
 int revoke(persistence::key_store& store, const options& o) {
-  if (!store.revoke(o.id)) throw std::runtime_error("there is no key " + o.id);
+  if (!store.revoke(o.id)) throw no_such_key(o.id);
   std::cout << o.id << " is revoked" << std::endl;
   return 0;
 }
@@ -167,7 +173,10 @@ key_record with_entry(const imported_key& entry, const key_record* known) {
   key_record key;
   key.id = key.name = entry.id;
   if (known) key = *known;
-  if (key.revoked_at) throw std::runtime_error(key.id + " is revoked");
+  if (key.revoked_at) {
+    throw std::runtime_error(entry.where + ".id: " + key.id +
+                             " is revoked for good; give the new key another id");
+  }
   try {
     set_fields(entry.fields, key);
   } catch (const std::runtime_error& e) {
@@ -222,16 +231,16 @@ int import(persistence::key_store& store, const options& o, const config::settin
       changed.push_back(std::move(key));
     }
   }
+  if (!store.add(added)) {
+    throw std::runtime_error(
+        "no key was added or changed: two of the new keys share a secret, or one has the secret of "
+        "an existing key");
+  }
   for (const auto& key : changed) {
     store.update(key);
     if (rotated.contains(key.id)) {
       store.rotate({key.id, key.digest, key.hint, o.grace_s.value_or(default_grace_s)});
     }
-  }
-  if (!store.add(added)) {
-    throw std::runtime_error(
-        "no key was added: two of the new keys share a secret, or one has "
-        "the secret of an existing key");
   }
   std::cout << fmt::format("{} added, {} updated", added.size(), changed.size()) << std::endl;
   return 0;

@@ -28,7 +28,7 @@ int reload(const gateway_client& gateway, bool now) {
   }
   const auto report = nlohmann::json::parse(answer.body);
   print(report, "added", "added");
-  print(report, "removed", "removed, serve what they have");
+  print(report, "removed", "removed, once their requests have ended");
   print(report, "changed", "changed");
   print(report, "restarting", now ? "changed, restart now" : "changed, restart when they are idle");
   print(report, "needs_restart", "changed, but used only from the next start of the gateway on");

@@ -94,7 +94,10 @@ void check_name(const std::string& name) {
 
 void check_scopes(const std::vector<std::string>& scopes) {
   for (const auto& name : scopes) {
-    if (!parse_scope(name)) throw std::runtime_error("there is no scope '" + name + "'");
+    if (!parse_scope(name)) {
+      throw std::runtime_error("there is no scope '" + name +
+                               "', allowed: realtime, batch, eval, upload, monitor, admin");
+    }
   }
 }
 

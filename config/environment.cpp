@@ -81,12 +81,14 @@ void add_keys_of_file(const std::string& name, settings& out, problem_list& prob
   if (!document.is_object() || !document.contains("keys") || !document["keys"].is_array()) {
     return fail(R"(does not contain {"keys": [{"id", "token", "scopes"}]})");
   }
-  for (const auto& entry : document["keys"]) {
+  for (std::size_t i = 0; i < document["keys"].size(); ++i) {
+    const auto& entry = document["keys"][i];
     try {
       add_key(make_key(entry.at("id"), entry.at("token"), entry.at("scopes")), variable, out,
               problems);
     } catch (const nlohmann::json::exception&) {  // the text of the exception would show the secret
-      return fail("has an entry without the texts id and token and the list scopes");
+      return fail(fmt::format(
+          "has an entry, keys[{}], without the texts id and token and the list scopes", i));
     }
   }
 }

@@ -297,7 +297,8 @@ void validate(const settings& s) {
   const auto& listen = s.server.listen;
   if (!s.server.tls.certificate.empty() && std::none_of(listen.begin(), listen.end(), is_tls)) {
     problems.unrelated("server.tls.certificate",
-                       "found, but no address in server.listen begins with https://");
+                       "found, but no address in server.listen begins with https://; add one, or "
+                       "remove the certificate");
   }
   problems.raise();
 }

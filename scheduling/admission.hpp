@@ -43,7 +43,7 @@ struct admission_limits {
 // fair_share.hpp names. A completion token counts more because each takes a step of the model,
 // while the prompt's tokens go through it together.
 struct token_weights {
-  static constexpr double least_cost = 1;  // of a request, weighted tokens: none is free of charge
+  static constexpr double least_cost = 1;  // weighted tokens, of any request
 
   double prompt = 1;
   double completion = 2;
@@ -175,8 +175,8 @@ class admission {
   admission_effects set_limits(const admission_limits& limits, time_point now);
 
   // Ignores an id that waits already: a shard submits again after a restart of the owner. A ticket
-  // with a place is admitted even beyond max_waiting: it was admitted before, and no attempt may be
-  // lost.
+  // with a place is admitted even beyond max_waiting: it was admitted before, and its request must
+  // not fail for that.
   admission_effects submit(const ticket& t, time_point now);
   // Ignores an unknown id, which was granted or refused already; the shard returns the unit of a
   // grant that it no longer wants.

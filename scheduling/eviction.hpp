@@ -35,9 +35,9 @@ struct eviction {
   bool operator<(const eviction& other) const;
 };
 
-// Precondition: can_free(candidates, missing). Every victim is needed, so there is none when
-// nothing is missing. `spare` counts the bytes that the victims free beyond `missing`; the caller
-// sets `gpus`.
+// Returns the cheapest set of victims that frees at least `missing`. Precondition:
+// can_free(candidates, missing). Every victim is needed, so there is none when nothing is missing.
+// `spare` counts the bytes that the victims free beyond `missing`; the caller sets `gpus`.
 eviction cheapest_eviction(std::vector<eviction_candidate> candidates, const gpu_amounts& missing);
 
 // Tells whether the candidates together free at least `missing` on each GPU.

@@ -53,7 +53,7 @@ namespace signalbox::scheduling {
 // A waiting ticket. Those of all classes lie in one slab and refer to each other by slot.
 struct alignas(64) waiting_record {
   static constexpr std::uint32_t none = 0xffffffff;
-  static constexpr std::uint64_t beside_line = ~std::uint64_t{0};  // a position: it returned
+  static constexpr std::uint64_t beside_line = ~std::uint64_t{0};  // position of a returned ticket
 
   bool is_returned() const { return line_position == beside_line; }
 

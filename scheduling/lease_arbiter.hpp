@@ -8,7 +8,7 @@
 //     holder with requests in flight is never asked before min_residency, and then only when (a)
 //     none of its own tickets waits, or (b) the asking holder's oldest ticket has waited longer
 //     than max_swap_wait.
-//   backoff: a holder that failed to load holds nothing and blocks nobody.
+// A backend that failed to load holds no lease while it backs off (rule backoff, model_lifecycle).
 //
 // Class: a holder has the most urgent class that it has work of. Without work, its request has the
 // class that it asked with.

@@ -13,8 +13,8 @@
 // failures in a row it stays failed, for people to see, until somebody asks for the model again.
 //
 // Rule backoff: after each failure in a row the pause before the next start doubles, up to
-// max_backoff. From load_attempts failures on, the breaker is open: requests are refused until the
-// pause is over, and then one start is the probe. A failed backend holds no lease.
+// max_backoff. After load_attempts failures in a row, requests are refused until the pause is over
+// (an open circuit breaker); then one more start is tried. A failed backend holds no lease.
 //
 // The lease is released only after `runtime_released`, which says that the process tree is gone.
 #pragma once
@@ -68,7 +68,7 @@ struct lifecycle_options {
 
 // Effects, which the actor carries out in order.
 struct ask_for_lease {};
-struct stop_asking {};  // not wanted any more
+struct stop_asking {};  // withdraws ask_for_lease
 struct give_lease_back {
   fencing_token token;
 };
@@ -77,11 +77,14 @@ struct start_runtime {
   gpu_set gpus;  // of the lease; empty without one
   std::uint64_t incarnation;
 };
+// SIGTERM, then SIGKILL after the grace; without a grace SIGKILL at once.
 struct stop_runtime {
   duration grace;
-};                         // SIGTERM, then SIGKILL after the grace; grace 0: SIGKILL at once
-struct admit_requests {};  // the runtime is ready: the queue may grant permits for it
-struct drain_requests {};  // it is not; the queue answers queue_drained when nothing is in flight
+};
+// The runtime is ready: the queue may grant permits for it.
+struct admit_requests {};
+// The queue grants no more permits, and answers queue_drained when nothing is in flight.
+struct drain_requests {};
 // An idle queue closes and answers queue_drained; any other stays open and answers queue_not_idle.
 struct drain_if_idle {};
 // The queue refuses the tickets that wait, and new ones until admit_requests.
@@ -89,13 +92,15 @@ struct refuse_requests {
   refusal why;
   duration retry_after;
 };
+// The runtime's end, for log, crash_log and metrics.
 struct record_exit {
   exit_reason reason;
   bool is_crash;
-};  // to log, crash_log and metrics
+};
+// The time that a start took, for metrics and the estimate.
 struct loaded {
   duration took;
-};  // for metrics and the estimate
+};
 
 using lifecycle_effect = std::variant<ask_for_lease, stop_asking, give_lease_back, start_runtime,
                                       stop_runtime, admit_requests, drain_requests, drain_if_idle,
@@ -124,7 +129,7 @@ class model_lifecycle {
   lifecycle_effects runtime_exited(std::uint64_t incarnation, exit_reason reason, time_point now);
   lifecycle_effects runtime_released(std::uint64_t incarnation, time_point now);
   // The queue reports when a request last waited or was in flight, and whether one waits now. When
-  // none waits, that takes back every ensure_ready() before it.
+  // none waits, earlier calls of ensure_ready() are forgotten.
   lifecycle_effects activity(time_point last_active, bool waiting, time_point now);
   lifecycle_effects advance(time_point now);  // handles timeouts, end of backoff, idle unload
   time_point next_deadline() const;           // when to call advance(); `never`: not needed

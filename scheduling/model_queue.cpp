@@ -231,7 +231,7 @@ queue_effects model_queue::preempt(work_class work, time_point now) {
 }
 
 queue_effects model_queue::stop(time_point now) {
-  stopped_ = refusal_in_force{refusal::shutting_down, never, text_of(refusal::shutting_down)};
+  stopped_ = refusal_in_force{refusal::shutting_down, never, {}};
   take_effects(admission_.refuse_all(refusal::shutting_down, duration::zero(), now), now);
   return finish(now);
 }
@@ -241,23 +241,9 @@ queue_effects model_queue::advance(time_point now) {
   return finish(now);
 }
 
-std::string model_queue::text_of(refusal why) const {
+std::string model_queue::detail_of(refusal why) const {
   for (const auto& b : backends_) {
     if (b.refusing && b.refusing->why == why) return b.refusing->detail;
-  }
-  switch (why) {
-    case refusal::queue_full:
-      return std::to_string(options_.limits.max_waiting) + " requests wait already.";
-    case refusal::deadline_passed:
-      return "The request waited as long as it was allowed to.";
-    case refusal::shutting_down:
-      return "The gateway is shutting down.";
-    case refusal::model_removed:
-      return "The model was removed from the configuration.";
-    case refusal::model_failed:
-      return "The model's runtime does not start.";
-    case refusal::does_not_fit:
-      return "The model needs more GPU memory than the machine has.";
   }
   return {};
 }

@@ -4,15 +4,15 @@
 //
 //   shard ── shard_batch ──▶ admission ── grants, refusals, credits, recalls ──▶ shard
 //
-// While a ticket waits, each closed backend is told ensure_ready once a second. A request that does
-// not wait for a closed queue is refused, but is expected to come again: backends are told once.
+// While a ticket waits, each closed backend is told ensure_ready once a second. A request whose
+// client does not wait is refused; as the client will probably come again, backends are told once.
 //
 //   backend ── open ──▶ permits and credits flow
 //   backend ── close ──▶ credits are recalled ── … the last unit is back, and all shards have
 //                        attached ──▶ queue_drained ──▶ backend
 //   backend ── refuse_waiting ──▶ while all backends do this, waiting and new tickets are refused,
 //                                 each time for as long as the backend says; then the next ticket
-//                                 is the probe (ensure_ready again)
+//                                 asks for a start (ensure_ready) again
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,13 @@
 namespace signalbox::scheduling {
 
 // The message of one turn of a shard's loop to one queue. The queue takes its parts in this order,
-// whatever happened first. 1. Cancelled tickets make room. 2. Service is counted, before 3.
-// returned units are granted again. 4. Reports are as of now, so that 5. new tickets are judged by
-// them. But if tickets return to their old place, they come before 3, and the new ones after them:
+// whatever happened first:
+//   1. cancelled tickets, which make room;
+//   2. service, before units are granted again;
+//   3. returned units;
+//   4. reports of what is in flight now;
+//   5. new tickets, which are judged by those reports.
+// If tickets return to their old place, all tickets come before 3, those that return first:
 // otherwise their units would go to tickets behind them. A ticket that came and left in one turn is
 // in both lists, and never waited.
 struct shard_batch {
@@ -127,8 +131,8 @@ class model_queue {
   queue_effects advance(time_point now);
   time_point next_deadline() const { return next_deadline_; }
 
-  // The text that tells a client why its request was refused.
-  std::string text_of(refusal why) const;
+  // What the backends said with this refusal, for clients; empty when no backend refuses.
+  std::string detail_of(refusal why) const;
 
   const admission& permits() const { return admission_; }
   const settled_counts& settled() const { return settled_; }  // so far; without `service`

@@ -75,8 +75,9 @@ class slot_index {
   std::size_t size_ = 0;
 };
 
-// Ids of one shard follow one another, and so do most that wait: a page holds 32 of them. One that
-// waits alone in its page costs 140 bytes.
+// Finds the slot of a waiting ticket by its id. Ids of one shard are consecutive, and most of those
+// that wait are neighbours, so slots lie in pages of 32 ids. A ticket alone in its page costs 140
+// bytes.
 class ticket_index {
  public:
   static constexpr std::uint32_t none = slot_index<std::uint64_t>::none;

@@ -54,7 +54,7 @@ using model_index = std::uint32_t;
 using ticket_id = std::uint64_t;
 using shard_id = std::uint16_t;
 
-// The id of a place where a model is served: an instance that we start, or a node's share of it.
+// The id of a backend: one startable instance of a model's runtime.
 // The supervisor gives it out; it is above 0 and never reused in a process.
 using backend_id = std::uint32_t;
 
@@ -62,7 +62,8 @@ using backend_id = std::uint32_t;
 // is above 0, never reused in the pool's life, and says nothing about models.
 using holder_id = std::uint32_t;
 
-// The kind of program that holds GPU memory; `outside` is one that asks through the lease API.
+// The kind of program that holds GPU memory; `outside` is a program that
+// we did not start.
 enum class holder_kind : std::uint8_t { model, training, outside };
 
 // The token of a lease. It grows with every lease, for ever, and an older token is refused. Its

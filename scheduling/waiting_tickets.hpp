@@ -36,8 +36,8 @@ class waiting_tickets {
   explicit waiting_tickets(duration max_starvation) : max_starvation_(max_starvation) {}
 
   void set_max_starvation(duration value) { max_starvation_ = value; }
-  // Its id must be unknown; a place that it has must be its own, and of this life of the queue. The
-  // deadline takes the place of the ticket's.
+  // Its id must be new, and its place, if it has one, must be from this life of the queue.
+  // `deadline` is used instead of the ticket's.
   void add(const ticket& t, time_point deadline, time_point now);
   bool contains(ticket_id id) const { return slots_.find(id) != slots_.none; }
   void remove(ticket_id id);  // its id must be known

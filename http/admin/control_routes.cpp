@@ -128,7 +128,8 @@ void show_queue(shard& home, routed_request request) {
       },
       [reply](const std::string& error) {
         spdlog::error("queue statistics: {}", error);
-        reply.refuse(error_code::internal, "The queue does not answer.");
+        reply.refuse(error_code::internal,
+                     "The model's queue did not answer in time; please try again later.");
       });
 }
 
@@ -152,9 +153,13 @@ void reload_configuration(shard& home, routed_request request) {
       },
       [reply](const std::string& error) {
         spdlog::error("reload: {}", error);
-        reply.refuse(error_code::internal, "The configuration cannot be reloaded now.");
+        reply.refuse(error_code::internal,
+                     "The gateway is shutting down, or could not carry the reload out in time; its "
+                     "log says more.");
       });
-  if (!began) reply.refuse(error_code::conflict, "Too many reloads wait already.");
+  if (!began)
+    reply.refuse(error_code::conflict,
+                 "Reloads are running or waiting already; please try again later.");
 }
 
 void list_crash_records(shard& home, routed_request request) {

@@ -20,6 +20,7 @@
 
 namespace signalbox::http {
 
+// How a request with a permit ended.
 enum class outcome : std::uint8_t { completed, failed, cancelled, timed_out };
 std::string_view to_string(outcome value);
 
@@ -59,7 +60,7 @@ class permit {
     std::uint32_t queue_life = 0;  // the model's queue_life when it was charged
     time_point granted_at{};
     scheduling::service_charge charge;
-    scheduling::queue_place place;  // by credit: not counted, as of when it was taken
+    scheduling::queue_place place;  // by credit: its time, and number 0
     double prompt_tokens = 0, completion_tokens = 0;
   };
   permit(admission_gate& gate, endpoint_ptr endpoint, const account& begun)
@@ -82,7 +83,8 @@ class ticket_holder {
   ~ticket_holder() = default;
 };
 
-// One for each shard, used on its thread only.
+// A shard's side of admission: it takes permits from credits, or waits with tickets at the queues.
+// Each shard has one, used on its thread only.
 class admission_gate {
  public:
   using send_batch = std::function<void(model_index, shard_batch)>;

@@ -44,8 +44,8 @@ std::optional<problem> read_wait(std::string_view text, std::optional<double>& o
 // Fills `out` from headers and body, or says what is wrong with them.
 std::optional<problem> prepare(shard& home, routed_request& request, call_request& out) {
   if (request.headers.content_type.data() != nullptr && !is_json(request.headers.content_type)) {
-    return problem{error_code::unsupported_media_type,
-                   "The body must be application/json, and the Content-Type say so.", ""};
+    return problem{error_code::unsupported_media_type, "The Content-Type must be application/json.",
+                   ""};
   }
   if (request.headers.priority_word.data() != nullptr) {
     const auto level = parse_priority(request.headers.priority_word);

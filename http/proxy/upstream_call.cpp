@@ -48,7 +48,7 @@ std::string refusal_text(const signalbox::ticket_refused& why, const std::string
     case refusal::shutting_down:
       return "The gateway is shutting down.";
     case refusal::does_not_fit:
-      return "Model '" + model + "' needs more GPU memory than there is.";
+      return "Model '" + model + "' needs more GPU memory than the machine has.";
     case refusal::model_removed:
       return "Model '" + model + "' was removed from the configuration.";
     case refusal::model_failed:
@@ -251,7 +251,9 @@ void upstream_call::upstream_headers(upstream_head& head) {
 void upstream_call::upstream_body(std::string_view bytes) {
   if (phase_ == phase::collecting) {
     if (text_.size() + bytes.size() > request_.max_answer_bytes) {
-      return fail(error_code::upstream_too_large, "The runtime's answer is too large.",
+      return fail(error_code::upstream_too_large,
+                  "The runtime's answer is over server.response_limit, " +
+                      std::to_string(request_.max_answer_bytes) + " bytes.",
                   outcome::failed);
     }
     text_.append(bytes);

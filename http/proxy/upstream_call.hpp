@@ -135,7 +135,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   // it.
   std::string& text() { return text_; }
   time_point arrived_at() const { return arrived_at_; }
-  // Until now, or until the last permit; without the time of permits that were given up.
+  // The time it has waited for permits so far, without the time of permits that it gave up.
   duration queue_wait(time_point now) const;
 
  private:
@@ -177,7 +177,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   phase phase_ = phase::waiting;
   time_point arrived_at_, deadline_ = never, permitted_at_{}, sent_at_{};
   duration held_{};       // with a permit
-  duration preempted_{};  // of held_: for nothing, as the permit was given up
+  duration preempted_{};  // the part of held_ with permits that were given up
   ticket_id ticket_ = 0;  // 0: none
   permit permit_;
   upstream_connection_ptr upstream_;

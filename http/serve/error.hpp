@@ -1,4 +1,5 @@
-// All errors that a client can get, with status and text. The error bodies are written here only.
+// All errors that a client can get, with status, type and code; each message is worded where its
+// error occurs. The error bodies are written here only.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,7 @@ enum class error_code : std::uint8_t {
   upstream_timeout,        // 504
 };
 
+// How an error is told to a client.
 struct error_words {
   int status;
   std::string_view reason;  // of the status line

@@ -24,6 +24,7 @@ std::uint32_t shard_count(const config::settings& settings);
 // too; calling it first finds out before anything is started.
 void require_free_addresses(const config::settings& settings);
 
+// The server: its shards and their threads.
 class gateway {
  public:
   // Binds, and subscribes to the keys of the database. `configured` are the keys of the

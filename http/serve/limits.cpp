@@ -1,9 +1,12 @@
 #include "http/serve/limits.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 
 namespace signalbox::http {
 
@@ -13,16 +16,12 @@ using scheduling::limit_kind;
 using scheduling::rate;
 using scheduling::rate_limiter;
 
-std::string whole(double value) {
-  return std::to_string(static_cast<std::int64_t>(value));
-}
-
 // Writes the fields of one answer without allocating: every answer has six of them.
 class field_lines {
  public:
   void add_rate(std::string_view unit, const rate& r, const rate_limiter& state, time_point now) {
     add_name("limit", unit);
-    put(static_cast<std::int64_t>(r.per_minute));
+    put(static_cast<std::int64_t>(std::ceil(r.per_minute)));
     add_name("remaining", unit);
     put(static_cast<std::int64_t>(state.left(r, now)));
     add_name("reset", unit);  // "1.250s", a form that Go's and OpenAI's parsers accept
@@ -52,19 +51,20 @@ class field_lines {
 
 std::string message_of(const principal& who, limit_kind which) {
   const auto& limits = who.limits;
+  const auto text = [](auto limit, std::string_view of_what) {
+    return fmt::format("This key or user is limited to {} {}.", limit, of_what);
+  };
   switch (which) {
     case limit_kind::requests_per_minute:
-      return "This key is limited to " + whole(limits.requests_per_minute) + " requests a minute.";
+      return text(limits.requests_per_minute, "requests a minute");
     case limit_kind::tokens_per_minute:
-      return "This key is limited to " + whole(limits.tokens_per_minute) + " tokens a minute.";
+      return text(limits.tokens_per_minute, "tokens a minute");
     case limit_kind::max_concurrent:
-      return "This key is limited to " + std::to_string(limits.max_concurrent) +
-             " requests at once.";
+      return text(limits.max_concurrent, "requests at once");
     case limit_kind::tokens_per_day:
-      return "This key is limited to " + std::to_string(limits.tokens_per_day) +
-             " tokens a day (UTC).";
+      return text(limits.tokens_per_day, "tokens a day (UTC)");
   }
-  return "This key is over one of its limits.";
+  return "This key or user is over a limit.";
 }
 
 }  // namespace

@@ -129,8 +129,9 @@ class polled_socket : public boost::asio::ip::tcp::socket {
   void close();
   void close(io_error& error);
 
-  // Like Asio's, these functions never call a handler themselves. Handlers come by reference:
-  // Asio's composed operations pass themselves while they still own what they pass beside it.
+  // Like Asio's, these functions never call a handler themselves. Handlers come by reference
+  // and are moved from last: Asio's composed operations pass themselves together with buffers that
+  // they own.
   template <typename Handler>  // (error, bytes)
   void async_read_some(boost::asio::mutable_buffer into, Handler&& handler) {
     polled().read(into, erase(std::forward<Handler>(handler)));

@@ -250,9 +250,16 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
   header.for_each_field([&](const restinio::http_header_field_t& f) {
     if (problem) return;
     const auto name = view(f.name()), value = view(f.value());
-    if (++count > limits.count || name.size() + value.size() > limits.field_bytes) {
-      problem = {error_code::header_too_large,
-                 "There are too many header fields, or one is too large."};
+    if (++count > limits.count) {
+      problem = {error_code::header_too_large, "There are more than " +
+                                                   std::to_string(limits.count) +
+                                                   " header fields (server.header_count_limit)."};
+      return;
+    }
+    if (name.size() + value.size() > limits.field_bytes) {
+      problem = {error_code::header_too_large, "A header field has more than " +
+                                                   std::to_string(limits.field_bytes) +
+                                                   " bytes (server.header_limit)."};
       return;
     }
     if (!is_token(name) || has_control_characters(value)) {

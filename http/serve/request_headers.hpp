@@ -10,6 +10,7 @@
 
 namespace signalbox::http {
 
+// The header fields that the gateway itself reads, and those for the runtime.
 struct request_headers {
   std::string_view authorization, api_key, admin_token, content_type, priority_word, max_wait,
       request_id, client_id;

@@ -93,7 +93,7 @@ void refuse_unrouted(shard& home, const routed_request& request) {
   if (allowed.empty()) {
     return reply.refuse(error_code::not_found, "There is no such route.");
   }
-  reply.refuse(error_code::method_not_allowed, "This route does not allow that method.", {},
+  reply.refuse(error_code::method_not_allowed, "This route allows only " + allowed + ".", {},
                {{"Allow", allowed}});
 }
 
@@ -195,7 +195,7 @@ void dispatch(shard& home, connection_key connection, restinio::request_handle_t
   if (!request.found) return refuse_unrouted(home, request);
   if (!has_readable_query(client)) {
     return reply_to(home, request)
-        .refuse(error_code::bad_request, "The query string cannot be decoded.");
+        .refuse(error_code::bad_request, "The query string is not percent-encoded (RFC 3986).");
   }
   request.parameter = *match(found->path, path);
   if (!authorize(home, *found, request)) return;

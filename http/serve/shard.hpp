@@ -65,7 +65,7 @@ class shard final : public call_home {
   void begin(connection_key client, std::shared_ptr<client_answer> request);
   void ended(connection_key client, const client_answer& request);
   // Keeps a request that is not answered by a runtime, until hand_over() or until the shard stops.
-  // Then the request is dropped, before its server.
+  // stop() destroys those that are left before the server, to which they refer.
   std::uint64_t keep(asked_request request);
   std::unique_ptr<asked_request> hand_over(std::uint64_t id);  // null: no longer kept
   void at_turn_end(std::shared_ptr<upstream_call> call) override;

@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(addresses_and_files_of_tls_belong_together) {
              "server.tls.certificate");
   BOOST_TEST(error("{" + tls + "}") ==
              "server.tls.certificate: found, but no address in server.listen begins with "
-             "https://");
+             "https://; add one, or remove the certificate");
   BOOST_TEST(error("{listen: ['https://127.0.0.1:443'], tls: {certificate: c}}") ==
              "f:2: server.tls.certificate: found without private_key, allowed both or none");
   BOOST_TEST(error("{tls: {private_key: k}}") ==

@@ -90,7 +90,7 @@ describe('signalbox keys', () => {
       [{ id: 'x', token: 'short', scopes: ['realtime'] }, /keys\[0\]\.token: found 5 bytes/],
       [{ id: 'x', token: 'long-enough-a-secret', scopes: ['root'] }, /keys\[0\]: scopes must be/],
       [{ id: 'x', token: 'long-enough-a-secret' }, /keys\[0\]\.scopes: must not be empty/],
-      [{ id: 'x', token: 'imported-secret-two', scopes: ['realtime'] }, /no key was added/],
+      [{ id: 'x', token: 'imported-secret-two', scopes: ['realtime'] }, /no key was added or changed/],
       [{ token: 'long-enough-a-secret' }, /keys\[0\]: "id" must be a text/],
       [{ id: 'administrator', token: 'long-enough-a-secret', scopes: ['realtime'] },
         /keys\[0\]\.id: "administrator" is defined in the configuration/],

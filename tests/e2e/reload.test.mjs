@@ -202,5 +202,5 @@ test('the command over TLS trusts the gateway of the folder, and nobody else', a
   await gateway.stop();
   const nobody = await command(gateway);
   assert.equal(nobody.code, 1);
-  assert.match(nobody.stderr, /no gateway runs on/);
+  assert.match(nobody.stderr, /no gateway runs on the data folder/);
 });

@@ -23,7 +23,7 @@ gateway::gateway(world& time, setup given)
       s(std::move(given)),
       gpus(*this),
       supervisor(*this),
-      hungry_since_(s.models.size(), time.now()) {
+      waits_since_(s.models.size(), time.now()) {
   for (std::uint32_t n = 0; n < s.shards; ++n) {
     shards.push_back(std::make_unique<shard>(*this, static_cast<shard_id>(n)));
   }
@@ -58,8 +58,8 @@ void gateway::end_stop() {
   supervisor.kill_backends();
 }
 
-void gateway::disturb_all() {
-  for (auto& since : hungry_since_) since = w.now();
+void gateway::restart_all_waits() {
+  for (auto& since : waits_since_) since = w.now();
 }
 
 void gateway::count_service(const http::admission_request& request, double cost) {
@@ -82,8 +82,8 @@ void gateway::check_queue(model_index m) {
   const auto* queue = supervisor.living_queue(m);
   if (queue == nullptr) return;
   if (w.in_transit(backends_of(m)) == 0 && is_quiet(m)) check_open(m, *queue);
-  if (queue->rules().waiting() == 0) return fed(m);
-  w.require(w.now() - hungry_since_[m] <= s.longest_wait, "no model starves", m);
+  if (queue->rules().waiting() == 0) return restart_wait(m);
+  w.require(w.now() - waits_since_[m] <= s.longest_wait, "no model starves", m);
   if (is_quiet(m)) check_no_idle_unit(m, *queue);
 }
 
@@ -110,9 +110,9 @@ void gateway::check_no_idle_unit(model_index m, const queue_shell& queue) {
   for (const auto& a : queue.rules().accounts()) {
     std::uint32_t permits = 0;
     for (const auto& each : shards) permits += each->rules().permits(m, a.backend);
-    w.require(permits == a.held(), "who waits leaves no credit idle", a.backend, permits);
+    w.require(permits == a.held(), "no credit is idle while a ticket waits", a.backend, permits);
     const bool is_open = queue.queue().permits().is_open(a.backend);
-    w.require(!is_open || permits >= s.models[m].units, "nobody waits while a unit is free",
+    w.require(!is_open || permits >= s.models[m].units, "no unit is free while a ticket waits",
               a.backend, permits);
   }
 }

@@ -49,10 +49,10 @@ class gateway {
   static topic shards_of(model_index m) { return 2 * topic{m} + 1; }
   static topic backends_of(model_index m) { return 2 * topic{m} + 2; }
   void touch(model_index m) { touched_ |= 1u << m; }  // check() looks at it
-  // A restart took away what a model had: it may wait as long again.
-  void disturb(model_index m) { hungry_since_[m] = w.now(); }
-  void disturb_all();
-  void fed(model_index m) { hungry_since_[m] = w.now(); }
+  // A model's wait is bounded (longest_wait) from its last served request on, or from a fault on
+  // that took away its place.
+  void restart_wait(model_index m) { waits_since_[m] = w.now(); }
+  void restart_all_waits();
   void count_service(const http::admission_request& request, double cost);
   void check_token(fencing_token token);  // one that is granted
 
@@ -71,7 +71,7 @@ class gateway {
 
   std::uint32_t touched_ = 0;
   fencing_token last_token_ = 0;
-  std::vector<time_point> hungry_since_;  // by model
+  std::vector<time_point> waits_since_;  // by model
 };
 
 }  // namespace signalbox::simulation

@@ -1,4 +1,5 @@
-// Whoever holds a lease of GPU memory, or wants one, as lease_holder_actor (actors/actors.hpp).
+// The interface of an actor that has a GPU lease or wants one (lease_holder_actor of
+// actors/actors.hpp).
 #pragma once
 
 #include "tests/simulation/messages.hpp"

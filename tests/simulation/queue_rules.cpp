@@ -81,7 +81,7 @@ void queue_rules::decide(const core::grant_permit& e) {
   w_.require(t.work == e.work, "a grant is for the ticket's class", e.id);
   w_.require(w_.now() < std::max(t.deadline, t.since + recall_patience + 1ns),
              "no grant past the deadline", e.id);
-  // Those that came with this very batch may have come after it.
+  // Tickets of this same batch may have come after the grant.
   for (std::size_t more_urgent = 0; more_urgent < index_of(e.work); ++more_urgent) {
     w_.require(waiting_of_class_[more_urgent] == 0, "the more urgent class goes first", e.id,
                more_urgent);
@@ -95,8 +95,8 @@ void queue_rules::decide(const core::refuse_ticket& e) {
   const bool is_failing = e.why == refusal::model_failed || e.why == refusal::does_not_fit;
   const auto refuses = [this](const auto& b) { return w_.now() < b.second; };
   w_.require(!is_failing || std::any_of(refused_until_.begin(), refused_until_.end(), refuses),
-             "a model that may serve refuses nobody", e.id);
-  // The others may be asked for again, and are refused again, for ever.
+             "a model refuses nobody while a backend may serve", e.id);
+  // Clients that were refused for another reason may come again and be refused again, for ever.
   has_ended_one_ = has_ended_one_ || is_failing || e.why == refusal::shutting_down;
 }
 

@@ -1,4 +1,4 @@
-// What must be true of one life of a model's queue. The shell tells what comes in and what the core
+// Checks the rules of one life of a model's queue. The shell tells what comes in and what the core
 // decides; check() compares the core's account with what follows from that.
 #pragma once
 
@@ -22,10 +22,10 @@ class queue_rules {
   // Before the core hears it.
   void attached(shard_id shard, std::span<const core::backend_units> in_use);
   void heard(const core::shard_batch& batch);
-  // A backend will have nothing served before that; it may: `time_point{}`.
+  // The backend refuses requests until then; `time_point{}`: it does not refuse any more.
   void refuses(backend_id backend, time_point until) { refused_until_[backend] = until; }
   void stopped() { is_stopped_ = true; }
-  // What the core made of it; true when a ticket has ended that need not come again.
+  // Takes the core's effects. Returns true when a ticket has ended for good.
   bool decided(const core::queue_effects& effects);
   // After each event of the core.
   void check() const;

@@ -95,7 +95,7 @@ void queue_shell::tick() {
 }
 
 void queue_shell::carry_out(const core::queue_effects& effects) {
-  if (rules_.decided(effects)) g_.fed(model_);
+  if (rules_.decided(effects)) g_.restart_wait(model_);
   for (const auto& effect : effects) {
     std::visit([this](const auto& e) { apply(e); }, effect);
   }
@@ -119,7 +119,7 @@ void queue_shell::apply(const core::grant_permit& e) {
 void queue_shell::apply(const core::refuse_ticket& e) {
   g_.w.note("refuse: ticket, why", e.id, static_cast<std::uint64_t>(e.why));
   outbox_[e.shard].emplace_back(
-      ticket_refused{model_, e.id, e.why, to_seconds(e.retry_after), core_.text_of(e.why)});
+      ticket_refused{model_, e.id, e.why, to_seconds(e.retry_after), core_.detail_of(e.why)});
 }
 
 void queue_shell::apply(const core::give_credits& e) {

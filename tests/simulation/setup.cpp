@@ -27,7 +27,8 @@ void make_faulty(world& w, model_setup& m) {
   m.load_fails = 0.5;
   m.load_hangs = 0.1;
   m.crashes = 0.5;
-  // Several that never start are refusing at the same time too seldom for the rule of starvation.
+  // With several backends that never start, all of them refuse at once too seldom for the bound on
+  // a wait (longest_wait).
   if (m.backends == 1 && w.chance(0.1)) m.load_fails = 1;
 }
 

@@ -1,5 +1,5 @@
-// What a simulated gateway is made of: its machine, models, shards, and how hostile its world is.
-// All of it comes from the seed.
+// The parts of a simulated gateway (machine, models, shards) and the faults of its world. All of it
+// comes from the seed.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ struct model_setup {
   double may_be_resent = 1;  // the share of its requests that can be preempted
 };
 
-// What goes wrong; mean time between two of a kind, `duration::max()`: it never does.
+// The mean time between two faults of each kind; `duration::max()`: it never happens.
 struct fault_setup {
   duration runtime_crash, queue_death, backend_death, pool_death, clients_gone, preemption;
 };

@@ -1,6 +1,6 @@
 // A shard with its clients: the production admission_gate, and requests that hold real permits. The
-// rest is what http/serve/shard.cpp (receive, send, tick) and http/proxy/exchange.cpp (a request
-// from its admission to its end) do, without their bytes.
+// rest is a model of http/serve/shard.cpp (receive, send, tick) and http/proxy/upstream_call.cpp (a
+// request from its admission to its end), without their bytes.
 //
 // A shard is a thread of the process: it never dies alone. Its clients can be gone all at once.
 #pragma once

@@ -13,8 +13,8 @@ using phase = request::phase;
 
 namespace {
 
-constexpr duration queue_answer_slack = 2s;  // as the exchange's
-constexpr int max_retries = 3;               // as the exchange's
+constexpr duration queue_answer_slack = 2s;  // as in upstream_call.cpp
+constexpr int max_retries = 3;               // as in upstream_call.cpp
 constexpr duration connection_breaks = 5ms;  // at most, after the end of its runtime
 
 }  // namespace

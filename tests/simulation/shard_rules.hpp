@@ -1,5 +1,5 @@
-// What must be true of each batch that a shard's gate sends: it says of units, requests and charges
-// exactly what happened since the last one. The shard tells what happens to its permits.
+// Checks each batch that a shard's gate sends: it must say of units, requests and charges exactly
+// what happened since the last one. The shard tells what happens to its permits.
 #pragma once
 
 #include <array>

@@ -205,7 +205,7 @@ void supervisor_shell::restart_queue(model_index m) {
   ++queues_[m].life;
   start_queue(m);
   publish();
-  g_.disturb(m);
+  g_.restart_wait(m);
   for (const auto& shard : g_.shards) {
     send(g_.w, actor_, shard->ref(), std::vector<shard_event>{queue_restarted{m, queues_[m].life}},
          g_.shards_of(m));
@@ -216,7 +216,7 @@ void supervisor_shell::restart_backend(std::size_t number) {
   auto& c = backends_[number];
   if (stopping_ || c.alive || !pool_.alive) return;
   start_backend(c);
-  g_.disturb_all();  // whom its death gave memory, has it first
+  g_.restart_all_waits();  // others may take the memory that its death freed
 }
 
 void supervisor_shell::restart_outsider(std::size_t number) {
@@ -232,7 +232,7 @@ void supervisor_shell::restart_leases() {
   start_pool();
   for (auto& c : backends_) start_backend(c);
   for (auto& c : outsiders_) start_outsider(c);
-  g_.disturb_all();
+  g_.restart_all_waits();
 }
 
 // Questions.
