@@ -42,8 +42,11 @@ published_gateway::published_gateway(const std::filesystem::path& data_dir,
 }
 
 published_gateway::~published_gateway() {
-  std::error_code ignored;  // a file that stays leads to nobody
-  if (!content_.urls.empty()) std::filesystem::remove(path_, ignored);
+  try {  // a file that stays leads to nobody
+    const auto there = read_gateway_file(path_.parent_path());
+    if (there && there->key == content_.key) std::filesystem::remove(path_);
+  } catch (const std::exception&) {
+  }
 }
 
 void published_gateway::publish(const std::vector<std::string>& urls) {

@@ -141,6 +141,7 @@ class model_backend : public model_backend_actor::base {
     if (core_.state() == lifecycle_state::ready && endpoint_)
       send(queue_, open_queue{endpoint_, config().max_concurrent});
     if (core_.state() == lifecycle_state::draining) close(false);
+    on_not_idle({closing_});  // the old queue will not answer; the new one is asked again
   }
 
   void on_ensure_ready() {
@@ -201,6 +202,7 @@ class model_backend : public model_backend_actor::base {
   void on_changed(const model_changed& m) {
     const auto units = config().max_concurrent;
     model_ = m.model;
+    model_->meters->state_changed(core_.state());
     if (core_.state() != lifecycle_state::ready || config().max_concurrent == units) return;
     send(queue_, units_changed{backend_, config().max_concurrent});
   }
@@ -232,7 +234,8 @@ class model_backend : public model_backend_actor::base {
 
   void acquire() {
     const bool is_pinned = config().residency == config::residency::pinned;
-    send(leases_, acquire_lease{{holder_, need_of(config()), is_pinned, work_class::realtime}});
+    send(leases_, acquire_lease{{holder_, need_of(config()), is_pinned, work_class::realtime,
+                                 model_->index + 1}});
   }
 
   void carry_out(const scheduling::stop_asking&, time_point) {

@@ -121,6 +121,7 @@ class model_queue_shell : public model_queue_actor::base {
 
   void on_changed(const model_changed& m) {
     model_ = m.model;
+    reporter_.write_again();
     carry_out(core_.set_limits(limits_of(model_->options, settings_), now()));
   }
 

@@ -42,6 +42,9 @@ class queue_reporter {
     return never;
   }
 
+  // The next report() writes, whatever it did before.
+  void write_again() { written_.reset(); }
+
  private:
   status_board& board_;
   const std::string model_;

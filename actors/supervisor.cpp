@@ -161,7 +161,12 @@ class supervisor : public supervisor_actor::base {
     publish();
     // This comes after publish(), because a shard that hears it must not find the queue.
     for (const auto& [shard, inbox] : inboxes_) inbox->post({model_gone{model}});
-    if (!handles_.models->find(name)) options_.board->model_gone(name);
+    const auto heir = handles_.models->find(name);
+    if (heir && heir->options.name == name) {
+      update(heir);  // both wrote under this name; the one that is left writes again
+    } else {
+      options_.board->model_gone(name);
+    }
     spdlog::info("model {}: removed", name);
   }
 

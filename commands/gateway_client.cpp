@@ -142,7 +142,8 @@ target target_of(const std::string& url, const std::string& key, const std::stri
   }
   const auto file = read_gateway_file(data_dir);
   if (!file) throw no_gateway(data_dir);
-  return {address_of(file->urls.front()), key.empty() ? file->key : key, file->certificate_sha256};
+  // The file may be a dead gateway's, and its address anybody's by now: no other key goes there.
+  return {address_of(file->urls.front()), file->key, file->certificate_sha256};
 }
 
 }  // namespace
@@ -153,7 +154,7 @@ gateway_client::gateway_client(CLI::App& command, std::function<std::string()> d
       .add_option("--url", options_->url,
                   "The gateway to ask, http://HOST:PORT; default: that of the data folder")
       ->envname("SIGNALBOX_URL");
-  command.add_option("--key", options_->key, "A key of that gateway with scope admin")
+  command.add_option("--key", options_->key, "A key of the gateway at --url, with scope admin")
       ->envname("SIGNALBOX_KEY");
 }
 

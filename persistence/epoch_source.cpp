@@ -17,7 +17,9 @@ namespace signalbox::persistence {
 
 namespace {
 
+// The file alone will do. Without one the database alone knows the last number.
 constexpr auto answer_patience = std::chrono::seconds(1);
+constexpr auto patience_without_file = std::chrono::seconds(10);
 constexpr auto greatest_epoch = std::numeric_limits<std::uint32_t>::max();
 
 // The lock is for those who set the sequence; the number only has to be the same for all.
@@ -75,7 +77,8 @@ std::uint32_t epoch_source::last_in_file() const {
 
 // In a thread, as neither a connection nor an answer can be waited for so shortly otherwise.
 epoch_source::answer epoch_source::ask_database(std::uint32_t last) {
-  const auto deadline = std::chrono::steady_clock::now() + answer_patience;
+  const auto deadline =
+      std::chrono::steady_clock::now() + (last == 0 ? patience_without_file : answer_patience);
   const auto is_late = [&] {
     return asked_.valid() && asked_.wait_until(deadline) != std::future_status::ready;
   };

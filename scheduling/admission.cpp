@@ -60,6 +60,7 @@ struct admission::state {
   time_point now{};
   time_point last_waiting{};
   time_point last_active{};
+  bool is_held = false;  // between hold() and decide()
 };
 
 // Tells whether one more ticket can be taken: it finds a place to wait, or is granted at once, or
@@ -67,18 +68,17 @@ struct admission::state {
 bool admission::state::has_room() const {
   std::uint64_t waiting = tickets.size(), places = limits.max_waiting;
   if (waiting < places) return true;
-  return units.is_open() && (units.has_free() || waiting < places + units.returning());
+  return units.is_open() && waiting < places + units.free() + units.returning();
 }
 
 // A deadline limits how long a ticket waits until others are served. A ticket that comes while a
 // unit is idle is served whatever its deadline: at once by a free unit, or when idle credits of
-// another shard are back.
+// another shard are back. A ticket that returns had a permit, which comes back as well. And a
+// ticket may be more urgent than those that came with it and were counted before.
 time_point admission::state::deadline_of(const ticket& t) const {
-  if (units.has_free()) return never;
-  if (units.is_open() && tickets.size() < units.returning()) {
-    return std::max(t.deadline, now + recall_patience);
-  }
-  return t.deadline;
+  const bool is_unit_idle = units.is_open() && tickets.size() < units.free() + units.returning();
+  if (is_unit_idle || t.place) return std::max(t.deadline, now + recall_patience);
+  return units.has_free() ? std::max(t.deadline, now + duration(1)) : t.deadline;
 }
 
 duration admission::state::wait_for(std::uint32_t position) const {
@@ -89,6 +89,7 @@ duration admission::state::wait_for(std::uint32_t position) const {
 }
 
 void admission::state::settle(admission_effects& out) {
+  if (is_held) return;
   expire(out);
   while (units.has_free() && tickets.size() > 0) grant_next(out);
   if (tickets.size() > 0) {
@@ -128,7 +129,7 @@ admission_effects admission::attach_shard(shard_id shard, std::span<const backen
 }
 
 admission_effects admission::open(backend_id backend, std::uint32_t units, time_point now) {
-  return state_->handle(now, [&](auto&) { state_->units.open(backend, units); });
+  return state_->handle(now, [&](auto& out) { state_->units.open(backend, units, out); });
 }
 
 admission_effects admission::close(backend_id backend, time_point now) {
@@ -136,7 +137,7 @@ admission_effects admission::close(backend_id backend, time_point now) {
 }
 
 admission_effects admission::set_units(backend_id backend, std::uint32_t units, time_point now) {
-  return state_->handle(now, [&](auto&) { state_->units.set_units(backend, units); });
+  return state_->handle(now, [&](auto& out) { state_->units.set_units(backend, units, out); });
 }
 
 admission_effects admission::set_limits(const admission_limits& limits, time_point now) {
@@ -144,6 +145,15 @@ admission_effects admission::set_limits(const admission_limits& limits, time_poi
     state_->limits = limits;
     state_->tickets.set_max_starvation(std::max(limits.max_starvation, duration(1)));
   });
+}
+
+void admission::hold() {
+  state_->is_held = true;
+}
+
+admission_effects admission::decide(time_point now) {
+  state_->is_held = false;
+  return advance(now);
 }
 
 admission_effects admission::submit(const ticket& t, time_point now) {
@@ -238,6 +248,10 @@ std::uint32_t admission::waiting(work_class work) const {
 
 std::uint32_t admission::held() const {
   return static_cast<std::uint32_t>(state_->units.held());
+}
+
+bool admission::is_said_in_use(backend_id backend) const {
+  return state_->units.is_said_in_use(backend);
 }
 
 std::uint32_t admission::held(backend_id backend) const {

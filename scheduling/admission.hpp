@@ -174,6 +174,10 @@ class admission {
   admission_effects set_units(backend_id backend, std::uint32_t units, time_point now);
   admission_effects set_limits(const admission_limits& limits, time_point now);
 
+  // Between the two nothing is decided: what a shard says in one message counts together.
+  void hold();
+  admission_effects decide(time_point now);
+
   // Ignores an id that waits already: a shard submits again after a restart of the owner. A ticket
   // with a place is admitted even beyond max_waiting: it was admitted before, and its request must
   // not fail for that.
@@ -206,6 +210,7 @@ class admission {
   time_point oldest_wait_since(work_class work) const;  // of this class
   std::uint32_t held() const;                           // units at shards, unused or in use
   std::uint32_t held(backend_id backend) const;
+  bool is_said_in_use(backend_id backend) const;  // by the shards' last reports
   // As last reported. A shard without credits has all in use that it holds.
   class_counts in_use() const;
   class_counts in_use(backend_id backend) const;

@@ -180,10 +180,16 @@ time_point lease_arbiter::protected_until(const lease& l) const {
   return l.reported ? l.granted_at : l.granted_at + options_.min_residency;
 }
 
+// Tells whether the lease is never asked back for this request.
+bool lease_arbiter::is_kept_from(const lease& l, const pending_request& asking) {
+  const bool are_siblings = l.request.group != 0 && l.request.group == asking.request.group;
+  return l.request.is_pinned || are_siblings;
+}
+
 // Rule evict: tells whether the lease may be asked back for this request.
 bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
                                  time_point now) const {
-  if (l.asked_back || l.request.is_pinned) return false;
+  if (l.asked_back || is_kept_from(l, asking)) return false;
   if (now < protected_until(l)) return false;
   if (!is_busy(l)) return true;
   bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // (a)
@@ -358,12 +364,12 @@ std::vector<eviction_candidate> lease_arbiter::candidates_on(const gpu_set& gpus
 }
 
 // Keeps the requests behind an overdue one, which cannot free enough yet, off the GPUs where it
-// will be placed: the first ones on which pinned holders leave enough. Without enough such GPUs it
-// holds back nobody.
+// will be placed: the first ones on which pinned holders and siblings leave enough. Without enough
+// such GPUs it holds back nobody.
 void lease_arbiter::hold_back(const pending_request& p, room& left) const {
   auto possible = options_.gpu_memory;
   for (const auto& [holder, l] : leases_) {
-    if (!l.request.is_pinned) continue;
+    if (!is_kept_from(l, p)) continue;
     for (const auto& share : l.gpus) possible[share.gpu] -= share.memory;
   }
   auto gpus = fitting(p.request.need, possible);

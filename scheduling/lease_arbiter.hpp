@@ -17,8 +17,8 @@
 // whichever is later. A holder that is still loading for waiting tickets is not asked. Its
 // min_residency begins with its first request in flight.
 //
-// Pinned holders are never victims. Every holder has at least one byte, so that none fits beside a
-// holder of whole GPUs.
+// Pinned holders are never victims, nor are holders of the asking one's group. Every holder has at
+// least one byte, so that none fits beside a holder of whole GPUs.
 //
 // Order: a request for which memory is being freed reserves that memory. Requests behind it may
 // take only what is left over, and so never delay it. A request that cannot free enough yet is
@@ -61,6 +61,8 @@ struct lease_request {
   gpu_need need;
   bool is_pinned = false;                  // never a victim
   work_class work = work_class::realtime;  // its class while it reports no work
+  // Holders of one group do the same work and never evict each other; 0: of no group.
+  std::uint32_t group = 0;
 };
 
 // Effects.
@@ -143,6 +145,7 @@ class lease_arbiter {
   bool fits(const gpu_need& need) const;
   const holder_demand& demand_of(holder_id holder) const;
   bool is_busy(const lease& l) const;
+  static bool is_kept_from(const lease& l, const pending_request& asking);
   bool may_be_asked(const lease& l, const pending_request& asking, time_point now) const;
   double reload_cost(const lease& l) const;
   work_class class_of(const lease_request& request) const;

@@ -13,6 +13,9 @@ constexpr int load_weight_percent = 30;  // weight of a new measurement in the l
 // While a stop waits for an idle queue, the queue is asked this often.
 constexpr duration idle_question_gap = std::chrono::milliseconds(250);
 
+// A queue answers at once. A question without an answer by then was lost, and is asked again.
+constexpr duration idle_answer_timeout = std::chrono::seconds(5);
+
 }  // namespace
 
 std::string_view to_string(lifecycle_state value) {
@@ -224,9 +227,7 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
       break;
     case lifecycle_state::ready:
       forget_failures_if_proven(now);
-      if (asked_idle_ && now >= idle_answer_by_) {
-        begin_drain(out, now);  // requests take long to end, or the question was lost
-      } else if (!asked_idle_ && now >= next_idle_question()) {
+      if (now >= (asked_idle_ ? asked_idle_at_ + idle_answer_timeout : next_idle_question())) {
         ask_if_idle(out, now);
       }
       break;
@@ -244,7 +245,7 @@ time_point model_lifecycle::next_deadline() const {
     case lifecycle_state::failed:
       return !breaker_open() || options_.pinned ? retry_at_ : never;
     case lifecycle_state::ready: {
-      auto next = asked_idle_ ? idle_answer_by_ : next_idle_question();
+      auto next = asked_idle_ ? asked_idle_at_ + idle_answer_timeout : next_idle_question();
       if (failures_ > 0) next = std::min(next, ready_since_ + options_.max_backoff);
       return next;
     }
@@ -310,7 +311,6 @@ void model_lifecycle::begin_drain(lifecycle_effects& out, time_point now) {
 void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
   asked_idle_ = true;
   asked_idle_at_ = now;
-  idle_answer_by_ = now + options_.drain_timeout;
   out.push_back(drain_if_idle{});
 }
 

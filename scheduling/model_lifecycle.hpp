@@ -171,7 +171,6 @@ class model_lifecycle {
   time_point retry_at_{};        // failed: no start before this
   time_point last_active_{};
   time_point asked_idle_at_{};    // the time of the last drain_if_idle
-  time_point idle_answer_by_{};   // drain when drain_if_idle is not answered by then
   bool wanted_ = false;           // a request waits: start (again) as soon as possible
   bool ordered_stop_ = false;     // a stop was ordered, and nobody asked for the model since
   bool stops_when_idle_ = false;  // stop_when_idle() was called while it was ready

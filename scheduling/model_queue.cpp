@@ -43,18 +43,17 @@ queue_effects model_queue::attach_shard(shard_id shard, std::span<const backend_
 
 queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   if (std::find(attached_.begin(), attached_.end(), batch.shard) == attached_.end()) return {};
-  for (const auto id : batch.cancelled) take_effects(admission_.cancel(id, now), now);
+  admission_.hold();
+  for (const auto id : batch.cancelled) admission_.cancel(id, now);
   for (const auto& served : batch.served) admission_.count_service(served, now);
-  const bool any_returns = std::any_of(batch.tickets.begin(), batch.tickets.end(),
-                                       [](const ticket& t) { return t.place.has_value(); });
-  if (any_returns) submit(batch, now);
   for (const auto& b : batch.backends) {
     if (b.units_returned == 0) continue;
-    take_effects(admission_.give_back(batch.shard, b.backend, b.units_returned, now), now);
+    admission_.give_back(batch.shard, b.backend, b.units_returned, now);
   }
   for (const auto& b : batch.backends) admission_.report(batch.shard, b, now);
   admission_.count_settled(batch.settled);
-  if (!any_returns) submit(batch, now);
+  submit(batch, now);
+  take_effects(admission_.decide(now), now);
   settled_.completed += batch.settled.completed;
   settled_.failed += batch.settled.failed;
   settled_.cancelled += batch.settled.cancelled;
@@ -161,7 +160,8 @@ queue_effects model_queue::open(backend_id id, std::uint32_t units, std::uint64_
   b->run = run;
   b->closing.reset();
   b->refusing.reset();
-  b->due_units = units;
+  b->units = units;
+  b->is_open_due = true;
   open_due(now);
   return finish(now);
 }
@@ -169,8 +169,8 @@ queue_effects model_queue::open(backend_id id, std::uint32_t units, std::uint64_
 void model_queue::open_due(time_point now) {
   if (!knows_all_shards()) return;
   for (auto& b : backends_) {
-    if (!b.due_units) continue;
-    take_effects(admission_.open(b.id, *std::exchange(b.due_units, std::nullopt), now), now);
+    if (!std::exchange(b.is_open_due, false)) continue;
+    take_effects(admission_.open(b.id, b.units, now), now);
   }
 }
 
@@ -183,8 +183,8 @@ queue_effects model_queue::close(backend_id id, std::uint64_t closing, bool only
   if (only_if_idle && !is_idle) {
     out_.push_back(tell_not_idle{id, closing});
   } else {
-    b->closing = closing;
-    b->due_units.reset();
+    b->closing = closing_order{closing, only_if_idle};
+    b->is_open_due = false;
     take_effects(admission_.close(id, now), now);
   }
   return finish(now);
@@ -192,7 +192,7 @@ queue_effects model_queue::close(backend_id id, std::uint64_t closing, bool only
 
 queue_effects model_queue::set_units(backend_id id, std::uint32_t units, time_point now) {
   auto* b = find(id);
-  if (b != nullptr && b->due_units) b->due_units = units;
+  if (b != nullptr) b->units = units;
   take_effects(admission_.set_units(id, units, now), now);
   return finish(now);
 }
@@ -203,10 +203,7 @@ queue_effects model_queue::refuse_waiting(backend_id id, refusal why, duration r
   if (b == nullptr) return {};
   b->refusing = refusal_in_force{why, now + retry_after, detail};
   // The tickets may still be served while another backend does not refuse.
-  const bool all_refuse = std::all_of(backends_.begin(), backends_.end(), [](const backend& each) {
-    return each.refusing.has_value();
-  });
-  if (all_refuse) take_effects(admission_.refuse_all(why, retry_after, now), now);
+  if (refusal_now(now) != nullptr) take_effects(admission_.refuse_all(why, retry_after, now), now);
   return finish(now);
 }
 
@@ -269,7 +266,7 @@ void model_queue::take_effects(const admission_effects& effects, time_point now)
 queue_effects model_queue::finish(time_point now) {
   next_deadline_ = admission_.next_deadline();
   for (auto& b : backends_) {
-    answer_closing(b);
+    answer_closing(b, now);
     ensure(b, now);
     report_activity(b, now);
     report_demand(b, now);
@@ -278,10 +275,20 @@ queue_effects model_queue::finish(time_point now) {
 }
 
 // Answers each closing once. Requests in flight from an earlier life of this queue are known only
-// when all shards have attached. The backend bounds the wait for the answer.
-void model_queue::answer_closing(backend& b) {
-  if (!b.closing || admission_.held(b.id) > 0 || !knows_all_shards()) return;
-  out_.push_back(tell_drained{b.id, *std::exchange(b.closing, std::nullopt)});
+// when all shards have attached. A backend that was to close only if idle opens again when work has
+// crossed the question: requests that shards began by credit, or tickets.
+void model_queue::answer_closing(backend& b, time_point now) {
+  if (!b.closing || !knows_all_shards()) return;
+  const auto number = b.closing->number;
+  if (admission_.held(b.id) == 0) {
+    b.closing.reset();
+    out_.push_back(tell_drained{b.id, number});
+  } else if (b.closing->only_if_idle &&
+             (admission_.waiting() > 0 || admission_.is_said_in_use(b.id))) {
+    b.closing.reset();
+    take_effects(admission_.open(b.id, b.units, now), now);
+    out_.push_back(tell_not_idle{b.id, number});
+  }
 }
 
 // Tells whether the backends should load: a ticket waits, or a client that did not wait for a

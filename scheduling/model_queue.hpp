@@ -27,16 +27,10 @@
 
 namespace signalbox::scheduling {
 
-// The message of one turn of a shard's loop to one queue. The queue takes its parts in this order,
-// whatever happened first:
-//   1. cancelled tickets, which make room;
-//   2. service, before units are granted again;
-//   3. returned units;
-//   4. reports of what is in flight now;
-//   5. new tickets, which are judged by those reports.
-// If tickets return to their old place, all tickets come before 3, those that return first:
-// otherwise their units would go to tickets behind them. A ticket that came and left in one turn is
-// in both lists, and never waited.
+// The message of one turn of a shard's loop to one queue. The queue takes all of it before it
+// decides anything, so that units which come with tickets are granted in the order of the tickets.
+// Cancelled tickets, service and units count first, then tickets that return to their old place,
+// then new ones. A ticket that came and left in one turn is in both lists, and never waited.
 struct shard_batch {
   shard_id shard = 0;
   std::vector<ticket_id> cancelled;       // may be among `tickets`
@@ -144,6 +138,10 @@ class model_queue {
     time_point until;
     std::string detail;
   };
+  struct closing_order {
+    std::uint64_t number;
+    bool only_if_idle;
+  };
   struct told_activity {
     time_point last_active;
     bool waiting;
@@ -154,10 +152,11 @@ class model_queue {
     backend_id id = 0;
     std::optional<holder_id> holder{};  // empty until the pool has told it
     std::uint64_t run = 0;
-    std::optional<std::uint32_t> due_units{};  // of an open() that waits for shards to attach
+    std::uint32_t units = 0;
+    bool is_open_due = false;  // an open() waits for shards to attach
     duration expected_load{};
     time_point ready_at = never;
-    std::optional<std::uint64_t> closing{};  // a close() that is not answered yet
+    std::optional<closing_order> closing{};  // not answered yet
     std::optional<refusal_in_force> refusing{};
     time_point next_ensure{};  // no ensure_ready before this
     std::optional<told_activity> activity{};
@@ -178,7 +177,7 @@ class model_queue {
   void answer_place_queries(const shard_batch& batch, time_point now);
   void count_arrivals(std::uint32_t ended, time_point now);
   queue_effects finish(time_point now);
-  void answer_closing(backend& b);
+  void answer_closing(backend& b, time_point now);
   void ensure(backend& b, time_point now);
   void report_activity(backend& b, time_point now);
   void report_demand(backend& b, time_point now);

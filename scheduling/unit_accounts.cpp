@@ -97,18 +97,19 @@ void unit_accounts::attach(shard_id shard, std::span<const backend_units> in_use
                 [](const pool& p) { return !p.is_open && p.free == std::int64_t{p.units}; });
 }
 
-void unit_accounts::open(backend_id backend, std::uint32_t units) {
+void unit_accounts::open(backend_id backend, std::uint32_t units, admission_effects& out) {
   auto& p = pool_of(backend);
   if (!std::exchange(p.is_open, true)) ++open_pools_;
-  set_units(backend, units);
+  set_units(backend, units, out);
 }
 
-void unit_accounts::set_units(backend_id backend, std::uint32_t units) {
+void unit_accounts::set_units(backend_id backend, std::uint32_t units, admission_effects& out) {
   auto* p = find(pools_, backend);
   if (p == nullptr) return;
   units = std::max<std::uint32_t>(1, units);
   p->free += std::int64_t{units} - p->units;
   p->units = units;
+  if (p->free < 0) recall(*p, out);  // else a shard would keep each unit as its request ends
 }
 
 void unit_accounts::close(backend_id backend, admission_effects& out) {
@@ -186,8 +187,7 @@ void unit_accounts::stock(admission_effects& out) {
     std::int64_t each, rest;  // units for each shard, and what is left then
   };
   const auto shards = static_cast<std::int64_t>(attached_.size());
-  std::int64_t free = 0;
-  for (const auto& p : pools_) free += p.has_free() ? p.free : 0;
+  const auto free = static_cast<std::int64_t>(this->free());
   if (shards == 0 || free < shards || free < static_cast<std::int64_t>(units() / 4)) return;
   std::vector<stack> stacks;
   std::int64_t missing_each = free / shards;
@@ -217,6 +217,18 @@ void unit_accounts::touch(time_point now) {
 bool unit_accounts::is_open(backend_id backend) const {
   const auto* p = find(pools_, backend);
   return p != nullptr && p->is_open;
+}
+
+std::uint64_t unit_accounts::free() const {
+  std::uint64_t sum = 0;
+  for (const auto& p : pools_) sum += p.has_free() ? static_cast<std::uint64_t>(p.free) : 0;
+  return sum;
+}
+
+bool unit_accounts::is_said_in_use(backend_id backend) const {
+  const auto* p = find(pools_, backend);
+  return p != nullptr && std::any_of(p->accounts.begin(), p->accounts.end(),
+                                     [](const account& a) { return total(a.in_use) > 0; });
 }
 
 bool unit_accounts::has_free() const {

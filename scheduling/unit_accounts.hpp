@@ -18,10 +18,11 @@ class unit_accounts {
  public:
   // Replaces all that was known of the shard. It holds the units `in_use` and no credits.
   void attach(shard_id shard, std::span<const backend_units> in_use);
-  void open(backend_id backend, std::uint32_t units);
+  void open(backend_id backend, std::uint32_t units, admission_effects& out);
   // Recalls the backend's credits, and forgets its pool when the last unit is back.
   void close(backend_id backend, admission_effects& out);
-  void set_units(backend_id backend, std::uint32_t units);  // ignored when unknown
+  // Recalls credits when more units are out than that. Ignored when unknown.
+  void set_units(backend_id backend, std::uint32_t units, admission_effects& out);
 
   // Gives the shard a free unit of the least loaded backend for a permit. There must be a free
   // unit.
@@ -37,13 +38,16 @@ class unit_accounts {
   bool is_open(backend_id backend) const;
   bool has_free() const;
   std::uint64_t units() const;  // of open backends
+  std::uint64_t free() const;   // units that can be granted
   std::uint64_t held() const;
   std::uint32_t held(backend_id backend) const;
   bool is_in_use() const;
   class_counts in_use() const;
   class_counts in_use(backend_id backend) const;
+  // Tells whether a shard has said, last, that requests are in flight there.
+  bool is_said_in_use(backend_id backend) const;
   time_point last_active(backend_id backend) const;  // time_point{}: never used
-  // Units that are idle credits and come back when a ticket waits. has_free() does not count them.
+  // Units that are idle credits and come back when a ticket waits. free() does not count them.
   std::uint32_t returning() const;
   const std::vector<shard_id>& shards() const { return attached_; }
 

@@ -28,7 +28,8 @@ bool sync_folder_of(const std::filesystem::path& path) {
 void write_private_file(const std::filesystem::path& path, const std::string& text) {
   const auto part = path.string() + ".part";
   const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool written = fd >= 0 &&
+  // A part that an earlier process left may have another mode.
+  const bool written = fd >= 0 && ::fchmod(fd, 0600) == 0 &&
                        ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
                        ::fsync(fd) == 0;
   const int error = errno;

@@ -260,6 +260,10 @@ upstream_connection_ptr upstream_pool::take(const endpoint_ptr& endpoint, bool f
 }
 
 void upstream_pool::suspect(const endpoint_ptr& endpoint, time_point now) {
+  // Backends that are gone have left their entries.
+  std::erase_if(slots_, [now](const auto& slot) {
+    return slot.second.idle.empty() && now >= slot.second.suspect_until;
+  });
   auto& slot = slots_[endpoint->backend];
   slot.suspect = endpoint->incarnation;
   slot.suspect_until = now + suspicion;
@@ -279,13 +283,11 @@ void upstream_pool::put_back(upstream_connection_ptr connection) {
   slot.idle.push_back(std::move(connection));
 }
 
-// A backend that is gone closes its connections; its entry goes with the last one.
 void upstream_pool::forget(const upstream_connection& connection) {
   const auto slot = slots_.find(connection.endpoint_->backend);
   if (slot == slots_.end()) return;
   auto& idle = slot->second.idle;
   std::erase_if(idle, [&](const auto& other) { return other.get() == &connection; });
-  if (idle.empty()) slots_.erase(slot);
 }
 
 void upstream_pool::close_all() {

@@ -180,6 +180,7 @@ bool upstream_call::preempt() {
   preempted_ += at - permitted_at_;
   permitted_at_ = sent_at_ = {};  // the prompt was read for nothing: that is not charged
   text_.clear();
+  head_.clear();
   const auto give_up_at = begin_waiting();
   ticket_ = home_.gate().wait_again(std::move(permit_), admission(), give_up_at, *this);
   return true;

@@ -86,6 +86,34 @@ BOOST_FIXTURE_TEST_CASE(a_removed_model_is_not_found_and_serves_what_it_has, fix
   BOOST_TEST(recorder.render().find("model=\"red\"") == std::string::npos);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_model_that_came_back_writes_what_is_so_when_the_old_one_ends, fixture) {
+  load(0);
+  wanted.erase(wanted.begin());
+  change();
+  wanted = settings.models;
+  wanted[0].gpu_memory = config::gib;  // fits beside the old one
+  change();
+  submit(handles->models->find("red")->index, 7);
+  tell_ready(*driver.runs.back());
+  system.advance(3s);
+  give_everything_back(0);
+  system.advance(3s);
+  runtime_ends(0);
+  system.advance(3s);
+  const auto ready = R"(signalbox_model_state{model="red",state="ready"} 1)";
+  BOOST_TEST(recorder.render().find(ready) != std::string::npos);
+  BOOST_TEST(board.snapshot()->models.at("red").units > 0u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_removed_model_whose_name_is_an_alias_now_is_not_shown, fixture) {
+  wanted.erase(wanted.begin());
+  wanted[0].aliases = {"red"};
+  change();
+  system.advance(3s);
+  BOOST_TEST(handles->models->find("red")->options.name == "blue");
+  BOOST_TEST(!board.snapshot()->models.contains("red"));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_removed_model_that_is_not_loaded_goes_at_once, fixture) {
   wanted.pop_back();
   change();

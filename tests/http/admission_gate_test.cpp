@@ -1,5 +1,6 @@
 // The shard's side of admission against the real queue core: units are conserved, every ticket ends
 // once, and a dropped permit is a settled one.
+#include <array>
 #include <boost/test/unit_test.hpp>
 
 #include <map>
@@ -116,6 +117,20 @@ BOOST_AUTO_TEST_CASE(a_queue_that_was_restarted_hears_nothing_of_earlier_charges
   BOOST_REQUIRE(r.to_queue.size() == 1u);
   BOOST_TEST(r.to_queue[0].settled.completed == 1u);
   BOOST_TEST(r.to_queue[0].served.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_new_queue_gets_the_tickets_in_their_order) {
+  rig r(1, 0, 100);
+  std::array<holder, 20> waiting;
+  for (auto& h : waiting) h.id = r.gates[0]->wait({}, never, h);
+  r.flush();
+  r.to_queue.clear();
+  r.gates[0]->reintroduce(0);
+  r.flush();
+  BOOST_REQUIRE(r.to_queue.size() == 1u);
+  const auto& sent = r.to_queue[0].tickets;
+  BOOST_TEST(sent.size() == waiting.size());
+  for (std::size_t i = 0; i < sent.size(); ++i) BOOST_TEST(sent[i].id == waiting[i].id);
 }
 
 BOOST_AUTO_TEST_CASE(a_grant_for_who_left_is_not_counted_as_served) {

@@ -83,6 +83,7 @@ class test_home final : public call_home {
     told_.settled.failed += batch.settled.failed;
     told_.settled.cancelled += batch.settled.cancelled;
     told_.settled.timed_out += batch.settled.timed_out;
+    told_.settled.service += batch.settled.service;
   }
 
   metrics meters_{0, 1};

@@ -32,6 +32,7 @@ BOOST_AUTO_TEST_CASE(a_whole_answer_is_read_counted_and_settled) {
   const auto told = home.told();
   BOOST_TEST(told.settled.completed == 1u);
   BOOST_TEST(told.settled.total() == 1u);
+  BOOST_TEST((told.settled.service == 3s));
   BOOST_REQUIRE(told.served.size() == 1u);
   BOOST_TEST(told.served[0].charged + told.served[0].corrected == 7 + 2 * 5);
   BOOST_TEST(who->account->limits.tokens_of(charge_day) == 7u + 5u);

@@ -143,6 +143,19 @@ BOOST_AUTO_TEST_CASE(fewer_units_return_as_requests_end) {
   BOOST_TEST(all<grant_permit>(q.set_units(1, 2, t0)).at(0).id == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(fewer_units_call_credits_back) {
+  auto q = queue_of({4});
+  BOOST_TEST(all<give_credits>(q.attach_shard(0, {}, t0)).at(0).count == 4u);
+  q.report(0, {.backend = 1, .in_use = {4}}, t0);
+  // Without the recall the shard would keep each unit as its request ends.
+  BOOST_TEST(all<recall_credits>(q.set_units(1, 2, t0)).size() == 1u);
+  BOOST_TEST(q.give_back(0, 1, 1, t0).empty());
+  BOOST_TEST(q.give_back(0, 1, 1, t0).empty());
+  BOOST_TEST(q.held(1) == 2u);
+  BOOST_TEST(all<give_credits>(q.give_back(0, 1, 1, t0)).at(0).count == 1u);
+  BOOST_TEST(all<recall_credits>(q.set_units(1, 3, t0)).empty());
+}
+
 BOOST_AUTO_TEST_CASE(units_of_an_earlier_life_count_against_their_backend) {
   admission q({.max_waiting = 100});
   const backend_units held[] = {{1, 2}, {2, 1}};

@@ -237,6 +237,17 @@ BOOST_AUTO_TEST_CASE(always_waiting_clients_cause_one_recall_and_no_stocking) {
   BOOST_CHECK_EQUAL(stockings, 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_quarter_of_the_units_is_free_before_they_are_given_out) {
+  single_backend q({.max_concurrent = 8, .max_waiting = 10});
+  q.attach_shard(0, 0, t0);
+  q.open(t0);
+  for (ticket_id id = 1; id <= 9; ++id) q.submit(of(id), t0);
+  q.give_back(0, 8, t0);  // the credits; the first eight are granted
+  q.give_back(0, 1, t0);  // and the ninth
+  BOOST_CHECK_EQUAL(count<give_credits>(q.give_back(0, 1, t0)), 0u);
+  BOOST_CHECK_EQUAL(all<give_credits>(q.give_back(0, 1, t0)).at(0).count, 2u);
+}
+
 BOOST_AUTO_TEST_CASE(one_client_too_many_does_not_flap) {
   single_backend q({.max_concurrent = 16, .max_waiting = 1000});
   q.attach_shard(0, 0, t0);

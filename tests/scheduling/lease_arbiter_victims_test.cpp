@@ -109,6 +109,20 @@ BOOST_AUTO_TEST_CASE(its_own_waiting_work_comes_first_until_the_other_waited_too
   BOOST_CHECK((asked(a.demand(1, busy(0, 1), t0 + 6s)) == std::vector<holder_id>{1}));  // evict (a)
 }
 
+BOOST_AUTO_TEST_CASE(siblings_do_not_evict_each_other_and_hold_back_nobody) {
+  auto a = machine({24});
+  const auto of_group = [](holder_id holder, std::uint32_t group) {
+    auto request = of(holder, 16);
+    request.group = group;
+    return request;
+  };
+  hold(a, of_group(1, 7), idle);
+  BOOST_CHECK(a.acquire(of_group(2, 7), t0).empty());
+  BOOST_CHECK(a.advance(t0 + 60s).empty());  // overdue
+  BOOST_CHECK((are<lease_grant>(a.acquire(of(3, 8), t0 + 60s))));
+  BOOST_CHECK((asked(a.acquire(of_group(4, 8), t0 + 60s)) == std::vector<holder_id>{1}));
+}
+
 BOOST_AUTO_TEST_CASE(without_a_ticket_the_time_of_the_request_counts) {
   auto a = machine({24});
   hold(a, of(1, 24), busy(3, 1));

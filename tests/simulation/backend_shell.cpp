@@ -63,6 +63,7 @@ void backend_shell::on(const queue_ref& m) {
   tell_load();
   if (core_.state() == lifecycle_state::ready && endpoint_) open();
   if (core_.state() == lifecycle_state::draining) close(false);
+  on(queue_not_idle{closing_});
 }
 
 void backend_shell::on(const ensure_ready&) {
@@ -118,9 +119,21 @@ void backend_shell::on(const stop_all&) {
   finish();
 }
 
+void backend_shell::on(const stop_when_idle&) {
+  stopping_ = true;
+  apply(core_.stop_when_idle(g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const units_changed& m) {
+  if (core_.state() == lifecycle_state::ready) tell_queue(units_changed{id_, m.units});
+}
+
 void backend_shell::tick() {
   timer_.fired(g_.w.now());
+  is_tick_ = true;
   apply(core_.advance(g_.w.now()));
+  is_tick_ = false;
   finish();
 }
 
@@ -137,7 +150,8 @@ void backend_shell::carry_out(const core::ask_for_lease&) {
 
 void backend_shell::acquire() {
   send(g_.w, actor_, leases_,
-       signalbox::acquire_lease{{holder_, setup_.need, setup_.is_pinned, work_class::realtime}});
+       signalbox::acquire_lease{
+           {holder_, setup_.need, setup_.is_pinned, work_class::realtime, model_ + 1}});
 }
 
 void backend_shell::carry_out(const core::stop_asking&) {
@@ -165,7 +179,12 @@ void backend_shell::carry_out(const core::admit_requests&) {
 
 void backend_shell::open() {
   is_answer_due_ = false;
-  tell_queue(signalbox::open_queue{endpoint_, setup_.units});
+  tell_queue(signalbox::open_queue{endpoint_, g_.units(model_)});
+}
+
+void backend_shell::carry_out(const core::drain_requests&) {
+  g_.w.require(!is_tick_, "time alone cuts off no request", id_);
+  close(false);
 }
 
 void backend_shell::introduce() {

@@ -29,7 +29,9 @@ class backend_shell final : public lease_holder {
   void on(const queue_drained& m);
   void on(const queue_not_idle& m);
   void on(const runtime_event& m);
+  void on(const units_changed& m);
   void on(const stop_all& m);
+  void on(const stop_when_idle& m);
 
   const core::model_lifecycle& life() const { return core_; }
   backend_id id() const { return id_; }
@@ -48,7 +50,7 @@ class backend_shell final : public lease_holder {
   void carry_out(const core::start_runtime& e);
   void carry_out(const core::stop_runtime& e);
   void carry_out(const core::admit_requests&);
-  void carry_out(const core::drain_requests&) { close(false); }
+  void carry_out(const core::drain_requests&);
   void carry_out(const core::drain_if_idle&) { close(true); }
   void carry_out(const core::refuse_requests& e);
   void carry_out(const core::record_exit&) {}
@@ -79,6 +81,7 @@ class backend_shell final : public lease_holder {
   core::lifecycle_state told_state_ = core::lifecycle_state::stopped;
   bool stopping_ = false;
   bool is_drained_ = false;  // for the rule: the queue has said so just now
+  bool is_tick_ = false;     // for the rule: nothing else has happened
   tick_timer timer_;
 };
 

@@ -24,6 +24,7 @@ gateway::gateway(world& time, setup given)
       gpus(*this),
       supervisor(*this),
       waits_since_(s.models.size(), time.now()) {
+  for (const auto& m : s.models) units_.push_back(m.units);
   for (std::uint32_t n = 0; n < s.shards; ++n) {
     shards.push_back(std::make_unique<shard>(*this, static_cast<shard_id>(n)));
   }
@@ -56,6 +57,12 @@ void gateway::begin_stop() {
 
 void gateway::end_stop() {
   supervisor.kill_backends();
+}
+
+void gateway::change_units(model_index m, std::uint32_t count) {
+  w.note("units: model, count", m, count);
+  units_[m] = count;
+  supervisor.tell_units(m);
 }
 
 void gateway::restart_all_waits() {
@@ -112,8 +119,8 @@ void gateway::check_no_idle_unit(model_index m, const queue_shell& queue) {
     for (const auto& each : shards) permits += each->rules().permits(m, a.backend);
     w.require(permits == a.held(), "no credit is idle while a ticket waits", a.backend, permits);
     const bool is_open = queue.queue().permits().is_open(a.backend);
-    w.require(!is_open || permits >= s.models[m].units, "no unit is free while a ticket waits",
-              a.backend, permits);
+    w.require(!is_open || permits >= queue.rules().units(a.backend),
+              "no unit is free while a ticket waits", a.backend, permits);
   }
 }
 

@@ -53,6 +53,9 @@ class gateway {
   // that took away its place.
   void restart_wait(model_index m) { waits_since_[m] = w.now(); }
   void restart_all_waits();
+  // The operator gives a model's backends another number of units, at most its first one.
+  void change_units(model_index m, std::uint32_t count);
+  std::uint32_t units(model_index m) const { return units_[m]; }
   void count_service(const http::admission_request& request, double cost);
   void check_token(fencing_token token);  // one that is granted
 
@@ -72,6 +75,7 @@ class gateway {
   std::uint32_t touched_ = 0;
   fencing_token last_token_ = 0;
   std::vector<time_point> waits_since_;  // by model
+  std::vector<std::uint32_t> units_;     // of each of a model's backends now, by model
 };
 
 }  // namespace signalbox::simulation

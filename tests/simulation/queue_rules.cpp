@@ -19,6 +19,10 @@ std::uint32_t queue_rules::account::held() const {
   return std::accumulate(out.begin(), out.end(), 0u);
 }
 
+bool queue_rules::account::is_stocked() const {
+  return std::find(stocked.begin(), stocked.end(), true) != stocked.end();
+}
+
 queue_rules::queue_rules(world& w, const setup& s, const model_setup& m,
                          const core::model_queue& queue)
     : w_(w), s_(s), m_(m), core_(queue) {}
@@ -70,8 +74,7 @@ bool queue_rules::decided(const core::queue_effects& effects) {
     left_.clear();
   }
   std::erase_if(accounts_, [this](const account& a) {
-    const bool is_stocked = std::find(a.stocked.begin(), a.stocked.end(), true) != a.stocked.end();
-    return a.held() == 0 && !is_stocked && !core_.permits().is_open(a.backend);
+    return a.held() == 0 && !a.is_stocked() && !core_.permits().is_open(a.backend);
   });
   return has_ended_one_;
 }
@@ -94,7 +97,7 @@ void queue_rules::decide(const core::refuse_ticket& e) {
   end(e.id);
   const bool is_failing = e.why == refusal::model_failed || e.why == refusal::does_not_fit;
   const auto refuses = [this](const auto& b) { return w_.now() < b.second; };
-  w_.require(!is_failing || std::any_of(refused_until_.begin(), refused_until_.end(), refuses),
+  w_.require(!is_failing || std::all_of(refused_until_.begin(), refused_until_.end(), refuses),
              "a model refuses nobody while a backend may serve", e.id);
   // Clients that were refused for another reason may come again and be refused again, for ever.
   has_ended_one_ = has_ended_one_ || is_failing || e.why == refusal::shutting_down;
@@ -114,7 +117,8 @@ void queue_rules::give(shard_id shard, backend_id backend, std::uint32_t units) 
   w_.require(attached_[shard], "units go to shards that are attached", shard);
   w_.require(core_.permits().is_open(backend), "nothing is given of a closed backend", backend);
   a.out[shard] += units;
-  w_.require(a.held() <= m_.units, "never more units than there are", backend, a.held());
+  w_.require(a.held() <= this->units(backend), "never more units than there are", backend,
+             a.held());
 }
 
 queue_rules::waiting_ticket queue_rules::end(ticket_id id) {
@@ -190,9 +194,10 @@ void queue_rules::check() const {
     w_.require(permits.held(a.backend) == a.held(), "units are conserved", permits.held(a.backend),
                a.held());
     held += a.held();
+    w_.require(a.held() <= units(a.backend) || !a.is_stocked(), "units beyond the number return",
+               a.backend, a.held());
     if (waiting_.empty()) continue;
-    const bool is_stocked = std::find(a.stocked.begin(), a.stocked.end(), true) != a.stocked.end();
-    w_.require(!is_stocked, "credits only while nobody waits", a.backend);
+    w_.require(!a.is_stocked(), "credits only while nobody waits", a.backend);
   }
   w_.require(permits.held() == held, "units are conserved", permits.held(), held);
 }

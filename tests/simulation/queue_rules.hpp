@@ -22,6 +22,9 @@ class queue_rules {
   // Before the core hears it.
   void attached(shard_id shard, std::span<const core::backend_units> in_use);
   void heard(const core::shard_batch& batch);
+  void added(backend_id backend) { refused_until_[backend] = {}; }
+  void removed(backend_id backend) { refused_until_.erase(backend); }
+  void has_units(backend_id backend, std::uint32_t units) { units_[backend] = units; }
   // The backend refuses requests until then; `time_point{}`: it does not refuse any more.
   void refuses(backend_id backend, time_point until) { refused_until_[backend] = until; }
   void stopped() { is_stopped_ = true; }
@@ -39,8 +42,13 @@ class queue_rules {
     std::array<bool, most_shards> stocked{};
 
     std::uint32_t held() const;
+    bool is_stocked() const;
   };
   const std::vector<account>& accounts() const { return accounts_; }
+  std::uint32_t units(backend_id backend) const {
+    const auto found = units_.find(backend);
+    return found == units_.end() ? 0 : found->second;
+  }
 
  private:
   struct waiting_ticket {
@@ -76,6 +84,7 @@ class queue_rules {
   std::vector<account> accounts_;
   std::array<bool, most_shards> attached_{};
   std::map<backend_id, time_point> refused_until_;
+  std::map<backend_id, std::uint32_t> units_;  // as told last
   bool is_stopped_ = false;
   std::unordered_map<ticket_id, waiting_ticket> waiting_;
   std::array<std::uint32_t, work_class_count> waiting_of_class_{};

@@ -32,11 +32,13 @@ time_point queue_shell::now() const {
 
 void queue_shell::on(const backend_added& m) {
   backends_[m.backend].actor = m.actor;
+  rules_.added(m.backend);
   carry_out(core_.add_backend(m.backend, now()));
 }
 
 void queue_shell::on(const signalbox::open_queue& m) {
   rules_.refuses(m.endpoint->backend, {});
+  rules_.has_units(m.endpoint->backend, m.units);
   backends_[m.endpoint->backend].endpoint = m.endpoint;
   carry_out(core_.open(m.endpoint->backend, m.units, m.endpoint->incarnation, now()));
 }
@@ -62,7 +64,13 @@ void queue_shell::on(const preempt_class& m) {
   carry_out(core_.preempt(m.work, now()));
 }
 
+void queue_shell::on(const units_changed& m) {
+  rules_.has_units(m.backend, m.units);
+  carry_out(core_.set_units(m.backend, m.units, now()));
+}
+
 void queue_shell::on(const backend_removed& m) {
+  rules_.removed(m.backend);
   carry_out(core_.remove_backend(m.backend, now()));
   backends_.erase(m.backend);
 }

@@ -28,6 +28,7 @@ class queue_shell {
   void on(const load_estimated& m);
   void on(const holder_known& m);
   void on(const preempt_class& m);
+  void on(const units_changed& m);
   void on(const backend_removed& m);
   void on(const pool_ref& m);
   void on(const shard_attached& m);

@@ -34,6 +34,8 @@ class run {
   void end_outsider() { g_.supervisor.end_an_outsider(); }
   void clients_gone() { g_.shards[w_.below(g_.shards.size())]->clients_gone(); }
   void preempt();
+  void replace_backend() { g_.supervisor.replace_a_backend(); }
+  void change_units();
 
   world w_;
   gateway g_;
@@ -67,6 +69,8 @@ void run::plan_faults() {
   plan_fault(f.clients_gone, &run::clients_gone);
   plan_fault(f.preemption, &run::preempt);
   plan_fault(60s, &run::end_outsider);
+  plan_fault(f.change, &run::replace_backend);
+  plan_fault(f.change, &run::change_units);
 }
 
 void run::preempt() {
@@ -74,6 +78,12 @@ void run::preempt() {
   const bool is_realtime = g_.s.same_urgency || w_.chance(0.3);
   const auto work = is_realtime ? work_class::realtime : work_class::batch;
   send(w_, nobody, g_.supervisor.queue(m), preempt_class{work});
+}
+
+void run::change_units() {
+  const auto m = w_.below(g_.s.models.size());
+  const auto most = g_.s.models[m].units;
+  g_.change_units(static_cast<model_index>(m), static_cast<std::uint32_t>(1 + w_.below(most)));
 }
 
 void run::run_until(const char* what, const std::function<bool()>& done) {

@@ -71,10 +71,10 @@ void place_on_gpus(world& w, setup& s, model_setup& m, bool may_be_exclusive) {
 }
 
 fault_setup random_faults(world& w) {
-  fault_setup f{no_fault, no_fault, no_fault, no_fault, no_fault, no_fault};
+  fault_setup f{no_fault, no_fault, no_fault, no_fault, no_fault, no_fault, no_fault};
   if (w.chance(0.2)) return f;
   for (auto* gap : {&f.runtime_crash, &f.queue_death, &f.backend_death, &f.pool_death,
-                    &f.clients_gone, &f.preemption}) {
+                    &f.clients_gone, &f.preemption, &f.change}) {
     if (w.chance(0.6)) *gap = w.between_magnitudes(2s, 300s);
   }
   if (f.preemption != no_fault) f.preemption /= 5;

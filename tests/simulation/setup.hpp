@@ -28,7 +28,8 @@ struct model_setup {
 
 // The mean time between two faults of each kind; `duration::max()`: it never happens.
 struct fault_setup {
-  duration runtime_crash, queue_death, backend_death, pool_death, clients_gone, preemption;
+  duration runtime_crash, queue_death, backend_death, pool_death, clients_gone, preemption,
+      change;  // of a model's options
 };
 
 struct setup {

@@ -254,6 +254,16 @@ bool supervisor_shell::has_killed_backend(model_index m) const {
                      [=](const backend_child& c) { return c.model == m && c.was_killed; });
 }
 
+void supervisor_shell::tell_units(model_index m) {
+  for (const auto& c : backends_) {
+    if (c.model == m) send(g_.w, actor_, c.ref, units_changed{c.id, g_.units(m)});
+  }
+}
+
+void supervisor_shell::replace_a_backend() {
+  send(g_.w, actor_, backends_[g_.w.below(backends_.size())].ref, stop_when_idle{});
+}
+
 void supervisor_shell::tell_to_stop() {
   for (const auto& c : queues_) send(g_.w, actor_, c.ref, stop_all{});
   for (const auto& c : backends_) send(g_.w, actor_, c.ref, stop_all{});

@@ -49,6 +49,8 @@ class supervisor_shell {
     }
   }
   void tell_to_stop();
+  void tell_units(model_index m);                // to its backends
+  void replace_a_backend();                      // when it is idle: its options have changed
   bool has_killed_backend(model_index m) const;  // and not started anew
 
  private:
