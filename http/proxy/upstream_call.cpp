@@ -342,7 +342,8 @@ void upstream_call::tick(time_point at) {
     return fail(error_code::queue_timeout, "The queue did not answer in time.", outcome::timed_out,
                 1);
   }
-  fail(error_code::upstream_timeout, "The runtime did not answer in time.", outcome::timed_out);
+  fail(error_code::upstream_timeout,
+       "The runtime of model '" + options().name + "' did not answer in time.", outcome::timed_out);
 }
 
 }  // namespace signalbox::http

@@ -31,6 +31,11 @@ class scripted_runtime {
         std::to_string(body.size()) + "\r\n\r\n" + body);
   }
   void hang_up() { last_->socket.close(); }
+  void hang_up_all() {
+    for (const auto& weak : sessions_) {
+      if (const auto one = weak.lock()) one->socket.close();
+    }
+  }
 
   std::vector<std::string> requests;  // with their bodies
   int connections = 0;
@@ -50,7 +55,9 @@ class scripted_runtime {
     acceptor_.async_accept([this](boost::system::error_code error, tcp::socket socket) {
       if (error) return;
       ++connections;
-      read(std::make_shared<session>(std::move(socket)));
+      auto one = std::make_shared<session>(std::move(socket));
+      sessions_.push_back(one);
+      read(one);
       accept();
     });
   }
@@ -81,6 +88,7 @@ class scripted_runtime {
 
   tcp::acceptor acceptor_;
   session_ptr last_;
+  std::vector<std::weak_ptr<session>> sessions_;
 };
 
 }  // namespace signalbox::http

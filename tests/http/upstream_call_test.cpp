@@ -203,6 +203,32 @@ BOOST_AUTO_TEST_CASE(a_stale_connection_is_replaced_at_once_but_not_later) {
   require_nothing_held();
 }
 
+// The end of idle connections says nothing new, and must not hide what the broken one said.
+BOOST_AUTO_TEST_CASE(nothing_is_sent_to_a_runtime_that_is_dying) {
+  const auto broken = begin_at_runtime(request());
+  const auto whole = begin_at_runtime(request());
+  BOOST_REQUIRE(runtime.connections == 2);
+  runtime.say_whole(usage_answer);
+  wait_for_end(*whole);  // its connection is idle
+  home.clock += 2s;
+  runtime.hang_up_all();
+  wait_for_end(*broken);
+  home.io.restart();
+  home.io.poll();
+  const auto next = begin(request());
+  home.run_until([&] { return home.gate().in_use(0) == 0; });  // it is parked
+  BOOST_TEST(runtime.connections == 2);
+  home.clock += 1s;
+  home.told();
+  next->call.tick(home.clock);
+  grant();
+  wait_for_request();
+  runtime.say_whole(usage_answer);
+  wait_for_end(*next);
+  BOOST_TEST(next->completed);
+  require_nothing_held();
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace signalbox::http
