@@ -36,7 +36,6 @@ struct admission::state {
     touch();
   }
   void touch() {
-    units.touch(now);
     if (tickets.size() > 0) last_waiting = now;
     if (tickets.size() > 0 || units.is_in_use()) last_active = now;
   }
@@ -125,7 +124,7 @@ admission& admission::operator=(admission&&) noexcept = default;
 
 admission_effects admission::attach_shard(shard_id shard, std::span<const backend_units> in_use,
                                           time_point now) {
-  return state_->handle(now, [&](auto&) { state_->units.attach(shard, in_use); });
+  return state_->handle(now, [&](auto&) { state_->units.attach(shard, in_use, state_->now); });
 }
 
 admission_effects admission::open(backend_id backend, std::uint32_t units, time_point now) {
@@ -183,7 +182,8 @@ admission_effects admission::cancel(ticket_id id, time_point now) {
 
 admission_effects admission::give_back(shard_id shard, backend_id backend, std::uint32_t units,
                                        time_point now) {
-  return state_->handle(now, [&](auto&) { state_->units.give_back(shard, backend, units); });
+  return state_->handle(
+      now, [&](auto&) { state_->units.give_back(shard, backend, units, state_->now); });
 }
 
 void admission::report(shard_id shard, const backend_report& report, time_point now) {
@@ -283,7 +283,7 @@ time_point admission::last_active() const {
 }
 
 time_point admission::last_active(backend_id backend) const {
-  return std::max(state_->last_waiting, state_->units.last_active(backend));
+  return std::max(state_->last_waiting, state_->units.last_active(backend, state_->now));
 }
 
 duration admission::mean_service() const {

@@ -63,6 +63,10 @@ bool unit_accounts::pool::is_in_use() const {
   });
 }
 
+void unit_accounts::pool::note_use(time_point now) {
+  if (is_in_use()) last_active = now;
+}
+
 bool unit_accounts::is_in_use() const {
   return std::any_of(pools_.begin(), pools_.end(), [](const pool& p) { return p.is_in_use(); });
 }
@@ -79,14 +83,16 @@ void unit_accounts::forget_if_over(backend_id backend) {
   });
 }
 
-void unit_accounts::attach(shard_id shard, std::span<const backend_units> in_use) {
+void unit_accounts::attach(shard_id shard, std::span<const backend_units> in_use, time_point now) {
   if (std::find(attached_.begin(), attached_.end(), shard) == attached_.end()) {
     attached_.push_back(shard);
   }
   for (const auto& [backend, units] : in_use) pool_of(backend);
   for (auto& p : pools_) {
+    p.note_use(now);
     auto& a = p.of(shard);
     p.free += a.held;
+    stocked_ -= a.stocked ? 1 : 0;
     a = {.shard = shard};
     for (const auto& [backend, units] : in_use) {
       if (backend == p.backend) a.held += units;
@@ -95,6 +101,7 @@ void unit_accounts::attach(shard_id shard, std::span<const backend_units> in_use
   }
   std::erase_if(pools_,
                 [](const pool& p) { return !p.is_open && p.free == std::int64_t{p.units}; });
+  count_free();
 }
 
 void unit_accounts::open(backend_id backend, std::uint32_t units, admission_effects& out) {
@@ -109,6 +116,7 @@ void unit_accounts::set_units(backend_id backend, std::uint32_t units, admission
   units = std::max<std::uint32_t>(1, units);
   p->free += std::int64_t{units} - p->units;
   p->units = units;
+  count_free();
   if (p->free < 0) recall(*p, out);  // else a shard would keep each unit as its request ends
 }
 
@@ -118,6 +126,7 @@ void unit_accounts::close(backend_id backend, admission_effects& out) {
   if (std::exchange(p->is_open, false)) --open_pools_;
   recall(*p, out);
   forget_if_over(backend);
+  count_free();
 }
 
 backend_id unit_accounts::grant(shard_id shard, work_class work) {
@@ -129,24 +138,29 @@ backend_id unit_accounts::grant(shard_id shard, work_class work) {
   ++a.held;
   ++a.in_use[index_of(work)];
   --p.free;
+  count_free();
   return p.backend;
 }
 
-void unit_accounts::give_back(shard_id shard, backend_id backend, std::uint32_t units) {
+void unit_accounts::give_back(shard_id shard, backend_id backend, std::uint32_t units,
+                              time_point now) {
   auto* p = find(pools_, backend);
   if (p == nullptr) return;
   auto& a = p->of(shard);
   units = std::min(units, a.held);
   if (units == 0) return;
+  p->last_active = now;
   a.held -= units;
   a.recall_pending = false;
   p->free += units;
-  forget_if_over(backend);
+  if (!p->is_open) forget_if_over(backend);
+  count_free();
 }
 
 void unit_accounts::report(shard_id shard, const backend_report& report, time_point now) {
   auto* p = find(pools_, report.backend);
   if (p == nullptr) return;
+  p->note_use(now);
   p->of(shard).in_use = report.in_use;
   if (report.ended > 0) p->last_active = now;
 }
@@ -155,12 +169,14 @@ void unit_accounts::recall(pool& p, admission_effects& out) {
   for (auto& a : p.accounts) {
     if (!a.stocked) continue;
     a.stocked = false;
+    --stocked_;
     a.recall_pending = true;
     out.push_back(recall_credits{a.shard, p.backend});
   }
 }
 
 void unit_accounts::recall(admission_effects& out) {
+  if (stocked_ == 0) return;
   for (auto& p : pools_) recall(p, out);
 }
 
@@ -168,8 +184,11 @@ void unit_accounts::give_credits_to(shard_id shard, pool& p, std::int64_t count,
                                     admission_effects& out) {
   if (count == 0) return;
   auto& a = p.of(shard);
-  if (!a.stocked) a.in_use = fitted(a.in_use, a.held);  // a recalled shard has no unused units
-  a.stocked = true;
+  if (!a.stocked) {
+    a.in_use = fitted(a.in_use, a.held);  // a recalled shard has no unused units
+    a.stocked = true;
+    ++stocked_;
+  }
   a.recall_pending = false;
   a.held += static_cast<std::uint32_t>(count);
   p.free -= count;
@@ -187,7 +206,7 @@ void unit_accounts::stock(admission_effects& out) {
     std::int64_t each, rest;  // units for each shard, and what is left then
   };
   const auto shards = static_cast<std::int64_t>(attached_.size());
-  const auto free = static_cast<std::int64_t>(this->free());
+  const auto free = static_cast<std::int64_t>(free_);
   if (shards == 0 || free < shards || free < static_cast<std::int64_t>(units() / 4)) return;
   std::vector<stack> stacks;
   std::int64_t missing_each = free / shards;
@@ -206,12 +225,7 @@ void unit_accounts::stock(admission_effects& out) {
       give_credits_to(shard, *next->from, 1, out);
     }
   }
-}
-
-void unit_accounts::touch(time_point now) {
-  for (auto& p : pools_) {
-    if (p.is_in_use()) p.last_active = now;
-  }
+  count_free();
 }
 
 bool unit_accounts::is_open(backend_id backend) const {
@@ -219,20 +233,15 @@ bool unit_accounts::is_open(backend_id backend) const {
   return p != nullptr && p->is_open;
 }
 
-std::uint64_t unit_accounts::free() const {
-  std::uint64_t sum = 0;
-  for (const auto& p : pools_) sum += p.has_free() ? static_cast<std::uint64_t>(p.free) : 0;
-  return sum;
+void unit_accounts::count_free() {
+  free_ = 0;
+  for (const auto& p : pools_) free_ += p.has_free() ? static_cast<std::uint64_t>(p.free) : 0;
 }
 
 bool unit_accounts::is_said_in_use(backend_id backend) const {
   const auto* p = find(pools_, backend);
   return p != nullptr && std::any_of(p->accounts.begin(), p->accounts.end(),
                                      [](const account& a) { return total(a.in_use) > 0; });
-}
-
-bool unit_accounts::has_free() const {
-  return std::any_of(pools_.begin(), pools_.end(), [](const pool& p) { return p.has_free(); });
 }
 
 std::uint64_t unit_accounts::units() const {
@@ -263,9 +272,10 @@ class_counts unit_accounts::in_use(backend_id backend) const {
   return p == nullptr ? class_counts{} : p->in_use();
 }
 
-time_point unit_accounts::last_active(backend_id backend) const {
+time_point unit_accounts::last_active(backend_id backend, time_point now) const {
   const auto* p = find(pools_, backend);
-  return p == nullptr ? time_point{} : p->last_active;
+  if (p == nullptr) return time_point{};
+  return p->is_in_use() ? now : p->last_active;
 }
 
 std::uint32_t unit_accounts::returning() const {
