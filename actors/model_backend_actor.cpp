@@ -309,7 +309,7 @@ class model_backend : public model_backend_actor::base {
                                 std::string(to_string(reason)), last_exit_.detail, lines});
   }
 
-  // What clients are told beside the refusal itself. It has no path and nothing from the runtime's
+  // Tells clients more than the refusal itself. It has no path and nothing from the runtime's
   // output.
   std::string detail_of(refusal why) const {
     if (why == refusal::does_not_fit) return {};

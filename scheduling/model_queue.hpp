@@ -125,7 +125,7 @@ class model_queue {
   queue_effects advance(time_point now);
   time_point next_deadline() const { return next_deadline_; }
 
-  // What the backends said with this refusal, for clients; empty when no backend refuses.
+  // Returns the text that a backend gave with this refusal, for clients; empty without one.
   std::string detail_of(refusal why) const;
 
   const admission& permits() const { return admission_; }

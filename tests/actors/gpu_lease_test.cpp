@@ -86,7 +86,7 @@ struct fixture {
   holder red{*system}, blue{*system};
 };
 
-// What is logged, as long as it lives.
+// Collects the log while it lives.
 struct log_ear {
   log_ear() {
     auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text);

@@ -1,4 +1,4 @@
-// What who waits, or is refused, hears of a load.
+// What a waiting or refused request is told of the load of its model.
 #include "tests/actors/model_queue_fixture.hpp"
 
 namespace signalbox::test {

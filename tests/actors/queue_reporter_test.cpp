@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 constexpr auto gap = queue_reporter::gap;
 
 struct fixture {
-  // What the board has of the queue.
+  // The queue's figures on the board.
   queue_figures written() const {
     const auto model = board.snapshot()->models.at("red");
     return {model.waiting, model.in_use, model.units};

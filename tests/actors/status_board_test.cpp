@@ -42,7 +42,7 @@ std::vector<std::string> changes_since(const status_board& board, std::uint64_t 
   return out;
 }
 
-// What must be so in every snapshot, whoever writes meanwhile.
+// Checks what must be true in every snapshot, although others write meanwhile.
 bool is_consistent(const status_snapshot& now) {
   const auto changes = now.changes_since(0);
   const auto last = changes && !changes->empty() ? changes->back().number : 0;

@@ -22,7 +22,7 @@ BOOST_FIXTURE_TEST_CASE(a_dead_queue_is_replaced_and_its_runtime_lives_on, fixtu
   BOOST_REQUIRE_EQUAL(restarts.size(), 1u);
   BOOST_TEST(restarts[0].life == 1u);
   BOOST_TEST(!driver.runs[0]->destroyed);
-  // What a shard does then: introduce itself with what it has in flight, and send its tickets.
+  // A shard then introduces itself with the units that it has in flight, and sends its tickets.
   caf::anon_send(handles->queue_of(0), shard_attached{0, inbox, {{backends[0], 1}}, 1});
   submit(0, 7);
   give_back(0, 1);  // the credit that it got in between

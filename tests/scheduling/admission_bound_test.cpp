@@ -178,7 +178,7 @@ class random_world {
     begin(queue_.give_back(0, 1, now_));
   }
 
-  // What an estimate takes for a token in flight is one to the bound.
+  // The bound counts the tokens of the estimate where these are more than the real ones.
   static double tokens(const request& r) {
     return std::max(r.prompt + r.answer, r.estimate / weights.completion);
   }

@@ -1,4 +1,4 @@
-// Who would not wait: X-Max-Wait-Seconds: 0.
+// Requests whose client does not wait: X-Max-Wait-Seconds: 0.
 #include <boost/test/unit_test.hpp>
 
 #include "tests/scheduling/effects.hpp"

@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_principal_that_returns_keeps_its_turns_and_no_more) {
   s.give_up(2, 12);
   s.give_up(1, 11);
   for (ticket_id id = 21; id <= 24; ++id) s.submit(of(id, 1));
-  // What it asked anew has nothing saved up: by turns.
+  // Its new tickets have nothing saved up, so the two principals take turns.
   BOOST_TEST(
       s.drain() == (ids{11, 12, 112, 21, 113, 22, 114, 23, 115, 24, 116, 117, 118, 119, 120}),
       boost::test_tools::per_element());

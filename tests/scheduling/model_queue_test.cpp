@@ -1,4 +1,5 @@
-// What model_queue adds to admission. How it speaks with its actors is in tests/actors.
+// The decisions that model_queue adds to admission. How it speaks with its actors is in
+// tests/actors.
 #include "scheduling/model_queue.hpp"
 
 #include <boost/test/unit_test.hpp>

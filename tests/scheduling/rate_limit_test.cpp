@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_day_has_its_tokens_and_the_next_one_too) {
   BOOST_TEST((refused->which == limit_kind::tokens_per_day));
   BOOST_TEST((refused->retry_after == 3h));
   BOOST_TEST(!account.begin_inference(limits, tomorrow, 24h, start + 3h));
-  // What began yesterday and ends today is yesterday's.
+  // A request that began yesterday and ends today counts for yesterday.
   account.end_inference(limits, charge, 5000, start + 3h);
   account.end_inference(limits, tomorrow, 10, start + 3h);
   BOOST_TEST(account.tokens_of(today + 1) == 10u);

@@ -44,7 +44,7 @@ class return_scene {
     queue.count_service(end_of(running_.extract(id).mapped(), corrected), now);
     keep(queue.give_back(0, 1, now));
   }
-  // What runs ends, as long as something waits; in which order it was granted.
+  // Ends requests while tickets wait, and returns the order in which these were granted.
   ids drain(time_point now = t0) {
     granted_.clear();
     keep(queue.open(now));

@@ -1,4 +1,4 @@
-// What the simulated actors share: a reference to one, how it is sent a message, and its timer.
+// The common part of simulated actors: references to them, sending to them, and their timer.
 #pragma once
 
 #include <algorithm>

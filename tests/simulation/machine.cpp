@@ -109,7 +109,7 @@ void machine::tell(const run& r, runtime_event event) {
   send(g_.w, r.driver, r.backend, std::move(event));
 }
 
-// What is said of an earlier run is of no interest any more, and must do nothing.
+// Sends events of an earlier run, which must have no effect.
 void machine::tell_stale(const run& r) {
   if (r.incarnation < 2 || !g_.w.chance(0.2)) return;
   const auto old = r.incarnation - 1;

@@ -33,7 +33,7 @@ class machine {
   // Memory that somebody really uses: a runtime, or another holder of a lease.
   void occupy(const core::gpu_set& gpus, const core::gpu_need& need);
   void vacate(const core::gpu_set& gpus, const core::gpu_need& need);
-  // What was granted is what was asked for.
+  // Checks that a grant is what was asked for.
   void check_granted(const core::gpu_set& gpus, const core::gpu_need& need) const;
   bool is_empty() const { return runs_.empty() && occupants_ == 0; }
 

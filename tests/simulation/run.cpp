@@ -94,7 +94,7 @@ void run::run_until(const char* what, const std::function<bool()>& done) {
   }
 }
 
-// What is on its way arrives, and what was to be started again is.
+// Lets all messages arrive and all restarts happen.
 void run::settle() {
   bool is_settled = false;
   w_.after(60s, [&is_settled] { is_settled = true; });

@@ -99,7 +99,7 @@ void shard::send(model_index m, shard_batch batch) {
   simulation::send(g_.w, actor_, g_.supervisor.queue(m), std::move(batch), g_.shards_of(m));
 }
 
-// What was posted waits for the next turn of the loop, which is late sometimes.
+// Posted events wait for the next turn of the loop, which is late sometimes.
 void shard::on(const std::vector<shard_event>& events) {
   const bool is_planned = !unread_.empty();
   unread_.insert(unread_.end(), events.begin(), events.end());

@@ -1,4 +1,4 @@
-// What becomes of a request; part of shard.
+// The life of a request; part of shard.
 #include <algorithm>
 #include <utility>
 

@@ -21,7 +21,7 @@ struct rule {
   std::function<findings(const source&)> check;
 };
 
-// Who may include whom, docs/ARCHITECTURE.md.
+// The table of which folder may include which, see docs/ARCHITECTURE.md.
 findings check_includes(const source& file);
 findings check_line_length(const source& file);      // 100 columns
 findings check_function_length(const source& file);  // 70 lines

@@ -13,7 +13,7 @@ struct source {
   std::string text;
 };
 
-// What git knows or would add; without git, everything but what .gitignore names. Texts only.
+// The text files that git knows or would add; without git, all that .gitignore does not name.
 std::vector<source> read_tree(const std::filesystem::path& root);
 std::vector<source> read_tree_by_walking(const std::filesystem::path& root);
 
