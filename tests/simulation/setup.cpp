@@ -77,7 +77,7 @@ fault_setup random_faults(world& w) {
                     &f.clients_gone, &f.preemption, &f.change}) {
     if (w.chance(0.6)) *gap = w.between_magnitudes(2s, 300s);
   }
-  if (f.preemption != no_fault) f.preemption /= 5;
+  if (f.preemption != no_fault) f.preemption /= 20;
   return f;
 }
 
