@@ -180,7 +180,9 @@ queue_effects model_queue::close(backend_id id, std::uint64_t closing, bool only
   if (b == nullptr) return {};
   const bool is_idle =
       admission_.waiting() == 0 && total(admission_.in_use(id)) == 0 && knows_all_shards();
-  if (only_if_idle && !is_idle) {
+  // A question that is asked again gets the answer that the first one is still waiting for.
+  const bool was_asked = b->closing && b->closing->only_if_idle;
+  if (only_if_idle && !is_idle && !was_asked) {
     out_.push_back(tell_not_idle{id, closing});
   } else {
     b->closing = closing_order{closing, only_if_idle};

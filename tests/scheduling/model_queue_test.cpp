@@ -115,6 +115,21 @@ BOOST_AUTO_TEST_CASE(an_idle_queue_that_closes_stays_closed) {
   BOOST_TEST(!q.permits().is_open(1));
 }
 
+BOOST_AUTO_TEST_CASE(an_idle_question_that_is_asked_again_gets_the_answer) {
+  for (const std::uint32_t in_use : {0, 1}) {
+    auto q = stocked_queue();
+    q.close(1, 5, true, start);
+    BOOST_TEST(all<tell_not_idle>(q.close(1, 6, true, start + 5s)).empty());  // it is not known yet
+    const auto effects = q.take(returning(4 - in_use, {in_use}), start + 5s);
+    if (in_use == 0) {
+      BOOST_TEST(all<tell_drained>(effects).at(0).closing == 6u);
+    } else {
+      BOOST_TEST(all<tell_not_idle>(effects).at(0).closing == 6u);
+      BOOST_TEST(q.permits().is_open(1));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_queue_that_must_close_does_not_open_for_what_is_in_flight) {
   auto q = stocked_queue();
   q.close(1, 5, false, start);
