@@ -1,5 +1,7 @@
 #include "actors/control_plane.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -96,6 +98,18 @@ struct control_plane::state {
   bool stopped = false;
 };
 
+void log(const reload_report& report) {
+  if (!report.problems.empty()) {
+    return spdlog::error("reload: nothing was changed:\n{}", report.problems);
+  }
+  spdlog::info("reload: added [{}], removed [{}], changed [{}], restarting [{}]",
+               fmt::join(report.added, ", "), fmt::join(report.removed, ", "),
+               fmt::join(report.changed, ", "), fmt::join(report.restarting, ", "));
+  for (const auto& path : report.needs_restart) {
+    spdlog::warn("reload: {} changed, and is used from the next start on", path);
+  }
+}
+
 // Only the models change while the process runs, so the new ones must be valid together with the
 // other settings in force.
 reload_report control_plane::state::reload(bool now) {
@@ -103,13 +117,20 @@ reload_report control_plane::state::reload(bool now) {
   if (!supervisor) throw std::runtime_error("the gateway is shutting down");
   if (reload_step) reload_step();
   config::settings fresh, merged = settings;
+  std::vector<std::string> unapplied;
   try {
     fresh = source();
+    unapplied = config::changed_options(settings, fresh);
     merged.models = fresh.models;
     config::validate(merged);
   } catch (const config::config_error& e) {
     reload_report report;
     report.problems = e.what();
+    if (!unapplied.empty()) {
+      report.problems +=
+          fmt::format("\nThese need a restart of the gateway and count as they were: {}",
+                      fmt::join(unapplied, ", "));
+    }
     return report;
   }
   caf::scoped_actor self{system};
@@ -117,7 +138,7 @@ reload_report control_plane::state::reload(bool now) {
   self->request(supervisor, answer_timeout, change_models{merged.models, now})
       .receive([&](const reload_report& r) { report = r; }, [](const caf::error&) {});
   if (!report) throw std::runtime_error("the supervisor does not answer");
-  report->needs_restart = config::changed_options(settings, fresh);
+  report->needs_restart = std::move(unapplied);
   return *report;
 }
 
@@ -189,6 +210,7 @@ bool control_plane::reload(bool now, std::function<void(const reload_report&)> o
       problem = e.what();
     }
     s->reloads.fetch_sub(1);
+    report ? log(*report) : spdlog::error("reload: {}", problem);
     report ? on_done(*report) : on_error(problem);
   });
   return true;

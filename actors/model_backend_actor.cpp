@@ -203,8 +203,10 @@ class model_backend : public model_backend_actor::base {
     const auto units = config().max_concurrent;
     model_ = m.model;
     model_->meters->state_changed(core_.state());
-    if (core_.state() != lifecycle_state::ready || config().max_concurrent == units) return;
-    send(queue_, units_changed{backend_, config().max_concurrent});
+    core_.set_options(lifecycle_of(settings_, config()));
+    if (core_.state() == lifecycle_state::ready && config().max_concurrent != units)
+      send(queue_, units_changed{backend_, config().max_concurrent});
+    finish();
   }
 
   void on_stop(scheduling::lifecycle_effects (scheduling::model_lifecycle::*order)(time_point)) {
@@ -217,7 +219,11 @@ class model_backend : public model_backend_actor::base {
   void on_tick() {
     const auto now = clock().now();
     timer_.fired(now);
+    const bool was_draining = core_.state() == lifecycle_state::draining;
     apply(core_.advance(now), now);
+    if (was_draining && core_.state() == lifecycle_state::stopping)
+      spdlog::warn("model {}: drain_timeout_s is over; what is in flight is cut off",
+                   config().name);
     finish();
   }
 

@@ -110,6 +110,12 @@ class supervisor : public supervisor_actor::base {
     report.removed = names_of(change.removed);
     report.changed = names_of(change.changed);
     report.restarting = names_of(change.restarting);
+    for (const auto& c : children_) {
+      if (!waits_to_restart(c)) continue;
+      const auto& name = handles_.models->find(c.index())->options.name;
+      auto& all = report.restarting;
+      if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
+    }
     return report;
   }
 
@@ -138,9 +144,14 @@ class supervisor : public supervisor_actor::base {
   // Backends that wait to be idle before their restart, also those of an earlier change, stop now.
   void hurry_restarts() {
     for (const auto& c : children_) {
-      if (!c.alive || !c.is_told_to_stop || !handles_.models->find(c.index())) continue;
-      send(handles_.backends[c.backend], stop_all{});
+      if (waits_to_restart(c)) send(handles_.backends[c.backend], stop_all{});
     }
+  }
+
+  // Tells whether the child is a backend that stops to give way to one with its model's new
+  // options.
+  bool waits_to_restart(const child& c) const {
+    return c.alive && c.is_told_to_stop && handles_.models->find(c.index());
   }
 
   // The removed model serves the requests that it has. New ones do not find it any more.

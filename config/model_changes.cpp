@@ -16,6 +16,11 @@ model_change compare(const model_options& now, const model_options& next) {
   same_rules.request_timeout_s = now.request_timeout_s;
   same_rules.first_byte_timeout_s = now.first_byte_timeout_s;
   same_rules.stream_idle_timeout_s = now.stream_idle_timeout_s;
+  same_rules.idle_unload_s = now.idle_unload_s;
+  same_rules.expected_load_s = now.expected_load_s;
+  same_rules.start_timeout_s = now.start_timeout_s;
+  same_rules.drain_timeout_s = now.drain_timeout_s;
+  same_rules.stop_grace_s = now.stop_grace_s;
   return now == same_rules ? model_change::rules : model_change::runtime;
 }
 

@@ -33,6 +33,11 @@ std::string_view to_string(exit_reason value) {
 model_lifecycle::model_lifecycle(lifecycle_options options)
     : options_(options), load_estimate_(options.expected_load) {}
 
+void model_lifecycle::set_options(const lifecycle_options& options) {
+  options_ = options;
+  if (!load_measured_) load_estimate_ = options.expected_load;
+}
+
 lifecycle_effects model_lifecycle::ensure_ready(time_point now) {
   lifecycle_effects out;
   switch (state_) {

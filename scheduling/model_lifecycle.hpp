@@ -112,6 +112,8 @@ class model_lifecycle {
  public:
   explicit model_lifecycle(lifecycle_options options);
 
+  // What has begun keeps its deadline. Neither needs_lease nor pinned may change.
+  void set_options(const lifecycle_options& options);
   lifecycle_effects ensure_ready(time_point now);  // a request waits, or it is pinned; idempotent
   lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
   // The same as stop(), but a ready backend first serves until its queue is idle, so that no

@@ -151,8 +151,7 @@ void reload_configuration(shard& home, routed_request request) {
                             {"restarting", report.restarting},
                             {"needs_restart", report.needs_restart}});
       },
-      [reply](const std::string& error) {
-        spdlog::error("reload: {}", error);
+      [reply](const std::string&) {
         reply.refuse(error_code::internal,
                      "The gateway is shutting down, or could not carry the reload out in time; its "
                      "log says more.");

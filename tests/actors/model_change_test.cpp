@@ -155,6 +155,32 @@ BOOST_FIXTURE_TEST_CASE(a_changed_model_restarts_when_it_is_next_idle, fixture) 
   BOOST_TEST(only<permit_granted>(inbox->take()).size() == 1u);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_restart_that_has_not_come_yet_is_told_again, fixture) {
+  load(0);
+  wanted[0].command = {"another"};
+  change();
+  BOOST_TEST(change().restarting == names{"red"});
+  BOOST_TEST(change(true).restarting == names{"red"});
+  system.advance(3s);
+  give_everything_back(0);
+  runtime_ends(0);
+  BOOST_TEST(change(true).restarting.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(timeouts_of_a_backend_change_without_a_restart, fixture) {
+  load(0);
+  wanted[0].idle_unload_s = 5;
+  const auto report = change();
+  BOOST_TEST(report.changed == names{"red"});
+  BOOST_TEST(report.restarting.empty());
+  system.advance(10s, 100ms);
+  BOOST_TEST(driver.runs[0]->stops.empty());  // a request is in flight
+  give_everything_back(0);
+  system.advance(10s, 100ms);
+  give_everything_back(0);  // the credits, which the question whether it is idle called back
+  BOOST_TEST(driver.runs[0]->stops.size() == 1u);
+}
+
 BOOST_FIXTURE_TEST_CASE(or_at_once_and_those_that_wait_wait_for_the_next_one, fixture) {
   load(0);
   wanted[0].command = {"another"};
@@ -175,7 +201,7 @@ BOOST_FIXTURE_TEST_CASE(a_restart_that_waits_to_be_idle_can_be_hurried, fixture)
   change();
   system.advance(3s);
   BOOST_TEST((state(0) == lifecycle_state::ready));
-  BOOST_TEST(change(true).restarting.empty());  // the configuration is the same
+  BOOST_TEST(change(true).restarting == names{"red"});  // the configuration is the same
   BOOST_TEST((state(0) == lifecycle_state::draining));
 }
 
