@@ -20,7 +20,9 @@ namespace signalbox {
 // least one scope; no key holds `any` itself.
 enum class scope : std::uint8_t { none, realtime, batch, eval, upload, monitor, admin, any };
 std::string_view to_string(scope value);
-std::optional<scope> parse_scope(std::string_view name);  // not `none`
+std::optional<scope> parse_scope(std::string_view name);  // not `none`, not `any`
+// All that parse_scope() knows, for help and errors.
+inline constexpr const char* scope_list = "realtime, batch, eval, upload, monitor, admin";
 
 // The state of a key that outlives every change of the key.
 struct key_account {

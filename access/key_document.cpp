@@ -51,7 +51,7 @@ field_problem read_scopes(const json& value, const std::string& field,
     return name.is_string() && parse_scope(name.get_ref<const std::string&>());
   };
   if (!value.is_array() || value.empty() || !std::all_of(value.begin(), value.end(), is_scope)) {
-    return wrong(field, "a list of realtime, batch, eval, upload, monitor, admin");
+    return wrong(field, std::string("a list of ") + scope_list);
   }
   out = value.get<std::vector<std::string>>();
   std::sort(out.begin(), out.end());

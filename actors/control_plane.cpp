@@ -50,6 +50,18 @@ std::size_t await_ends(caf::scoped_actor& self, std::size_t count, time_point de
   return count;
 }
 
+void log(const reload_report& report) {
+  if (!report.problems.empty()) {
+    return spdlog::error("reload: nothing was changed:\n{}", report.problems);
+  }
+  spdlog::info("reload: added [{}], removed [{}], changed [{}], restarting [{}]",
+               fmt::join(report.added, ", "), fmt::join(report.removed, ", "),
+               fmt::join(report.changed, ", "), fmt::join(report.restarting, ", "));
+  for (const auto& path : report.needs_restart) {
+    spdlog::warn("reload: {} changed, and is used from the next start on", path);
+  }
+}
+
 // Makes the stores write what they have, all at the same time.
 void flush(caf::scoped_actor& self, const control_handles& all) {
   auto usage = self->request(all.usage, store_timeout, flush_usage{});
@@ -97,18 +109,6 @@ struct control_plane::state {
   supervisor_actor supervisor;
   bool stopped = false;
 };
-
-void log(const reload_report& report) {
-  if (!report.problems.empty()) {
-    return spdlog::error("reload: nothing was changed:\n{}", report.problems);
-  }
-  spdlog::info("reload: added [{}], removed [{}], changed [{}], restarting [{}]",
-               fmt::join(report.added, ", "), fmt::join(report.removed, ", "),
-               fmt::join(report.changed, ", "), fmt::join(report.restarting, ", "));
-  for (const auto& path : report.needs_restart) {
-    spdlog::warn("reload: {} changed, and is used from the next start on", path);
-  }
-}
 
 // Only the models change while the process runs, so the new ones must be valid together with the
 // other settings in force.
@@ -210,8 +210,13 @@ bool control_plane::reload(bool now, std::function<void(const reload_report&)> o
       problem = e.what();
     }
     s->reloads.fetch_sub(1);
-    report ? log(*report) : spdlog::error("reload: {}", problem);
-    report ? on_done(*report) : on_error(problem);
+    if (report) {
+      log(*report);
+      on_done(*report);
+    } else {
+      spdlog::error("reload: {}", problem);
+      on_error(problem);
+    }
   });
   return true;
 }

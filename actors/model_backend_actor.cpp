@@ -204,6 +204,7 @@ class model_backend : public model_backend_actor::base {
     model_ = m.model;
     model_->meters->state_changed(core_.state());
     core_.set_options(lifecycle_of(settings_, config()));
+    tell_load(clock().now());
     if (core_.state() == lifecycle_state::ready && config().max_concurrent != units)
       send(queue_, units_changed{backend_, config().max_concurrent});
     finish();
@@ -222,8 +223,7 @@ class model_backend : public model_backend_actor::base {
     const bool was_draining = core_.state() == lifecycle_state::draining;
     apply(core_.advance(now), now);
     if (was_draining && core_.state() == lifecycle_state::stopping)
-      spdlog::warn("model {}: drain_timeout_s is over; what is in flight is cut off",
-                   config().name);
+      spdlog::warn("model {}: drain_timeout_s is over; requests are cut off", config().name);
     finish();
   }
 

@@ -69,7 +69,7 @@ class table_maker {
 struct reload_report {
   std::string problems;  // of the configuration, one in a line; if any, nothing else is set or done
   std::vector<std::string> added, removed, changed;  // as in table_change
-  std::vector<std::string> restarting;               // as well, and of earlier reloads
+  std::vector<std::string> restarting;     // of table_change, and what earlier reloads left to do
   std::vector<std::string> needs_restart;  // paths of options that need a restart of the process
 };
 

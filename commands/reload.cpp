@@ -25,7 +25,9 @@ bool print(const nlohmann::json& report, const char* list, const char* words) {
 int reload(const gateway_client& gateway, bool now) {
   const auto answer = gateway.send("POST", now ? "/admin/reload?now=true" : "/admin/reload");
   if (answer.status != 200) {
-    std::cerr << "nothing was changed: " << error_text(answer) << std::endl;
+    // Of a reload that did not end in time it is not known what it changed.
+    const auto* what = answer.status < 500 ? "nothing was changed: " : "";
+    std::cerr << what << error_text(answer) << std::endl;
     return 1;
   }
   const auto report = nlohmann::json::parse(answer.body);

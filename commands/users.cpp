@@ -95,8 +95,7 @@ void check_name(const std::string& name) {
 void check_scopes(const std::vector<std::string>& scopes) {
   for (const auto& name : scopes) {
     if (!parse_scope(name)) {
-      throw std::runtime_error("there is no scope '" + name +
-                               "', allowed: realtime, batch, eval, upload, monitor, admin");
+      throw std::runtime_error("there is no scope '" + name + "', allowed: " + scope_list);
     }
   }
 }
@@ -175,8 +174,7 @@ std::function<std::optional<int>()> add_users(CLI::App& app,
     command->fallthrough();  // passes on --config and --data
     return command;
   };
-  constexpr const char* scopes_help =
-      "realtime, batch, eval, upload, monitor, admin; may be repeated";
+  const auto scopes_help = std::string(scope_list) + "; may be repeated";
   subcommand("add", "Add a user; the password comes from the terminal or the standard input", true,
              [o](auto& store) { return add(store, *o); })
       ->add_option("--scope", o->scopes, scopes_help);

@@ -232,9 +232,7 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
       break;
     case lifecycle_state::ready:
       forget_failures_if_proven(now);
-      if (now >= (asked_idle_ ? asked_idle_at_ + idle_answer_timeout : next_idle_question())) {
-        ask_if_idle(out, now);
-      }
+      if (now >= next_idle_question()) ask_if_idle(out, now);
       break;
     default:
       break;
@@ -250,7 +248,7 @@ time_point model_lifecycle::next_deadline() const {
     case lifecycle_state::failed:
       return !breaker_open() || options_.pinned ? retry_at_ : never;
     case lifecycle_state::ready: {
-      auto next = asked_idle_ ? asked_idle_at_ + idle_answer_timeout : next_idle_question();
+      auto next = next_idle_question();
       if (failures_ > 0) next = std::min(next, ready_since_ + options_.max_backoff);
       return next;
     }
@@ -321,6 +319,7 @@ void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
 
 // Returns when a ready backend next asks its queue whether it is idle; `never`: it stays loaded.
 time_point model_lifecycle::next_idle_question() const {
+  if (asked_idle_) return asked_idle_at_ + idle_answer_timeout;
   if (stops_when_idle_) return asked_idle_at_ + idle_question_gap;
   if (options_.idle_unload == duration::zero()) return never;
   return last_active_ + options_.idle_unload;
