@@ -48,7 +48,7 @@ class gpu_lease : public gpu_lease_actor::base {
  protected:
   behavior_type make_behavior() override {
     core_.emplace(options_of(settings_, next_epoch_()));
-    finish();  // no lease of an earlier pool is held any more
+    tell_state();  // no lease of an earlier pool is held any more
     return {
         [this](const register_holder& m, const lease_holder_actor& h) { on_register(m, h); },
         [this](const acquire_lease& m) { on_acquire(m); },
@@ -84,19 +84,16 @@ class gpu_lease : public gpu_lease_actor::base {
     }
     const auto now = clock().now();
     apply(core_->acquire(m.request, now));
-    finish();
   }
 
   void on_withdraw(holder_id id) {
     const auto now = clock().now();
     apply(core_->withdraw(id, now));
-    finish();
   }
 
   void on_release(const release_lease& m) {
     const auto now = clock().now();
     apply(core_->release(m.holder, m.token, now));
-    finish();
   }
 
   void on_demand(const demand_reported& m) {
@@ -104,10 +101,7 @@ class gpu_lease : public gpu_lease_actor::base {
     if (found == holders_.end()) return;  // gone, which its queue has not heard yet
     const auto now = clock().now();
     found->second.demand = m.demand;
-    const auto effects = core_->demand(m.holder, m.demand, now);
-    apply(effects);
-    if (!effects.empty()) return finish();
-    timer_.arm(this, core_->next_deadline());  // reports come often; no lease has changed
+    apply(core_->demand(m.holder, m.demand, now));
   }
 
   // All that the holder ran is gone already, because it ends only after that.
@@ -122,20 +116,22 @@ class gpu_lease : public gpu_lease_actor::base {
     if (had_lease) spdlog::warn("{} ended without giving its lease back", label(id));
     holders_.erase(found);
     apply(core_->remove(id, now));
-    finish();
   }
 
   void on_tick() {
     const auto now = clock().now();
     timer_.fired(now);
     apply(core_->advance(now));
-    finish();
   }
 
+  // Ends the handling of a message. The board comes first: whoever feels an effect finds the state
+  // that it comes from.
   void apply(const scheduling::arbiter_effects& effects) {
+    tell_state();
     for (const auto& effect : effects) {
       std::visit([this](const auto& e) { carry_out(e); }, effect);
     }
+    timer_.arm(this, core_->next_deadline());
   }
 
   void carry_out(const scheduling::lease_grant& e) {
@@ -166,8 +162,7 @@ class gpu_lease : public gpu_lease_actor::base {
     send(own.actor, lease_asked_back{e.token});
   }
 
-  // Ends the handling of every message.
-  void finish() {
+  void tell_state() {
     std::vector<std::uint32_t> holders(settings_.gpus.size());
     const auto leases = core_->leases();
     for (const auto& lease : leases) {
@@ -177,7 +172,6 @@ class gpu_lease : public gpu_lease_actor::base {
       recorder_.leases(gpu, holders[gpu], core_->used_memory(gpu));
     }
     tell_board(leases);
-    timer_.arm(this, core_->next_deadline());
   }
 
   void tell_board(const std::vector<scheduling::lease_view>& leases) {

@@ -79,7 +79,7 @@ class model_backend : public model_backend_actor::base {
   behavior_type make_behavior() override {
     const auto now = clock().now();
     introduce();
-    model_->meters->state_changed(core_.state());
+    tell_board();
     if (needs_lease(config())) {
       send(leases_, register_holder{config().name, holder_kind::model}, lease_holder_actor{this});
     }
@@ -227,7 +227,10 @@ class model_backend : public model_backend_actor::base {
     finish();
   }
 
+  // The board comes first: whoever feels an effect, such as a refused request, then finds the state
+  // that it comes from.
   void apply(const scheduling::lifecycle_effects& effects, time_point now) {
+    tell_board();
     for (const auto& effect : effects) {
       std::visit([this, now](const auto& e) { carry_out(e, now); }, effect);
     }
@@ -258,7 +261,6 @@ class model_backend : public model_backend_actor::base {
     request.incarnation = e.incarnation;
     request.gpus = e.gpus;
     request.start_timeout = from_seconds(config().start_timeout_s);
-    gpus_ = e.gpus;
     // The driver must not keep us alive; its messages to a dead actor are dropped.
     auto weak_self = caf::actor_cast<caf::weak_actor_ptr>(ctrl());
     handle_ = driver_.start(config(), request, [weak_self](runtime_event event) {
@@ -302,7 +304,6 @@ class model_backend : public model_backend_actor::base {
   }
 
   void record_crash(scheduling::exit_reason reason, time_point now) {
-    last_failure_ = reason;
     model_->meters->crashed(reason);
     if (load_started_) model_->meters->loaded(false, now - *load_started_);
     const auto& lines = last_exit_.log_tail;
@@ -319,7 +320,7 @@ class model_backend : public model_backend_actor::base {
   // output.
   std::string detail_of(refusal why) const {
     if (why == refusal::does_not_fit) return {};
-    const auto reason = last_failure_.value_or(scheduling::exit_reason::crashed);
+    const auto reason = core_.last_failure().value_or(scheduling::exit_reason::crashed);
     return fmt::format("Failures of its runtime in a row: {}; reason of the last one: {}.",
                        core_.failures(), to_string(reason));
   }
@@ -327,7 +328,6 @@ class model_backend : public model_backend_actor::base {
   // Ends the handling of every message.
   void finish() {
     tell_state();
-    tell_board();
     if (stopping_ && core_.state() == lifecycle_state::stopped) return quit();
     timer_.arm(this, core_.next_deadline());
   }
@@ -336,25 +336,25 @@ class model_backend : public model_backend_actor::base {
     if (core_.state() == told_state_) return;
     told_state_ = core_.state();
     tell_load(clock().now());
-    model_->meters->state_changed(told_state_);
     if (core_.token() != 0) {
       spdlog::info("model {}: {} (run {}, lease {}, gpu {})", config().name, to_string(told_state_),
-                   core_.incarnation(), core_.token(), indexes_of(gpus_));
+                   core_.incarnation(), core_.token(), indexes_of(core_.gpus()));
     } else {
       spdlog::info("model {}: {}", config().name, to_string(told_state_));
     }
   }
 
   void tell_board() {
+    model_->meters->state_changed(core_.state());
     backend_status status;
     status.backend = backend_;
     status.model = config().name;
     status.state = core_.state();
     status.incarnation = core_.incarnation();
     status.token = core_.token();
-    if (status.token != 0) status.gpus = gpus_;
+    if (status.token != 0) status.gpus = core_.gpus();
     status.failures = core_.failures();
-    status.last_failure = last_failure_;
+    status.last_failure = core_.last_failure();
     board_.backend_changed(std::move(status), std::chrono::system_clock::now());
   }
 
@@ -381,9 +381,7 @@ class model_backend : public model_backend_actor::base {
   bool is_acquire_due_ = false;  // ask for the lease once registered
   endpoint_ptr endpoint_;        // of the current run
   std::uint64_t closing_ = 0;    // number of the last close_queue; answers to older ones are void
-  scheduling::gpu_set gpus_;     // of the current run, or the last one
   runtime_exited last_exit_{};   // the exit that is being handled
-  std::optional<scheduling::exit_reason> last_failure_;
   std::optional<time_point> load_started_;
   lifecycle_state told_state_ = lifecycle_state::stopped;
   bool stopping_ = false;

@@ -266,8 +266,14 @@ std::uint64_t model_lifecycle::incarnation() const {
 fencing_token model_lifecycle::token() const {
   return token_;
 }
+const gpu_set& model_lifecycle::gpus() const {
+  return gpus_;
+}
 std::uint32_t model_lifecycle::failures() const {
   return failures_;
+}
+std::optional<exit_reason> model_lifecycle::last_failure() const {
+  return last_failure_;
 }
 duration model_lifecycle::load_estimate() const {
   return load_estimate_;
@@ -296,6 +302,7 @@ void model_lifecycle::begin(lifecycle_effects& out, time_point now) {
 void model_lifecycle::begin_start(fencing_token token, const gpu_set& gpus, lifecycle_effects& out,
                                   time_point now) {
   token_ = token;
+  gpus_ = gpus;
   state_ = lifecycle_state::starting;
   started_at_ = now;
   deadline_ = now + options_.start_timeout;
@@ -336,6 +343,7 @@ void model_lifecycle::stop_now(duration grace, lifecycle_effects& out) {
 void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_point now) {
   if (state_ == lifecycle_state::ready) forget_failures_if_proven(now);
   ++failures_;
+  last_failure_ = reason;
   failing_ = true;
   exit_recorded_ = true;
   asked_idle_ = false;

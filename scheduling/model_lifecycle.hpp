@@ -139,7 +139,9 @@ class model_lifecycle {
   lifecycle_state state() const;
   std::uint64_t incarnation() const;  // of the current or last start
   fencing_token token() const;        // 0: no lease held
+  const gpu_set& gpus() const;        // of the current start, or the last one
   std::uint32_t failures() const;     // loads or serving runs that failed in a row
+  std::optional<exit_reason> last_failure() const;  // empty: none failed
   duration load_estimate() const;     // EWMA of measured load times
   // Time until it can be ready, if asked now: the rest of the load and of the backoff.
   duration ready_in(time_point now) const;
@@ -163,7 +165,9 @@ class model_lifecycle {
   lifecycle_state state_ = lifecycle_state::stopped;
   std::uint64_t incarnation_ = 0;
   fencing_token token_ = 0;
+  gpu_set gpus_;
   std::uint32_t failures_ = 0;
+  std::optional<exit_reason> last_failure_;
   std::optional<refusal> refused_;  // why the lease was refused; no retry before retry_at_
   duration load_estimate_{};
   bool load_measured_ = false;

@@ -1,8 +1,11 @@
 #include "actors/gpu_lease_actor.hpp"
 
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <functional>
+#include <mutex>
 #include <sstream>
 
 #include "tests/actors/support.hpp"
@@ -86,21 +89,53 @@ struct fixture {
   holder red{*system}, blue{*system};
 };
 
-// Collects the log while it lives.
-struct log_ear {
-  log_ear() {
-    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text);
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("ear", sink));
+// Does what the test says at each line of the log, in the middle of what the pool does.
+class each_line : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit each_line(std::function<void()> act) : act_(std::move(act)) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg&) override { act_(); }
+  void flush_() override {}
+
+  std::function<void()> act_;
+};
+
+// Gives the log to a sink while it lives.
+struct log_detour {
+  explicit log_detour(spdlog::sink_ptr sink) {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("detour", std::move(sink)));
   }
-  ~log_ear() { spdlog::set_default_logger(before); }
+  ~log_detour() { spdlog::set_default_logger(before); }
 
-  bool heard(const std::string& part) const { return text.str().find(part) != std::string::npos; }
-
-  std::ostringstream text;
   std::shared_ptr<spdlog::logger> before = spdlog::default_logger();
 };
 
+// Collects the log while it lives.
+struct log_ear {
+  bool heard(const std::string& part) const { return text.str().find(part) != std::string::npos; }
+
+  std::ostringstream text;
+  log_detour detour{std::make_shared<spdlog::sinks::ostream_sink_mt>(text)};
+};
+
 }  // namespace
+
+BOOST_FIXTURE_TEST_CASE(the_board_is_told_before_anybody_feels_it, fixture) {
+  std::vector<std::size_t> leases_at_line;
+  std::vector<bool> asked_back_at_line;
+  const log_detour detour(std::make_shared<each_line>([&] {
+    const auto all = board.snapshot()->leases;
+    leases_at_line.push_back(all.size());
+    asked_back_at_line.push_back(!all.empty() && all.begin()->second.asked_back);
+  }));
+  acquire(red);
+  BOOST_TEST(leases_at_line == std::vector<std::size_t>{1}, boost::test_tools::per_element());
+  acquire(blue);
+  system.advance(6s, 100ms);  // min_residency_s
+  BOOST_TEST(asked_back_at_line == (std::vector<bool>{false, true}),
+             boost::test_tools::per_element());
+}
 
 BOOST_FIXTURE_TEST_CASE(room_goes_from_the_idle_to_who_asks, fixture) {
   acquire(red);

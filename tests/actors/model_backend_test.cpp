@@ -1,6 +1,7 @@
 #include "actors/model_backend_actor.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "tests/actors/support.hpp"
 
@@ -107,6 +108,17 @@ BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, fixture) {
   BOOST_TEST(failed.failures == 1u);
   BOOST_TEST(failed.token == 0u);
   BOOST_TEST(failed.gpus.empty());
+}
+
+// A client that is refused may ask for /health at once.
+BOOST_FIXTURE_TEST_CASE(the_board_is_told_before_anybody_feels_it, fixture) {
+  std::optional<backend_status> at_start;
+  driver.at_start = [&] { at_start = status(); };
+  become_ready();
+  BOOST_REQUIRE(at_start);
+  BOOST_TEST((at_start->state == lifecycle_state::starting));
+  BOOST_TEST(at_start->token == 11u);
+  BOOST_TEST((at_start->gpus == one_gpu));
 }
 
 BOOST_FIXTURE_TEST_CASE(it_acquires_when_it_knows_its_number_and_its_queue_is_told, fixture) {

@@ -7,6 +7,7 @@
 #include <caf/all.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -104,10 +105,12 @@ class scripted_driver : public runtimes::runtime_driver {
                                                   const runtimes::run_request& request,
                                                   runtimes::event_callback on_event) override {
     runs.push_back(std::make_shared<run>(run{model.name, request, std::move(on_event), {}, false}));
+    if (at_start) at_start();
     return std::make_unique<handle>(runs.back());
   }
 
   std::vector<std::shared_ptr<run>> runs;
+  std::function<void()> at_start;  // called within each start()
 
  private:
   class handle : public runtimes::runtime_handle {
