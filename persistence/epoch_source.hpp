@@ -19,8 +19,9 @@ class epoch_source {
   epoch_source(database& db, const std::filesystem::path& data_dir);
 
   // Above 0, greater than all before, and durable when it returns. While the database does not
-  // answer, which is waited for a second at most, the file alone decides. Throws std::runtime_error
-  // when the file cannot be read or written, or holds something else. One call at a time.
+  // answer, the file alone decides. The answer is waited for a second at most, or 10 s without a
+  // file, when the database alone knows the last number. Throws std::runtime_error when the file
+  // cannot be read or written, or holds something else. One call at a time.
   std::uint32_t next();
 
  private:

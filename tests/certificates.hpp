@@ -4,15 +4,13 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 #include <ctime>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
+
+#include "tests/scratch_folder.hpp"
 
 namespace signalbox {
 
@@ -63,28 +61,5 @@ inline std::string make_certificate(const key_ptr& key, long serial, std::time_t
   if (X509_sign(made.get(), key.get(), EVP_sha256()) == 0) throw std::runtime_error("X509_sign");
   return pem_of([&](BIO* out) { return PEM_write_bio_X509(out, made.get()); });
 }
-
-// A folder for a test's files.
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "signalbox-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    path_ = name;
-  }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-  ~scratch_folder() { std::filesystem::remove_all(path_); }
-
-  std::string path(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& text, mode_t mode = 0600) const {
-    std::ofstream(path(name)) << text;
-    ::chmod(path(name).c_str(), mode);
-    return path(name);
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace signalbox

@@ -7,6 +7,7 @@
 
 #include "access/admin_key.hpp"
 #include "access/key_ring.hpp"
+#include "tests/scratch_folder.hpp"
 
 using namespace signalbox;
 using signalbox::key_record;
@@ -107,22 +108,20 @@ BOOST_AUTO_TEST_CASE(bearer_is_read_in_any_case_and_only_bearer) {
 }
 
 BOOST_AUTO_TEST_CASE(the_admin_key_is_made_once_and_kept_as_a_digest) {
-  char pattern[] = "/tmp/signalbox-key-XXXXXX";
-  const std::filesystem::path folder = mkdtemp(pattern);
-  const auto made = load_or_make_admin_key(folder);
+  const scratch_folder folder;
+  const auto made = load_or_make_admin_key(folder.path());
   BOOST_REQUIRE(made.token.has_value());
   BOOST_TEST(made.token->starts_with("sbk_"));
-  const auto again = load_or_make_admin_key(folder);
+  const auto again = load_or_make_admin_key(folder.path());
   BOOST_TEST(!again.token.has_value());
   BOOST_TEST((again.record.digest == digest_of(*made.token)));
-  const auto file = folder / "admin-key.digest";
+  const auto file = folder.path("admin-key.digest");
   BOOST_TEST((std::filesystem::status(file).permissions() == std::filesystem::perms(0600)));
   std::ifstream in(file);
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   BOOST_TEST(text.find(made.token->substr(4)) == std::string::npos);
   std::ofstream(file) << "not a digest\n";
-  BOOST_CHECK_THROW(load_or_make_admin_key(folder), std::runtime_error);
-  std::filesystem::remove_all(folder);
+  BOOST_CHECK_THROW(load_or_make_admin_key(folder.path()), std::runtime_error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "access/token_cache.hpp"
+#include "tests/scratch_folder.hpp"
 
 using namespace std::chrono_literals;
 using namespace signalbox;
@@ -204,8 +205,8 @@ BOOST_AUTO_TEST_CASE(claims_have_their_types) {
 }
 
 BOOST_AUTO_TEST_CASE(the_secret_is_made_once) {
-  char pattern[] = "/tmp/signalbox-jwt-XXXXXX";
-  const std::filesystem::path folder = mkdtemp(pattern);
+  const scratch_folder scratch;
+  const auto& folder = scratch.path();
   const auto token = make_token_signer({}, folder).sign(claims_of("alice"));
   BOOST_TEST((make_token_signer({}, folder).read(token, now).problem == token_problem::none));
   const auto file = folder / "jwt-secret";
@@ -215,7 +216,6 @@ BOOST_AUTO_TEST_CASE(the_secret_is_made_once) {
   BOOST_TEST((make_token_signer(given, folder).read(token, now).problem == token_problem::invalid));
   std::ofstream(file) << "short\n";
   BOOST_CHECK_THROW(make_token_signer({}, folder), std::runtime_error);
-  std::filesystem::remove_all(folder);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

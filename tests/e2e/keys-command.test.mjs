@@ -100,6 +100,11 @@ describe('signalbox keys', () => {
       write([entry]);
       await assert.rejects(command(gateway, 'import', file), { stderr: message });
     }
+    const before = (await gateway.send('GET', '/v1/keys/three')).json;
+    write([{ id: 'three', token: 'imported-secret-three', weight: 7 },
+      { id: 'x', token: 'imported-secret-two', scopes: ['realtime'] }]);
+    await assert.rejects(command(gateway, 'import', file), { stderr: /no key was added or/ });
+    assert.deepEqual((await gateway.send('GET', '/v1/keys/three')).json, before);
     for (const args of [['import', '/nowhere'], ['revoke', 'none'], ['rotate', 'none'],
       ['create', '--scope', 'root'], ['create', '--weight', '0'],
       ['rotate', 'one', '--grace', '-1']]) {

@@ -1,20 +1,37 @@
 // The configuration is read again while the gateway serves.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Authority, CertificateFiles } from './harness/certificates.mjs';
-import { adminKey, build, simModel, startGateway } from './harness/gateway.mjs';
+import { adminKey, build, makeFolder, simModel, startGateway } from './harness/gateway.mjs';
 import { waitFor } from './harness/processes.mjs';
 
 function command(gateway, ...args) {
+  return commandWith({}, gateway, ...args);
+}
+
+function commandWith(environment, gateway, ...args) {
   const data = path.join(gateway.folder, 'data');
   return new Promise((resolve) => {
     execFile(path.join(build, 'signalbox'), ['reload', '--data', data, ...args],
-      { env: { PATH: process.env.PATH }, timeout: 30_000 },
+      { env: { PATH: process.env.PATH, ...environment }, timeout: 30_000 },
       (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
   });
+}
+
+// Whoever has the port that a file of a dead gateway names.
+async function stranger(status) {
+  const keys = [];
+  const server = createServer((request, response) => {
+    keys.push(request.headers.authorization);
+    response.writeHead(status).end('{"detail": "Not today."}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, keys, url: `http://127.0.0.1:${server.address().port}` };
 }
 
 const slow = (name, options = {}) => simModel(name, { 'decode-tps': 20 }, options);
@@ -152,6 +169,7 @@ describe('reload', () => {
     const answer = await reload();
     assert.equal(answer.status, 422);
     assert.match(answer.json.detail, /models\[4\]/);
+    assert.match(answer.json.detail, /restart of the gateway and count as they were: gpus\[\]/);
     await back();
   });
 
@@ -174,7 +192,11 @@ describe('reload', () => {
     write([...start, simModel('by-command')]);
     const { code, stdout, stderr } = await command(gateway);
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /added: by-command/);
+    assert.match(stdout, /^added: by-command$/m);
+    assert.doesNotMatch(stdout, /nothing differs/);
+    assert.match((await command(gateway)).stdout, /; nothing differs$/m);
+    write([simModel('wrong', {}, { max_waiting: -1 })]);
+    assert.match((await command(gateway)).stderr, /^nothing was changed: /);
     const other = await command(gateway, '--url', gateway.base, '--key', 'sk-wrong-key-of-nobody');
     assert.equal(other.code, 1);
     assert.match(other.stderr, /not valid/);
@@ -203,4 +225,19 @@ test('the command over TLS trusts the gateway of the folder, and nobody else', a
   const nobody = await command(gateway);
   assert.equal(nobody.code, 1);
   assert.match(nobody.stderr, /no gateway runs on the data folder/);
+});
+
+test('the address in a file that was left behind is sent no key but that of the file', async () => {
+  const folder = makeFolder();
+  const { server, keys, url } = await stranger(503);
+  mkdirSync(path.join(folder, 'data'));
+  writeFileSync(path.join(folder, 'data/gateway.json'), JSON.stringify({
+    pid: 1, version: '0', started_at: '2026-01-01T00:00:00Z', urls: [url], key: 'of-the-file',
+  }));
+  const secrets = { SIGNALBOX_KEY: 'of-the-environment' };
+  const asked = await commandWith(secrets, { folder }, '--key', 'of-the-command-line');
+  assert.deepEqual(keys, ['Bearer of-the-file']);
+  // It is not known what was changed by a gateway that answers like this.
+  assert.deepEqual([asked.code, asked.stderr], [1, 'Not today.\n']);
+  server.close();
 });
