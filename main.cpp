@@ -309,7 +309,7 @@ int run(int argc, char** argv) {
                           "Print the JSON Schema of the configuration instead");
   app.add_subcommand("version", "Print the version");
   const auto load_quietly = [&args] {
-    const auto settings = load_settings(args);
+    auto settings = load_settings(args);
     set_up_log(settings, spdlog::level::warn);
     return settings;
   };

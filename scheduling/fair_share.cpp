@@ -192,11 +192,14 @@ void fair_share::lift(std::uint32_t number, std::size_t level, const waiting_rec
 void fair_share::lift_beside_returned(std::uint32_t number, std::size_t level,
                                       const waiting_records& records) {
   auto& a = accounts_[number];
-  const auto returned = std::ranges::equal_range(returned_, number, {}, &returned_ticket::account);
-  if (a.waiting > returned.size()) return;
+  const auto begin = std::ranges::lower_bound(returned_, number, {}, &returned_ticket::account);
+  const auto end = std::ranges::upper_bound(returned_, number, {}, &returned_ticket::account);
+  if (a.waiting > static_cast<std::size_t>(end - begin)) return;
   const auto* other = heaps_[level].best_beside(number);
   auto least = other == nullptr ? floor_ : other->counter;
-  for (const auto& each : returned) least -= records[each.slot].estimate / a.weight;
+  for (auto each = begin; each != end; ++each) {
+    least -= records[each->slot].estimate / a.weight;
+  }
   if (least > a.counter) add_to_counter(number, least - a.counter);
 }
 

@@ -137,12 +137,12 @@ class model_lifecycle {
   time_point next_deadline() const;           // when to call advance(); `never`: not needed
 
   lifecycle_state state() const;
-  std::uint64_t incarnation() const;  // of the current or last start
-  fencing_token token() const;        // 0: no lease held
-  const gpu_set& gpus() const;        // of the current start, or the last one
-  std::uint32_t failures() const;     // loads or serving runs that failed in a row
+  std::uint64_t incarnation() const;                // of the current or last start
+  fencing_token token() const;                      // 0: no lease held
+  const gpu_set& gpus() const;                      // of the current start, or the last one
+  std::uint32_t failures() const;                   // loads or serving runs that failed in a row
   std::optional<exit_reason> last_failure() const;  // empty: none failed
-  duration load_estimate() const;     // EWMA of measured load times
+  duration load_estimate() const;                   // EWMA of measured load times
   // Time until it can be ready, if asked now: the rest of the load and of the backoff.
   duration ready_in(time_point now) const;
 

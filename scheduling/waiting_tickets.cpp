@@ -134,6 +134,7 @@ std::uint32_t waiting_tickets::next_slot(time_point now) const {
   std::size_t work = 0;
   while (sizes_[work] == 0) ++work;
   const heap_entry* best = nullptr;
+  std::uint32_t slot = 0;
   std::int64_t best_level = 0;
   for (std::size_t level = 0; level < priority_count; ++level) {
     const auto& line = lines_[work][level];
@@ -143,10 +144,11 @@ std::uint32_t waiting_tickets::next_slot(time_point now) const {
     if (best == nullptr || counts_as < best_level ||
         (counts_as == best_level && next.goes_before(*best))) {
       best = &next;
+      slot = next.slot;
       best_level = counts_as;
     }
   }
-  return best->slot;
+  return slot;
 }
 
 // Takes a ticket out of its line, its principal's account and the map. The caller removes the

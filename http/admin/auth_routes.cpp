@@ -197,7 +197,8 @@ void create_token(shard& home, routed_request request) {
   claims.user = name;
   claims.client_id = client_id;
   claims.generation = user ? user->generation : 0;
-  claims.scopes = user && scopes->empty() ? user->scopes : std::move(*scopes);
+  claims.scopes = std::move(*scopes);
+  if (user && claims.scopes.empty()) claims.scopes = user->scopes;
   check_password order{name, origin, password, may ? user->password_hash : std::string(),
                        std::move(slot)};
   auto& control = gateway.control();

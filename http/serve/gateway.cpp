@@ -143,8 +143,9 @@ void gateway::reload_certificate() {
 void gateway::drain(duration grace, const std::function<bool()>& hurry) {
   state_->shared.begin_drain();
   const auto deadline = std::chrono::steady_clock::now() + grace;
-  for (std::size_t i = 0; i < state_->shards.size(); ++i) {
-    state_->shards[i]->poster()([one = state_->servers[i].get()] { one->stop_accepting(); });
+  auto own = state_->servers.begin();
+  for (auto& one : state_->shards) {
+    one->poster()([server = (own++)->get()] { server->stop_accepting(); });
   }
   for (auto& one : state_->shards) {
     auto look = std::chrono::steady_clock::now();

@@ -101,6 +101,18 @@ class shard final : public call_home {
   };
   using usage_key =
       std::tuple<const principal*, const served_model*, usage_source, std::int32_t, std::string>;
+  // Compares keys also with those that have a string_view. (Clang 14 compares no such tuples.)
+  struct usage_order {
+    using is_transparent = void;
+    template <typename One, typename Other>
+    bool operator()(const One& one, const Other& other) const {
+      const auto rest = [](const auto& key) {
+        return std::tie(std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key));
+      };
+      if (rest(one) != rest(other)) return rest(one) < rest(other);
+      return std::string_view(std::get<4>(one)) < std::string_view(std::get<4>(other));
+    }
+  };
 
   void tick();
   std::vector<std::shared_ptr<client_answer>> all_requests() const;
@@ -125,7 +137,7 @@ class shard final : public call_home {
   std::unordered_map<std::uint64_t, std::unique_ptr<asked_request>> asked_;
   std::uint64_t next_asked_ = 0;
   std::vector<std::shared_ptr<upstream_call>> turn_end_;
-  std::map<usage_key, pending_usage, std::less<>> usage_;      // since the last tick
+  std::map<usage_key, pending_usage, usage_order> usage_;      // since the last tick
   std::map<std::string, missing_model, std::less<>> missing_;  // since the last tick
   std::vector<principal_ptr> noted_;
   time_point next_limit_flush_{};

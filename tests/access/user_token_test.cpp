@@ -30,7 +30,8 @@ std::string base64(std::string_view bytes) {
   std::string text(sodium_base64_encoded_len(bytes.size(), variant), '\0');
   sodium_bin2base64(text.data(), text.size(), reinterpret_cast<const unsigned char*>(bytes.data()),
                     bytes.size(), variant);
-  return text.c_str();
+  text.pop_back();  // the NUL that it ends with
+  return text;
 }
 
 // A token as no library would make it, signed right by HMAC with SHA-256.

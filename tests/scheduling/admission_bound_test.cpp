@@ -91,7 +91,7 @@ class random_world {
       case guess::nothing:
         return 0;
       case guess::mean:
-        return weights.cost(r.prompt, c.longest_answer / 2.0);
+        return weights.cost(r.prompt, static_cast<double>(c.longest_answer) / 2);
       default:
         return weights.cost(below(c.longest_prompt + 1), below(c.longest_answer + 1));
     }

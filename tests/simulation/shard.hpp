@@ -20,16 +20,12 @@ class gateway;
 class shard;
 
 // One request of a client. Its place is used again, with a new serial.
-class request final : public http::ticket_holder {
- public:
+struct request final : http::ticket_holder {
   enum class phase : std::uint8_t { ended, waiting, in_flight, parked };
 
   void ticket_granted(http::permit p) override;
   void ticket_refused(const signalbox::ticket_refused& why) override;
   void ticket_placed(std::uint32_t position, double eta_s) override;
-
- private:
-  friend class shard;
 
   shard* home = nullptr;
   phase now_in = phase::ended;
@@ -65,7 +61,7 @@ class shard {
   const http::admission_gate& gate() const { return *gate_; }
 
  private:
-  friend class request;
+  friend struct request;
 
   request& new_request();
   void end(request& r);
