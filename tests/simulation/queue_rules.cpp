@@ -136,8 +136,8 @@ queue_rules::waiting_ticket queue_rules::end(ticket_id id) {
     if (left == id) return std::exchange(left, 0), t;
   }
   // It came just now, and need not wait.
-  w_.require(incoming_ != nullptr, "a ticket ends once", id);
-  const auto& tickets = incoming_->tickets;
+  static const core::shard_batch nothing;
+  const auto& tickets = (incoming_ != nullptr ? *incoming_ : nothing).tickets;
   const auto own = std::find_if(tickets.begin(), tickets.end(),
                                 [id](const core::ticket& t) { return t.id == id; });
   const bool is_first =
