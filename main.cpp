@@ -1,4 +1,5 @@
 // The command line: serve, migrate, check-config, version, and those in commands/.
+#include <malloc.h>
 #include <poll.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -31,6 +32,7 @@
 #include "persistence/database.hpp"
 #include "persistence/migrator.hpp"
 #include "runtimes/driver.hpp"
+#include "system/descriptor_limit.hpp"
 #include "system/unique_fd.hpp"
 
 namespace {
@@ -249,6 +251,10 @@ int serve(const arguments& args) {
   const signal_waiter signals;
   set_up_log(settings);
   log_doubts(doubts);
+  raise_descriptor_limit();
+  // Large bodies go back to the system when they are freed (mallopt(3): otherwise malloc raises
+  // this limit, and keeps them).
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   fs::create_directories(settings.data_dir);
   http::require_free_addresses(settings);
   try {

@@ -66,6 +66,7 @@ struct metric_families {
   request_counters refused{};  // requests that reached no model
   std::vector<gpu_series> gpus;
   std::vector<prometheus::Gauge*> connections;
+  prometheus::Counter* accept_failures = nullptr;
   prometheus::Counter* swaps = nullptr;
   prometheus::Counter* usage_dropped = nullptr;
   prometheus::Counter* request_log_lost = nullptr;

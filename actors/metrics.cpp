@@ -65,6 +65,10 @@ void metric_families::add_machine(std::size_t gpu_count, std::uint32_t shards) {
   for (std::uint32_t i = 0; i < shards; ++i) {
     connections.push_back(&open.Add({{"shard", std::to_string(i)}}));
   }
+  accept_failures = &counters("signalbox_accept_failures_total",
+                              "Times that no connection could be accepted, because the system had "
+                              "no descriptor or memory left.")
+                         .Add({});
   swaps = &counters("signalbox_swaps_total", "Leases asked back for another model.").Add({});
   usage_dropped = &counters("signalbox_usage_dropped_total", "Rows of usage lost.").Add({});
   request_log_lost =
@@ -106,6 +110,10 @@ void metrics::request_refused(metric_route route, int http_status) {
 
 void metrics::shard_connections(shard_id shard, std::uint32_t open) {
   families_->connections.at(shard)->Set(open);
+}
+
+void metrics::accept_failed() {
+  families_->accept_failures->Increment();
 }
 
 void metrics::swapped() {

@@ -62,6 +62,7 @@ class metrics {
   void request_refused(metric_route route, int http_status);  // the label `model` is "none"
   void request_log_lost(std::uint64_t lines);
   void shard_connections(shard_id shard, std::uint32_t open);
+  void accept_failed();
   // Actors call these.
   void swapped();  // a lease was asked back for another model
   void leases(std::uint32_t gpu, std::uint32_t holders, std::uint64_t used_bytes);

@@ -27,8 +27,10 @@ void add_server(std::vector<option>& out) {
                     {.variable = "SIGNALBOX_SHARDS"}));
   out.push_back(row(
       "server.body_limit", &t::body_limit, kib, gib,
-      "Largest request body; a larger one is answered with 413, and one that is more than 1 MiB "
-      "over it ends the connection."));
+      "Largest body of an inference request; a larger one is answered with 413."));
+  out.push_back(row("server.body_memory", &t::body_memory, 0, 1024 * gib,
+                    "Memory for the bodies of all requests, until they are answered; past it new "
+                    "requests get 503. 0 takes an eighth of the machine's memory."));
   out.push_back(row("server.response_limit", &t::response_limit, kib, gib,
                     "Largest answer of a runtime that is not streamed."));
   out.push_back(row("server.header_limit", &t::header_limit, kib, mib,
@@ -36,7 +38,7 @@ void add_server(std::vector<option>& out) {
   out.push_back(row("server.header_count_limit", &t::header_count_limit, 10, 1000,
                     "Most header fields in one request."));
   out.push_back(row("server.max_connections", &t::max_connections, 1, 1000000,
-                    "Most client connections, for each shard and listen address."));
+                    "Most client connections; fewer when the limit of open files asks for it."));
   out.push_back(row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
                     "Time for a client to send one request or to finish a TLS handshake; an idle "
                     "connection is kept as long."));

@@ -21,10 +21,11 @@ struct server_options {
   std::vector<std::string> listen{"127.0.0.1:8000"};  // ADDR:PORT, https://[v6]:PORT
   std::uint32_t shards = 0;                           // 0: half the cores, at least one
   std::uint64_t body_limit = 32 * mib;                // request body, bytes
+  std::uint64_t body_memory = 0;                      // of all bodies; 0: an eighth of the memory
   std::uint64_t response_limit = 64 * mib;            // non-streamed answer of a runtime, bytes
   std::uint32_t header_limit = 32 * 1024;             // one header field, bytes
   std::uint32_t header_count_limit = 100;
-  std::uint32_t max_connections = 20000;     // per shard
+  std::uint32_t max_connections = 20000;     // of clients, in all
   std::uint32_t header_read_timeout_s = 15;  // for one request, an idle connection, a TLS handshake
   std::uint32_t write_timeout_s = 30;        // a client that does not read is dropped after this
   double stream_comment_grace_s = 2.0;       // how long a waiting stream stays silent

@@ -9,9 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
+#include "system/descriptor_limit.hpp"
 #include "system/unique_fd.hpp"
 
 namespace signalbox {
@@ -57,7 +59,8 @@ void close_from(unsigned first) {
   if (syscall(SYS_close_range, first, ~0U, 0U) == 0) return;
   rlimit limit{};  // kernels before 5.9
   getrlimit(RLIMIT_NOFILE, &limit);
-  for (rlim_t fd = first; fd < limit.rlim_cur; ++fd) close(static_cast<int>(fd));
+  const auto end = std::min<rlim_t>(limit.rlim_cur, 1 << 20);
+  for (rlim_t fd = first; fd < end; ++fd) close(static_cast<int>(fd));
 }
 
 void reset_signals() {
@@ -102,6 +105,7 @@ void execute(const child_plan& plan) {
   if (!start.folder.empty() && chdir(start.folder.c_str()) != 0) return;
   if (!place_descriptors(plan)) return;
   close_from(error_fd + 1);
+  restore_descriptor_limit();
   if (start.file_mask) umask(*start.file_mask);
   execvpe(plan.argv[0], plan.argv.data(), plan.envp.data());
 }

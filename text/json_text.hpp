@@ -8,10 +8,12 @@
 
 namespace signalbox {
 
+inline constexpr std::size_t scan_padding = simdjson::SIMDJSON_PADDING;  // bytes
+
 // Begins to read `text` with the on-demand scanner of this thread, which reads one document at a
-// time. `capacity` is how many bytes may be read from text.data() on; when there is too little room
-// behind the text, the text is copied. Returns false when it does not begin like JSON. Sets `begin`
-// to the start of the scanned text.
+// time. `capacity` is how many bytes may be read from text.data() on; when fewer than scan_padding
+// are behind the text, the text is copied. Returns false when it does not begin like JSON. Sets
+// `begin` to the start of the scanned text.
 bool scan_json(std::string_view text, std::size_t capacity, simdjson::ondemand::document& document,
                const char** begin = nullptr);
 

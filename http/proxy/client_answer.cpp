@@ -22,11 +22,6 @@ constexpr std::size_t pause_above = 256 * 1024, resume_below = 64 * 1024;
 
 constexpr auto* own_fields_name = "x-request-id";
 
-restinio::http_status_line_t status_line(int status) {
-  return {restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
-          std::string(reason_phrase(status))};
-}
-
 std::string whole_seconds(double s) {
   return std::to_string(std::lround(std::ceil(s)));
 }
@@ -48,6 +43,12 @@ void client_answer::tick(time_point now) {
   call_.ask_place();
 }
 
+void client_answer::probe() {
+  if (!stream_) return;
+  unsent_ += ":\n\n";
+  write_stream();
+}
+
 void client_answer::call_placed(std::uint32_t position, double eta_s) {
   if (!stream_) start_stream();
   unsent_ +=
@@ -65,13 +66,15 @@ std::string client_answer::own_fields() const {
   std::string lines;
   lines.reserve(512);
   lines.append(request.request_id)
+      .append("\r\nDate: ")
+      .append(http_date())
       .append("\r\nx-selected-model: ")
       .append(request.model->options.name)
       .append("\r\nx-queue-wait-ms: ")
       .append(std::to_string(waited));
   append_limit_fields(*request.who, now, lines);
   extra_headers cors;
-  home_.gateway().cors().add_headers(client_.handle, cors);
+  home_.gateway().cors().add_headers(client_.handle->header(), cors);
   for (const auto& [name, value] : cors) {
     lines.append("\r\n").append(name).append(": ").append(value);
   }
@@ -79,20 +82,19 @@ std::string client_answer::own_fields() const {
 }
 
 void client_answer::start_stream() {
-  stream_.emplace(client_.handle->create_response<restinio::chunked_output_t>(status_line(200)));
-  stream_->append_header(own_fields_name, own_fields());
+  stream_.emplace(client_.handle, 200);
+  stream_->add(own_fields_name, own_fields());
   bool has_type = false;
   call_.head().for_each_field([&](std::string_view name, std::string_view value) {
     if (!is_forwarded_to_client(name)) return;
     has_type = has_type || equals_ignoring_case(name, "content-type");
-    stream_->append_header(std::string(name), std::string(value));
+    stream_->add(name, value);
   });
   if (!has_type) {
-    stream_->append_header("Content-Type", "text/event-stream");
-    stream_->append_header("Cache-Control", "no-cache");
+    stream_->add("Content-Type", "text/event-stream");
+    stream_->add("Cache-Control", "no-cache");
   }
-  if (!client_.handle->header().should_keep_alive()) stream_->connection_close();
-  stream_->flush();
+  stream_->begin();
 }
 
 // Comments may have begun the stream.
@@ -117,9 +119,7 @@ void client_answer::call_turn_ended() {
 void client_answer::write_stream() {
   if (unsent_.empty() || writing_bytes_ != 0) return;
   writing_bytes_ = unsent_.size();
-  stream_->append_chunk(std::exchange(unsent_, {}));
-  // Called with an error before flush() returns when the connection is closing.
-  stream_->flush([weak = weak_from_this()](const auto& error) {
+  stream_->write(std::exchange(unsent_, {}), [weak = weak_from_this()](const auto& error) {
     const auto me = std::static_pointer_cast<client_answer>(weak.lock());
     if (me) me->stream_written(static_cast<bool>(error));
   });
@@ -141,22 +141,18 @@ void client_answer::call_completed() {
     const bool is_empty = text.empty() && head.status == 200;
     return end_stream(is_empty ? std::string() : answer_as_event());
   }
-  auto response = client_.handle->create_response(status_line(head.status));
-  response.append_header(own_fields_name, own_fields());
+  response_writer response(client_.handle, head.status);
+  response.add(own_fields_name, own_fields());
   head.for_each_field([&](std::string_view name, std::string_view value) {
-    if (!is_forwarded_to_client(name)) return;
-    response.append_header(std::string(name), std::string(value));
+    if (is_forwarded_to_client(name)) response.add(name, value);
   });
-  if (!client_.handle->header().should_keep_alive()) response.connection_close();
-  response.set_body(std::move(text)).done();
+  response.send(std::move(text));
 }
 
 // Sends what is left of the stream, in one chunk.
 void client_answer::end_stream(std::string last) {
   if (call_.is_stream()) take_events();
-  unsent_ += last;
-  if (!unsent_.empty()) stream_->append_chunk(std::move(unsent_));
-  stream_->done();
+  stream_->end(std::move(unsent_ += last));
 }
 
 // JSON goes in one line as it is; anything else (a proxy's page of HTML) as an error of ours.
@@ -175,9 +171,10 @@ void client_answer::call_failed(error_code code, std::string_view message, doubl
   extra_headers headers{{own_fields_name, own_fields()}};
   if (retry_after_s > 0) headers.emplace_back("Retry-After", whole_seconds(retry_after_s));
   // Posted: a refusal can come while the request's own handler runs.
-  boost::asio::post(
-      home_.io(), [client = client_.handle, code, headers = std::move(headers),
-                   text = std::string(message)] { answer_error(client, code, text, {}, headers); });
+  boost::asio::post(home_.io(), [client = client_, code, headers = std::move(headers),
+                                 text = std::string(message)] {
+    answer_error(client.handle, code, text, {}, headers);
+  });
 }
 
 void client_answer::call_ended(const call_result& result) {

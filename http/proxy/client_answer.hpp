@@ -3,21 +3,26 @@
 // its shard's thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <restinio/request_handler.hpp>
 #include <string>
 #include <string_view>
 
 #include "http/proxy/upstream_call.hpp"
+#include "http/serve/response_writer.hpp"
 #include "http/serve/shard.hpp"
 
 namespace signalbox::http {
+
+class request_share;
 
 // The client of a validated inference request, as the route hands it over.
 struct inference_client {
   restinio::request_handle_t handle;
   connection_key connection = 0;
   std::string_view route;  // its pattern, for the log
+  std::shared_ptr<request_share> share;
 };
 
 class client_answer final : public call_listener {
@@ -26,6 +31,7 @@ class client_answer final : public call_listener {
 
   upstream_call& call() { return call_; }
   void tick(time_point now);  // deadlines and comments; a few times a second
+  void probe();               // sends a comment if the stream has begun
 
  private:
   void call_placed(std::uint32_t position, double eta_s) override;
@@ -48,7 +54,7 @@ class client_answer final : public call_listener {
   inference_client client_;
   upstream_call call_;
   time_point last_comment_{};
-  std::optional<restinio::response_builder_t<restinio::chunked_output_t>> stream_;
+  std::optional<response_writer> stream_;
   std::string unsent_;             // of the stream: for the next write
   std::size_t writing_bytes_ = 0;  // of the stream: not yet taken by the kernel
 };

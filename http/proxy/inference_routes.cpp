@@ -16,64 +16,50 @@ namespace {
 
 constexpr double longest_wait_s = 86400;
 
-struct problem {
-  error_code code;
-  std::string message;
-  std::string param;
-  extra_headers headers = {};
-};
-
-bool is_json(std::string_view content_type) {
-  const auto type = content_type.substr(0, content_type.find(';'));
-  return equals_ignoring_case(type.substr(0, type.find(' ')), "application/json");
-}
-
-std::optional<problem> read_wait(std::string_view text, std::optional<double>& out) {
+std::optional<request_problem> read_wait(std::string_view text, std::optional<double>& out) {
   if (text.data() == nullptr) return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() ||
       !(value >= 0 && value <= longest_wait_s)) {
-    return problem{error_code::invalid_header,
-                   "X-Max-Wait-Seconds must be a number from 0 to 86400.", ""};
+    return request_problem{error_code::invalid_header,
+                           "X-Max-Wait-Seconds must be a number from 0 to 86400.", ""};
   }
   out = value;
   return std::nullopt;
 }
 
 // Fills `out` from headers and body, or says what is wrong with them.
-std::optional<problem> prepare(shard& home, routed_request& request, call_request& out) {
-  if (request.headers.content_type.data() != nullptr && !is_json(request.headers.content_type)) {
-    return problem{error_code::unsupported_media_type, "The Content-Type must be application/json.",
-                   ""};
-  }
+std::optional<request_problem> prepare(shard& home, routed_request& request, call_request& out) {
   if (request.headers.priority_word.data() != nullptr) {
     const auto level = parse_priority(request.headers.priority_word);
     if (!level) {
-      return problem{error_code::invalid_header, "X-Priority must be high, normal or low.", ""};
+      return request_problem{error_code::invalid_header, "X-Priority must be high, normal or low.",
+                             ""};
     }
     out.level = *level;
   }
   if (!request.headers.client_id.empty() && !is_sane_client_id(request.headers.client_id)) {
-    return problem{error_code::invalid_header,
-                   "X-Client-ID must have 1 to 128 letters, digits and ._:@/+- only.", ""};
+    return request_problem{error_code::invalid_header,
+                           "X-Client-ID must have 1 to 128 letters, digits and ._:@/+- only.", ""};
   }
   out.client_id = request.headers.client_id;
   if (auto wrong = read_wait(request.headers.max_wait, out.max_wait_s)) return wrong;
   auto facts = read_request_body(request.client->body());
   if (auto* wrong = std::get_if<body_problem>(&facts)) {
-    return problem{error_code::invalid_json, std::move(wrong->message), std::move(wrong->param)};
+    return request_problem{error_code::invalid_json, std::move(wrong->message),
+                           std::move(wrong->param)};
   }
   out.facts = std::move(std::get<request_facts>(facts));
   out.model = home.gateway().models()->find(out.facts.model);
   if (!out.model) {
     home.note_missing(*out.who, out.facts.model, out.client_id);
-    return problem{error_code::model_not_found,
-                   "The model '" + out.facts.model + "' does not exist.", "model"};
+    return request_problem{error_code::model_not_found,
+                           "The model '" + out.facts.model + "' does not exist.", "model"};
   }
   if (!out.who->may_use(out.model->options)) {
-    return problem{error_code::model_not_allowed,
-                   "This key may not use the model '" + out.facts.model + "'.", "model"};
+    return request_problem{error_code::model_not_allowed,
+                           "This key may not use the model '" + out.facts.model + "'.", "model"};
   }
   return std::nullopt;
 }
@@ -85,7 +71,7 @@ duration time_to_midnight() {
 
 // Takes what the request may use of its key's limits, or says which one is reached. A call has to
 // end what was taken.
-std::optional<problem> take_limits(shard& home, time_point now, call_request& out) {
+std::optional<request_problem> take_limits(shard& home, time_point now, call_request& out) {
   const auto& who = *out.who;
   out.charge = home.charge_of(static_cast<double>(out.body.size()) / json_bytes_of_token);
   const auto until_midnight = who.limits.tokens_per_day > 0 ? time_to_midnight() : duration::zero();
@@ -94,8 +80,8 @@ std::optional<problem> take_limits(shard& home, time_point now, call_request& ou
   if (who.limits.tokens_per_minute > 0) home.note_use(out.who);
   if (!exceeded) return std::nullopt;
   auto refusal = refusal_of(who, *exceeded);
-  return problem{error_code::rate_limited, std::move(refusal.message), "",
-                 std::move(refusal.headers)};
+  return request_problem{error_code::rate_limited, std::move(refusal.message), "",
+                         std::move(refusal.headers)};
 }
 
 }  // namespace
@@ -111,7 +97,7 @@ void infer(shard& home, routed_request request) {
   out.who = std::move(request.who);
   auto wrong = prepare(home, request, out);
   if (!wrong && home.gateway().draining()) {
-    wrong = problem{error_code::shutting_down, "The gateway is shutting down.", ""};
+    wrong = request_problem{error_code::shutting_down, "The gateway is shutting down.", ""};
   }
   if (!wrong) wrong = take_limits(home, request.arrived_at, out);
   if (wrong) {
@@ -127,7 +113,8 @@ void infer(shard& home, routed_request request) {
     out.forwarded_headers += "Content-Type: application/json\r\n";
   }
   out.max_answer_bytes = home.gateway().settings().server.response_limit;
-  inference_client client{std::move(request.client), request.connection, request.found->path};
+  inference_client client{std::move(request.client), request.connection, request.found->path,
+                          std::move(request.share)};
   home.begin(request.connection,
              std::make_shared<client_answer>(home, std::move(client), std::move(out)));
 }

@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::size_t max_request_headers_bytes = 2048;  // of Access-Control-Request-Headers
 
-std::string_view field_of(const restinio::request_handle_t& client, const char* name) {
-  const auto value = client->header().opt_value_of(name);
+std::string_view field_of(const restinio::http_request_header_t& request, const char* name) {
+  const auto value = request.opt_value_of(name);
   return value ? std::string_view(value->data(), value->size()) : std::string_view();
 }
 
@@ -37,9 +37,10 @@ bool cors_policy::allows(std::string_view origin) const {
                      [&](const auto& one) { return one == "*" || one == origin; });
 }
 
-void cors_policy::add_headers(const restinio::request_handle_t& client, extra_headers& out) const {
+void cors_policy::add_headers(const restinio::http_request_header_t& request,
+                              extra_headers& out) const {
   if (options_.allowed_origins.empty()) return;
-  const auto origin = field_of(client, "Origin");
+  const auto origin = field_of(request, "Origin");
   if (allows("*")) {
     out.emplace_back("Access-Control-Allow-Origin", "*");
   } else {
@@ -50,11 +51,11 @@ void cors_policy::add_headers(const restinio::request_handle_t& client, extra_he
   out.emplace_back("Access-Control-Expose-Headers", "*");
 }
 
-std::optional<extra_headers> cors_policy::answer_preflight(const restinio::request_handle_t& client,
-                                                           std::string methods) const {
-  const auto origin = field_of(client, "Origin");
+std::optional<extra_headers> cors_policy::answer_preflight(
+    const restinio::http_request_header_t& request, std::string methods) const {
+  const auto origin = field_of(request, "Origin");
   if (methods.empty() || origin.empty() || !allows(origin) ||
-      field_of(client, "Access-Control-Request-Method").empty()) {
+      field_of(request, "Access-Control-Request-Method").empty()) {
     return std::nullopt;
   }
   extra_headers headers{
@@ -62,7 +63,7 @@ std::optional<extra_headers> cors_policy::answer_preflight(const restinio::reque
       {"Access-Control-Max-Age", std::to_string(options_.max_age_s)},
   };
   // Clients send fields of their own (X-Stainless-…), and * would leave out Authorization.
-  if (const auto names = field_of(client, "Access-Control-Request-Headers"); is_name_list(names)) {
+  if (const auto names = field_of(request, "Access-Control-Request-Headers"); is_name_list(names)) {
     headers.emplace_back("Access-Control-Allow-Headers", std::string(names));
   }
   return headers;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <optional>
-#include <restinio/request_handler.hpp>
+#include <restinio/http_headers.hpp>
 #include <string>
 #include <string_view>
 
@@ -17,12 +17,13 @@ class cors_policy {
   // `options` must outlive the object. Thread-safe.
   explicit cors_policy(const config::cors_options& options) : options_(options) {}
 
-  // Adds the fields that let the page of `client` read the answer; none when its origin may not.
-  void add_headers(const restinio::request_handle_t& client, extra_headers& out) const;
+  // Adds the fields that let the page that sent `request` read the answer; none when its origin may
+  // not.
+  void add_headers(const restinio::http_request_header_t& request, extra_headers& out) const;
 
   // Returns the fields that answer a preflight for a path with these methods ("GET, POST"); none
-  // when `client` is not a preflight or its origin is not allowed.
-  std::optional<extra_headers> answer_preflight(const restinio::request_handle_t& client,
+  // when `request` is not a preflight or its origin is not allowed.
+  std::optional<extra_headers> answer_preflight(const restinio::http_request_header_t& request,
                                                 std::string methods) const;
 
  private:

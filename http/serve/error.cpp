@@ -18,10 +18,15 @@ const error_words& words(error_code code) {
       {404, "Not Found", invalid, "model_not_found"},
       {404, "Not Found", invalid, "not_found"},
       {405, "Method Not Allowed", invalid, "method_not_allowed"},
+      {408, "Request Timeout", invalid, "request_timeout"},
       {409, "Conflict", invalid, "conflict"},
+      {411, "Length Required", invalid, "length_required"},
       {422, "Unprocessable Content", invalid, "invalid_configuration"},
       {413, "Content Too Large", invalid, "body_too_large"},
+      {414, "URI Too Long", invalid, "uri_too_long"},
       {415, "Unsupported Media Type", invalid, "unsupported_media_type"},
+      {417, "Expectation Failed", invalid, "expectation_failed"},
+      {421, "Misdirected Request", invalid, "misdirected_request"},
       {429, "Too Many Requests", "rate_limit_error", "rate_limit_exceeded"},
       {431, "Request Header Fields Too Large", invalid, "header_too_large"},
       {500, "Internal Server Error", server, "internal_error"},
@@ -33,7 +38,9 @@ const error_words& words(error_code code) {
       {503, "Service Unavailable", server, "model_does_not_fit"},
       {503, "Service Unavailable", server, "shutting_down"},
       {503, "Service Unavailable", server, "database_unavailable"},
+      {503, "Service Unavailable", server, "overloaded"},
       {504, "Gateway Timeout", server, "upstream_timeout"},
+      {505, "HTTP Version Not Supported", invalid, "unsupported_version"},
   };
   return table[static_cast<std::size_t>(code)];
 }
@@ -82,10 +89,18 @@ std::string_view reason_phrase(int status) {
       return "Conflict";
     case 410:
       return "Gone";
+    case 411:
+      return "Length Required";
     case 413:
       return "Content Too Large";
+    case 414:
+      return "URI Too Long";
     case 415:
       return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 421:
+      return "Misdirected Request";
     case 422:
       return "Unprocessable Content";
     case 429:
@@ -102,6 +117,8 @@ std::string_view reason_phrase(int status) {
       return "Service Unavailable";
     case 504:
       return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
     default:
       return "Unknown";
   }

@@ -22,10 +22,15 @@ enum class error_code : std::uint8_t {
   model_not_found,         // 404
   not_found,               // 404 no such route or object
   method_not_allowed,      // 405
+  request_timeout,         // 408 the request did not arrive in time
   conflict,                // 409
+  length_required,         // 411
   invalid_configuration,   // 422 the configuration file has mistakes
   body_too_large,          // 413
+  uri_too_long,            // 414
   unsupported_media_type,  // 415
+  expectation_failed,      // 417 an Expect other than 100-continue
+  misdirected_request,     // 421 an absolute target of another host
   rate_limited,            // 429
   header_too_large,        // 431
   internal,                // 500
@@ -37,7 +42,9 @@ enum class error_code : std::uint8_t {
   model_does_not_fit,      // 503
   shutting_down,           // 503
   database_unavailable,    // 503
+  overloaded,              // 503 the memory for request bodies is used up
   upstream_timeout,        // 504
+  unsupported_version,     // 505 neither HTTP/1.1 nor HTTP/1.0
 };
 
 // How an error is told to a client.

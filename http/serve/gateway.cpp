@@ -16,6 +16,7 @@
 #include "http/serve/server.hpp"
 #include "http/serve/shard.hpp"
 #include "http/serve/tls_socket.hpp"
+#include "system/descriptor_limit.hpp"
 
 namespace signalbox::http {
 
@@ -58,6 +59,18 @@ loaded_certificate load_certificate(const config::tls_options& files) {
   return {std::move(context), config::fingerprint(*report.pair->chain.front())};
 }
 
+std::uint32_t connections_for(const config::settings& settings) {
+  const auto descriptors = descriptor_limit();
+  const auto count = affordable_connections(settings, shard_count(settings), descriptors);
+  if (count < settings.server.max_connections) {
+    spdlog::warn(
+        "server.max_connections: {} instead of {}, because the process may have only {} open files "
+        "(ulimit -n), and keeps some of them for runtimes, the database and logs",
+        count, settings.server.max_connections, descriptors);
+  }
+  return count;
+}
+
 scheduling::key_limits user_limits(const config::security_options& security) {
   return {security.user_requests_per_minute, security.user_burst, 0, 0, 0};
 }
@@ -69,7 +82,7 @@ struct gateway::state {
         control_plane& control, metrics& m, std::function<void(const std::string&)> tell)
       : on_certificate(std::move(tell)),
         keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
-        shared(settings, keys, control, m) {}
+        shared(settings, connections_for(settings), keys, control, m) {}
 
   std::function<void(const std::string&)> on_certificate;
   std::shared_ptr<key_ring> keys;  // shared with the registry, which may outlive us

@@ -1,9 +1,12 @@
 #include "http/serve/gateway_state.hpp"
 
 #include <sodium.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <fstream>
 
 #include "access/login_slots.hpp"
 #include "actors/control_plane.hpp"
@@ -14,16 +17,34 @@ namespace {
 
 constexpr int most_reports = 16;
 
+// The machine's memory in bytes, or the limit of the control group if that is lower.
+std::uint64_t machine_memory() {
+  auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+               static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t limit = 0;  // the file may hold "max"
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit && limit > 0) {
+    bytes = std::min(bytes, limit);
+  }
+  return bytes;
+}
+
+std::uint64_t body_memory_of(const config::settings& settings) {
+  const auto given = settings.server.body_memory;
+  return std::max(given > 0 ? given : machine_memory() / 8, settings.server.body_limit);
+}
+
 }  // namespace
 
-gateway_state::gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
-                             control_plane& control, metrics& m)
+gateway_state::gateway_state(const config::settings& settings, std::uint32_t connections,
+                             std::shared_ptr<key_ring> keys, control_plane& control, metrics& m)
     : settings_(settings),
       control_(control),
       metrics_(m),
       keys_(std::move(keys)),
       tokens_(make_token_signer(settings.security, settings.data_dir)),
       cors_(settings.cors),
+      places_(connections),
+      bodies_(body_memory_of(settings)),
       logins_(std::make_shared<login_slots>()) {
   if (!settings.log.requests.empty()) {
     log_ = std::make_unique<request_log>(settings.log, settings.data_dir);

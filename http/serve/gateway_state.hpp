@@ -14,6 +14,8 @@
 #include "actors/metrics.hpp"
 #include "actors/model_table.hpp"
 #include "config/settings.hpp"
+#include "http/serve/body_budget.hpp"
+#include "http/serve/connection_places.hpp"
 #include "http/serve/cors.hpp"
 #include "http/serve/request_log.hpp"
 
@@ -28,8 +30,9 @@ namespace signalbox::http {
 // One for each gateway; it outlives the shards.
 class gateway_state {
  public:
-  gateway_state(const config::settings& settings, std::shared_ptr<key_ring> keys,
-                control_plane& control, metrics& m);
+  // `connections`: how many clients may be connected.
+  gateway_state(const config::settings& settings, std::uint32_t connections,
+                std::shared_ptr<key_ring> keys, control_plane& control, metrics& m);
 
   const config::settings& settings() const { return settings_; }
   control_plane& control() { return control_; }
@@ -43,6 +46,8 @@ class gateway_state {
   const principal_ptr& anonymous() const { return anonymous_; }  // null: not allowed
 
   const cors_policy& cors() const { return cors_; }
+  connection_places& places() { return places_; }
+  body_budget& bodies() { return bodies_; }
   request_log* log() const { return log_.get(); }  // null: none is kept
 
   const token_signer& tokens() const { return tokens_; }
@@ -67,6 +72,8 @@ class gateway_state {
   principal_ptr anonymous_;
   token_signer tokens_;
   cors_policy cors_;
+  connection_places places_;
+  body_budget bodies_;
   std::unique_ptr<request_log> log_;
   std::shared_ptr<login_slots> logins_;  // slots may be held longer than we live
   std::atomic<bool> draining_{false};

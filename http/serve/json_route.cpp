@@ -58,9 +58,9 @@ std::optional<std::uint32_t> limit_of(const routed_request& request) {
   return value;
 }
 
-bool has_readable_query(const restinio::request_handle_t& client) {
-  if (client->header().query().empty()) return true;
-  return restinio::try_parse_query<query_rules>(client->header().query()).has_value();
+bool has_readable_query(const restinio::http_request_header_t& header) {
+  if (header.query().empty()) return true;
+  return restinio::try_parse_query<query_rules>(header.query()).has_value();
 }
 
 void refuse_without_database(const responder& reply) {

@@ -1,15 +1,16 @@
-// RESTinio's server over one type of socket. Included by plain_listener.cpp and tls_listener.cpp
-// only.
+// RESTinio's connections over one type of socket, behind an acceptor of our own: RESTinio's stops
+// for ever after a few errors. Included by plain_listener.cpp and tls_listener.cpp only.
 #pragma once
-
-#include <restinio/http_server.hpp>
 
 #include <chrono>
 #include <string>
 #include <utility>
 
+#include "http/serve/acceptor.hpp"
 #include "http/serve/gateway_state.hpp"
+#include "http/serve/guarded_socket.hpp"
 #include "http/serve/listener.hpp"
+#include "http/serve/request_parser.hpp"
 #include "http/serve/routes.hpp"
 #include "http/serve/shard.hpp"
 
@@ -40,7 +41,7 @@ struct request_dispatcher {
 
   restinio::request_handling_status_t operator()(restinio::request_handle_t request) const {
     const auto key = key_of(address, request->connection_id());
-    dispatch(*home, key, std::move(request));
+    dispatch(*home, key, client_door::take_ended(), std::move(request));
     return restinio::request_accepted();
   }
 };
@@ -49,67 +50,77 @@ template <typename Socket>
 class listener_of final : public listener {
  public:
   listener_of(shard& home, std::size_t index, const config::address& at)
-      : server_(restinio::external_io_context(home.io()),
-                [&](auto& settings) { configure(settings, home, index, at); }) {
-    server_.open_sync();
+      : index_(index),
+        home_(home),
+        connections_(make_factory(home, index)),
+        acceptor_(home.io(), at, home.gateway().places(),
+                  {[this](accepted_connection made) { begin(std::move(made)); },
+                   [&home] { home.gateway().meters().accept_failed(); }}) {
+    bound_ = acceptor_.bound();
   }
 
-  void stop_accepting() override { server_.close_sync(); }
+  void stop_accepting() override { acceptor_.stop(); }
 
  private:
   struct traits : restinio::default_single_thread_traits_t {
     using request_handler_t = request_dispatcher;
-    using stream_socket_t = Socket;
+    using stream_socket_t = guarded_socket<Socket>;
+    using http_methods_mapper_t = door_methods;
+    using timer_manager_t = restinio::null_timer_manager_t;  // the doors keep the deadlines
     using connection_state_listener_t = connection_observer;
-    static constexpr bool use_connection_count_limiter = true;
   };
 
-  // A body is buffered before its sender is authenticated, so the bound is hardly above what is
-  // allowed.
-  static constexpr std::uint64_t answered_excess = 1024 * 1024;
+  using connection_factory = restinio::impl::connection_factory_t<traits>;
+  using lifetime = typename connection_factory::lifetime_monitor_t;
 
-  // These are above our own limits. A request over ours gets an answer; one over these is cut off.
+  // These are above our own limits, whose answers say more.
   static restinio::incoming_http_msg_limits_t limits_of(const config::server_options& options) {
     return restinio::incoming_http_msg_limits_t{}
         .max_url_size(16 * 1024)
         .max_field_name_size(options.header_limit * 2)
         .max_field_value_size(options.header_limit * 2)
-        .max_field_count(options.header_count_limit * 2)
-        .max_body_size(options.body_limit + answered_excess);
+        .max_field_count(options.header_count_limit * 2);
   }
 
-  void configure(restinio::server_settings_t<traits>& settings, shard& home, std::size_t index,
-                 const config::address& at) {
-    namespace ip = boost::asio::ip;
-    using reuse_port = boost::asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
-    using std::chrono::seconds;
+  static restinio::server_settings_t<traits> settings_for(shard& home, std::size_t index) {
     const auto& options = home.gateway().settings().server;
-    settings.address(ip::make_address(at.host == "localhost" ? "127.0.0.1" : at.host))
-        .port(at.port)
-        .request_handler(request_dispatcher{&home, index})
+    restinio::server_settings_t<traits> settings;
+    settings.request_handler(request_dispatcher{&home, index})
         .connection_state_listener(
             std::make_shared<connection_observer>(connection_observer{&home, index}))
         .incoming_http_msg_limits(limits_of(options))
-        .max_parallel_connections(options.max_connections)
-        .max_pipelined_requests(2)
+        .max_pipelined_requests(1)  // a second one waits unread
         .buffer_size(8 * 1024)
-        .concurrent_accepts_count(4)
-        .read_next_http_message_timelimit(seconds(options.header_read_timeout_s))
-        .write_http_response_timelimit(seconds(options.write_timeout_s))
-        .handle_request_timeout(std::chrono::hours(24))  // the call keeps the deadlines
-        .acceptor_options_setter([](restinio::acceptor_options_t& o) {
-          o.set_option(ip::tcp::acceptor::reuse_address(true));
-          o.set_option(reuse_port(true));
-        })
-        .socket_options_setter(
-            [](restinio::socket_options_t& o) { o.set_option(ip::tcp::no_delay(true)); })
-        .acceptor_post_bind_hook([this, &at](ip::tcp::acceptor& acceptor) {
-          const auto bound = acceptor.local_endpoint();
-          bound_ = {bound.address().to_string(), bound.port(), at.is_tls};
-        });
+        .socket_options_setter([](restinio::socket_options_t&) {});
+    return settings;
   }
 
-  restinio::http_server_t<traits> server_;
+  // As restinio::http_server_t does it.
+  static connection_factory make_factory(shard& home, std::size_t index) {
+    auto settings = settings_for(home, index);
+    auto timers = settings.timer_factory()->create(home.io());
+    auto options = settings.socket_options_setter();
+    return {std::make_shared<restinio::impl::connection_settings_t<traits>>(
+                std::move(settings),
+                restinio::impl::create_parser_settings<typename traits::http_methods_mapper_t>(),
+                std::move(timers)),
+            std::move(options)};
+  }
+
+  void begin(accepted_connection made) {
+    auto door = std::make_shared<client_door>(home_, made.peer);
+    const auto connection = connections_.create_new_connection(
+        {Socket(home_.io(), std::move(made.descriptor), std::move(made.place)), door}, made.peer,
+        lifetime{nullptr});
+    door->begins(key_of(index_, connection->connection_id()),
+                 guarded_socket<Socket>::may_half_close);
+    connection->init();
+  }
+
+  const std::size_t index_;
+  shard& home_;
+  connection_factory connections_;
+  acceptor acceptor_;
 };
 
 }  // namespace signalbox::http

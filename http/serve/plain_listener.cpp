@@ -1,5 +1,4 @@
 #include "http/serve/listener_of.hpp"
-#include "http/serve/polled_socket.hpp"
 
 namespace signalbox::http {
 

@@ -1,7 +1,9 @@
 #include "http/serve/polled_socket.hpp"
 
+#include <linux/sockios.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +18,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int events_at_once = 256;
+constexpr auto linger_time = std::chrono::seconds(2);
+constexpr std::size_t dropped_bytes = 1024 * 1024;  // of a lingering socket, by one system call
+constexpr int drops_at_once = 16;
 
 io_error last_error() {
   return {errno, boost::system::system_category()};
@@ -58,6 +63,7 @@ polled_descriptor::transfer_result polled_descriptor::read_now() {
     return {last_error()};
   }
   if (bytes == 0) return {asio::error::eof};
+  paced_bytes_ += static_cast<std::size_t>(bytes);
   readable_ = closing_ || static_cast<std::size_t>(bytes) == read_into_.size();
   return {{}, static_cast<std::size_t>(bytes)};
 }
@@ -92,6 +98,10 @@ void polled_descriptor::write(const write_pieces& pieces, transfer_handler_ptr h
   if (result.error != asio::error::would_block) return post(std::move(handler), result);
   write_from_ = pieces;
   writer_ = std::move(handler);
+  if (write_timeout_ > duration::zero()) {
+    write_by_ = std::chrono::steady_clock::now() + write_timeout_;
+    ::ioctl(descriptor_, SIOCOUTQ, &unsent_bytes_);
+  }
 }
 
 void polled_descriptor::cancel() {
@@ -107,8 +117,63 @@ void polled_descriptor::close() {
   ::close(std::exchange(descriptor_, -1));
 }
 
+// Reads without copying (tcp(7), MSG_TRUNC) all that is there. At the end there is nothing left to
+// wait for.
+void polled_descriptor::drop_input() {
+  for (int i = 0; i < drops_at_once; ++i) {
+    const auto bytes = ::recv(descriptor_, nullptr, dropped_bytes, MSG_TRUNC);
+    if (bytes > 0 || (bytes < 0 && errno == EINTR)) continue;
+    if (bytes == 0 || errno != EAGAIN) close();
+    return;
+  }
+}
+
+void polled_descriptor::read_by(time_point at) {
+  read_by_ = at;
+  pace_.reset();
+}
+
+void polled_descriptor::expect_pace(const read_pace& pace) {
+  pace_ = pace;
+  progress_at_ = pace.begin;
+  paced_bytes_ = seen_bytes_ = 0;
+}
+
+// Progress is looked for with the deadlines, as that takes no clock for each read. A write that
+// waits makes progress too while the kernel sends what it has.
+void polled_descriptor::see_progress(time_point now) {
+  if (std::exchange(seen_bytes_, paced_bytes_) != paced_bytes_) progress_at_ = now;
+  if (!writer_ || now < write_by_) return;
+  int unsent = 0;
+  if (::ioctl(descriptor_, SIOCOUTQ, &unsent) != 0 || unsent >= unsent_bytes_) return;
+  unsent_bytes_ = unsent;
+  write_by_ = now + write_timeout_;
+}
+
+bool polled_descriptor::is_late(time_point now) const {
+  if (writer_ && now >= write_by_) return true;
+  if (!reader_) return false;
+  if (!pace_) return now >= read_by_;
+  const std::chrono::duration<double> earned(static_cast<double>(paced_bytes_) /
+                                             pace_->bytes_per_s);
+  return now >= progress_at_ + pace_->timeout || now - pace_->begin - pace_->timeout >= earned;
+}
+
+void polled_descriptor::end_late(time_point now) {
+  auto& late = writer_ && now >= write_by_ ? writer_ : reader_;
+  std::exchange(late, nullptr)->complete(asio::error::timed_out, 0);
+}
+
 void polled_descriptor::ready(std::uint32_t events) {
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) closing_ = true;
+  const bool is_broken = (events & (EPOLLHUP | EPOLLERR)) != 0;
+  if (is_broken || (events & EPOLLRDHUP) != 0) closing_ = true;
+  if (is_lingering_) return drop_input();
+  handle_transfers(events);
+  const bool has_ended = is_broken || (events & EPOLLRDHUP) != 0;
+  if (has_ended && descriptor_ >= 0 && tell_peer_end_) tell_peer_end_(is_broken);
+}
+
+void polled_descriptor::handle_transfers(std::uint32_t events) {
   if ((events & EPOLLIN) != 0 || closing_) {
     readable_ = true;
     if (reader_) {
@@ -142,9 +207,49 @@ void socket_poller::retire(std::unique_ptr<polled_descriptor> socket) {
   if (handling_) retired_.push_back(std::move(socket));
 }
 
+void socket_poller::linger(std::unique_ptr<polled_descriptor> socket, connection_place place) {
+  socket->cancel();
+  ::shutdown(socket->descriptor(), SHUT_WR);
+  socket->is_lingering_ = true;
+  socket->drop_input();
+  lingering_.push_back(
+      {std::move(socket), std::move(place), std::chrono::steady_clock::now() + linger_time});
+}
+
+void socket_poller::check_deadlines(time_point now) {
+  std::vector<polled_descriptor*> late;
+  for (auto* socket : sockets_) {
+    socket->see_progress(now);
+    if (socket->is_late(now)) late.push_back(socket);
+  }
+  handling_ = true;
+  for (auto* socket : late) {
+    try {
+      if (socket->descriptor_ >= 0 && socket->is_late(now)) socket->end_late(now);
+    } catch (const std::exception& e) {
+      spdlog::error("a connection's handler failed: {}", e.what());
+    }
+  }
+  const auto is_over = [&](const lingering& l) {
+    return l.socket->descriptor_ < 0 || now >= l.until;
+  };
+  for (auto& l : lingering_) {
+    if (is_over(l)) retire(std::move(l.socket));
+  }
+  std::erase_if(lingering_, [](const lingering& l) { return l.socket == nullptr; });
+  end_handling();
+}
+
+void socket_poller::end_handling() {
+  handling_ = false;
+  retired_.clear();
+}
+
 // Handlers that wait may own sockets, whose destruction calls retire().
 void socket_poller::shutdown() {
   std::vector<transfer_handler_ptr> dropped;
+  for (auto& l : lingering_) retire(std::move(l.socket));
+  lingering_.clear();
   for (auto* socket : sockets_) {
     dropped.push_back(std::move(socket->reader_));
     dropped.push_back(std::move(socket->writer_));
@@ -173,12 +278,18 @@ void socket_poller::handle_events() {
       spdlog::error("a connection's handler failed: {}", e.what());
     }
   }
-  handling_ = false;
-  retired_.clear();
+  end_handling();
 }
 
 polled_socket::polled_socket(asio::io_context& io)
     : asio::ip::tcp::socket(io), poller_(&asio::use_service<socket_poller>(io)) {}
+
+polled_socket::polled_socket(asio::io_context& io, unique_fd descriptor, connection_place place)
+    : polled_socket(io) {
+  place_ = std::move(place);
+  polled_ = poller_->watch(descriptor.get());
+  descriptor.release();
+}
 
 polled_socket::~polled_socket() {
   io_error ignored;
@@ -195,7 +306,7 @@ polled_descriptor& polled_socket::polled() {
 }
 
 bool polled_socket::is_open() const {
-  return polled_ != nullptr || asio::ip::tcp::socket::is_open();
+  return (polled_ && polled_->descriptor() >= 0) || asio::ip::tcp::socket::is_open();
 }
 
 void polled_socket::cancel(io_error& error) {
@@ -215,9 +326,15 @@ void polled_socket::close() {
 }
 
 void polled_socket::close(io_error& error) {
+  place_.reset();
   if (!polled_) return void(asio::ip::tcp::socket::close(error));
   error = {};
   poller_->retire(std::move(polled_));
+}
+
+void polled_socket::linger() {
+  if (!polled_) return close();
+  poller_->linger(std::move(polled_), std::move(place_));
 }
 
 }  // namespace signalbox::http

@@ -14,10 +14,16 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 #include <vector>
+
+#include "http/serve/connection_places.hpp"
+#include "scheduling/types.hpp"
+#include "system/unique_fd.hpp"
 
 namespace signalbox::http {
 
@@ -66,6 +72,24 @@ class polled_descriptor {
   void close();
   int descriptor() const { return descriptor_; }
 
+  // A read that waits then fails with timed_out; `never`: it waits for ever. Counts for a read that
+  // waits already, too.
+  void read_by(time_point at);
+  // A read that waits fails with timed_out when nothing came for the timeout, or when fewer bytes
+  // came since the beginning than this rate asks for after the timeout.
+  struct read_pace {
+    time_point begin;
+    duration timeout;
+    double bytes_per_s;
+  };
+  void expect_pace(const read_pace& pace);
+  // A write fails with timed_out when the peer takes nothing for so long; zero: it waits for ever.
+  void set_write_timeout(duration timeout) { write_timeout_ = timeout; }
+  // Called when the peer sends no more, and again with `is_broken` when it does not listen either.
+  void on_peer_end(std::function<void(bool is_broken)> tell) { tell_peer_end_ = std::move(tell); }
+  // Returns whether the peer has sent its last byte, which may not have been read yet.
+  bool is_closing() const { return closing_; }
+
  private:
   friend class socket_poller;
   struct transfer_result {
@@ -74,7 +98,12 @@ class polled_descriptor {
   };
 
   transfer_result read_now();
+  void drop_input();
   void ready(std::uint32_t events);
+  void handle_transfers(std::uint32_t events);
+  void see_progress(time_point now);
+  bool is_late(time_point now) const;
+  void end_late(time_point now);
   void post(transfer_handler_ptr handler, const transfer_result& result);
 
   socket_poller& poller_;
@@ -86,6 +115,14 @@ class polled_descriptor {
   transfer_handler_ptr reader_;
   write_pieces write_from_;  // while writer_ waits
   transfer_handler_ptr writer_;
+  time_point read_by_ = never, write_by_ = never;
+  std::optional<read_pace> pace_;                   // instead of read_by_
+  std::uint64_t paced_bytes_ = 0, seen_bytes_ = 0;  // since pace_ began; of these, seen in time
+  time_point progress_at_{};                        // when seen_bytes_ last grew, about
+  duration write_timeout_{};
+  int unsent_bytes_ = 0;  // in the kernel, when write_by_ was set
+  bool is_lingering_ = false;
+  std::function<void(bool)> tell_peer_end_;
 };
 
 // The epoll set of one io_context, which watches the set itself. Found by boost::asio::use_service.
@@ -98,18 +135,32 @@ class socket_poller final : public boost::asio::execution_context::service {
 
   std::unique_ptr<polled_descriptor> watch(int descriptor);  // takes ownership of the descriptor
   void retire(std::unique_ptr<polled_descriptor> socket);
+  // Ends our side of the connection, and drops what the peer still sends, until it closes or for
+  // two seconds. Closed at once, with input unread, the connection would be reset, which can take
+  // our last bytes from the peer before it has read them (RFC 9112 9.6).
+  void linger(std::unique_ptr<polled_descriptor> socket, connection_place place);
+  // Ends what has waited too long. Call it a few times a second.
+  void check_deadlines(time_point now);
 
  private:
   friend class polled_descriptor;
 
+  struct lingering {
+    std::unique_ptr<polled_descriptor> socket;
+    connection_place place;
+    time_point until;
+  };
+
   void shutdown() override;
   void wait();
   void handle_events();
+  void end_handling();
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor set_;
   std::unordered_set<polled_descriptor*> sockets_;
-  std::vector<std::unique_ptr<polled_descriptor>> retired_;  // during handle_events()
+  std::vector<lingering> lingering_;
+  std::vector<std::unique_ptr<polled_descriptor>> retired_;  // while handling_
   bool handling_ = false;
 };
 
@@ -119,6 +170,8 @@ class socket_poller final : public boost::asio::execution_context::service {
 class polled_socket : public boost::asio::ip::tcp::socket {
  public:
   explicit polled_socket(boost::asio::io_context& io);
+  // A connected socket that never was in Asio's reactor. `descriptor` is non-blocking.
+  polled_socket(boost::asio::io_context& io, unique_fd descriptor, connection_place place);
   polled_socket(polled_socket&&) = default;
   polled_socket& operator=(polled_socket&&) = default;
   ~polled_socket();
@@ -128,6 +181,8 @@ class polled_socket : public boost::asio::ip::tcp::socket {
   void shutdown(shutdown_type what, io_error& error);
   void close();
   void close(io_error& error);
+  void linger();  // closes it when the peer has had time to read everything
+  polled_descriptor& polled();
 
   // Like Asio's, these functions never call a handler themselves. Handlers come by reference
   // and are moved from last: Asio's composed operations pass themselves together with buffers that
@@ -156,10 +211,9 @@ class polled_socket : public boost::asio::ip::tcp::socket {
     };
     return std::make_unique<erased>(std::move(handler));
   }
-  polled_descriptor& polled();
-
   socket_poller* poller_;
   std::unique_ptr<polled_descriptor> polled_;
+  connection_place place_;  // of a client; given back when the socket is closed
 };
 
 }  // namespace signalbox::http

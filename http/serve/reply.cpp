@@ -1,43 +1,27 @@
 #include "http/serve/reply.hpp"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <utility>
 
+#include "http/serve/client_door.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
+#include "http/serve/response_writer.hpp"
 #include "http/serve/routes.hpp"
 
 namespace signalbox::http {
 
-namespace {
-
-template <typename Response>
-void add_headers(Response& response, const restinio::request_handle_t& request,
-                 std::string_view content_type, extra_headers& headers) {
-  if (!content_type.empty()) {
-    response.append_header(restinio::http_field_t::content_type, std::string(content_type));
-  }
-  for (auto& [name, value] : headers) response.append_header(std::move(name), std::move(value));
-  if (!request->header().should_keep_alive()) response.connection_close();
-}
-
-}  // namespace
-
 void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
             std::string body, extra_headers headers) {
-  const restinio::http_status_line_t line{
-      restinio::http_status_code_t{static_cast<std::uint16_t>(status)},
-      std::string(reason_phrase(status))};
-  if (method_of(request) == "HEAD") {
-    auto response = request->create_response<restinio::user_controlled_output_t>(line);
-    add_headers(response, request, content_type, headers);
-    response.set_content_length(body.size()).done();
-    return;
-  }
-  auto response = request->create_response(line);
-  add_headers(response, request, content_type, headers);
-  response.set_body(std::move(body)).done();
+  response_writer response(request, status);
+  if (!content_type.empty()) response.add("Content-Type", content_type);
+  for (const auto& [name, value] : headers) response.add(name, value);
+  response.send(std::move(body));
 }
 
 void answer_error(const restinio::request_handle_t& request, error_code code,
@@ -64,21 +48,45 @@ request_record record_of(const restinio::request_handle_t& client, const request
 
 namespace {
 
+void note(gateway_state& gateway, metric_route label, const request_record& record) {
+  gateway.meters().request_refused(label, record.status);
+  if (auto* const log = gateway.log()) log->write(record);
+}
+
 void note(gateway_state& gateway, const asked_request& asked, int status) {
-  gateway.meters().request_refused(asked.route_label, status);
-  auto* const log = gateway.log();
-  if (!log) return;
   request_names names{asked.request_id, asked.route, {}, asked.client_id};
   if (asked.who) names.key_id = asked.who->key_id;
   const auto took = std::chrono::steady_clock::now() - asked.arrived_at;
-  log->write(record_of(asked.client, names, status, took));
+  note(gateway, asked.route_label, record_of(asked.client, names, status, took));
+}
+
+// Adds the fields that every answer has. The others are lines of the first, as RESTinio compares
+// each name that it is given with all those that it knows.
+void add_common(gateway_state& gateway, const restinio::http_request_header_t& header,
+                const std::string& request_id, const principal_ptr& who, extra_headers& headers) {
+  auto lines = request_id + "\r\nX-Content-Type-Options: nosniff\r\nDate: ";
+  lines += http_date();
+  if (who) append_limit_fields(*who, std::chrono::steady_clock::now(), lines);
+  headers.emplace_back("x-request-id", std::move(lines));
+  gateway.cors().add_headers(header, headers);
 }
 
 void add_common(gateway_state& gateway, const asked_request& asked, extra_headers& headers) {
-  auto lines = asked.request_id + "\r\nX-Content-Type-Options: nosniff";
-  if (asked.who) append_limit_fields(*asked.who, std::chrono::steady_clock::now(), lines);
-  headers.emplace_back("x-request-id", std::move(lines));
-  gateway.cors().add_headers(asked.client, headers);
+  add_common(gateway, asked.client->header(), asked.request_id, asked.who, headers);
+}
+
+// Returns a whole answer with an error, after which the connection is closed.
+std::string last_answer(const request_problem& problem, bool openai_envelope, bool has_body,
+                        const extra_headers& headers) {
+  const auto& error = words(problem.code);
+  const auto body = error_body(problem.code, problem.message, problem.param, openai_envelope);
+  auto text = fmt::format(
+      "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+      "Content-Length: {}\r\n",
+      error.status, error.reason, body.size());
+  for (const auto& [name, value] : headers) text += name + ": " + value + "\r\n";
+  if (error.status == 401) text += "WWW-Authenticate: Bearer\r\n";
+  return text + "\r\n" + (has_body ? body : std::string());
 }
 
 }  // namespace
@@ -123,6 +131,7 @@ responder::responder(shard& home, const routed_request& request) {
     asked.route_label = request.found->traits.label;
   }
   if (is_sane_client_id(request.headers.client_id)) asked.client_id = request.headers.client_id;
+  asked.share = request.share;
   claim_ = std::make_shared<claim>(home, std::move(asked));
 }
 
@@ -146,6 +155,40 @@ void responder::refuse(error_code code, std::string message, std::string param,
   });
 }
 
+std::string refusal_of_head(shard& home, const boost::asio::ip::tcp::endpoint& peer,
+                            const restinio::http_request_header_t& header,
+                            const routed_request& request) {
+  auto& gateway = home.gateway();
+  const auto& problem = *request.problem;
+  request_record record;
+  record.request_id = request.request_id;
+  record.method = method_of(header);
+  if (request.found) record.route = request.found->path;
+  record.address = peer.address().to_string();
+  if (request.who) record.key_id = request.who->key_id;
+  if (is_sane_client_id(request.headers.client_id)) record.client_id = request.headers.client_id;
+  record.status = words(problem.code).status;
+  note(gateway, request.found ? request.found->traits.label : metric_route::other, record);
+  auto headers = problem.headers;
+  add_common(gateway, header, request.request_id, request.who, headers);
+  return last_answer(problem, is_openai_path(path_of(header)), method_of(header) != "HEAD",
+                     headers);
+}
+
+std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& peer,
+                             const request_problem& problem) {
+  auto& gateway = home.gateway();
+  const auto id = gateway.make_request_id();
+  request_record record;
+  record.request_id = id;
+  record.address = peer.address().to_string();
+  record.status = words(problem.code).status;
+  note(gateway, metric_route::other, record);
+  auto headers = problem.headers;
+  add_common(gateway, {}, id, nullptr, headers);
+  return last_answer(problem, true, true, headers);
+}
+
 std::string address_of(const restinio::request_handle_t& request) {
   return request->remote_endpoint().address().to_string();
 }
@@ -154,13 +197,31 @@ bool is_openai_path(std::string_view path) {
   return path.starts_with("/v1/") || path == "/v1";
 }
 
+std::string_view method_of(const restinio::http_request_header_t& header) {
+  return {header.method().c_str()};
+}
+
 std::string_view method_of(const restinio::request_handle_t& request) {
-  return {request->header().method().c_str()};
+  return method_of(request->header());
+}
+
+std::string_view path_of(const restinio::http_request_header_t& header) {
+  const auto path = header.path();
+  return {path.data(), path.size()};
 }
 
 std::string_view path_of(const restinio::request_handle_t& request) {
-  const auto path = request->header().path();
-  return {path.data(), path.size()};
+  return path_of(request->header());
+}
+
+std::string_view http_date() {
+  thread_local std::time_t second = 0;
+  thread_local std::string text;
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  if (std::exchange(second, now) != now) {
+    text = fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(now));
+  }
+  return text;
 }
 
 }  // namespace signalbox::http

@@ -2,6 +2,7 @@
 // pipelining client is answered synchronously.
 #pragma once
 
+#include <boost/asio/ip/tcp.hpp>
 #include <memory>
 #include <restinio/request_handler.hpp>
 #include <string>
@@ -16,9 +17,18 @@
 
 namespace signalbox::http {
 
+class request_share;
 struct routed_request;
 
 using extra_headers = std::vector<std::pair<std::string, std::string>>;
+
+// Why a request is refused, as its client gets it.
+struct request_problem {
+  error_code code;
+  std::string message;
+  std::string param = {};  // the field at fault, or empty
+  extra_headers headers = {};
+};
 
 // Sends at once; for callers outside of a request handler. HEAD gets the answer to GET without the
 // body (RFC 9110 9.3.2).
@@ -40,6 +50,7 @@ struct asked_request {
   principal_ptr who;       // null on an open route
   std::string client_id;   // empty: none
   time_point arrived_at;
+  std::shared_ptr<request_share> share;
 };
 
 // The names that the request log gives to a request; empty where there is none.
@@ -50,6 +61,15 @@ struct request_names {
 // Returns the part of a log record that every request has. The record views into all that is given.
 request_record record_of(const restinio::request_handle_t& client, const request_names& names,
                          int status, duration took);
+
+// Counts and logs a request that is refused while its body is still on the way, and returns the
+// whole answer. The connection must be closed after it.
+std::string refusal_of_head(shard& home, const boost::asio::ip::tcp::endpoint& peer,
+                            const restinio::http_request_header_t& header,
+                            const routed_request& request);
+// The same for bytes that are no request.
+std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& peer,
+                             const request_problem& problem);
 
 // Answers one request that reaches no runtime, counts it, and adds it to the request log. Copies
 // share the request: call answer or refuse once, on any thread, also inside a handler. Does nothing
@@ -76,7 +96,12 @@ std::string address_of(const restinio::request_handle_t& request);
 // Returns whether the path is under /v1/, where errors have OpenAI's envelope.
 bool is_openai_path(std::string_view path);
 
+std::string_view method_of(const restinio::http_request_header_t& header);
 std::string_view method_of(const restinio::request_handle_t& request);
+std::string_view path_of(const restinio::http_request_header_t& header);
 std::string_view path_of(const restinio::request_handle_t& request);
+
+// Returns the time as the field Date has it (RFC 9110 5.6.7).
+std::string_view http_date();
 
 }  // namespace signalbox::http

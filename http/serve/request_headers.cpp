@@ -24,6 +24,7 @@ enum class field : std::uint8_t {
   connection,         // hop-by-hop; names further hop-by-hop fields
   transfer_encoding,  // hop-by-hop
   host,
+  expect,
   authorization,
   api_key,
   admin_token,
@@ -48,7 +49,7 @@ constexpr known_field known_fields[] = {
     {"cookie", field::private_to_us},
     {"origin", field::private_to_us},
     {"server", field::ours_to_say},
-    {"expect", field::hop_by_hop},
+    {"expect", field::expect},
     {"trailer", field::hop_by_hop},
     {"upgrade", field::hop_by_hop},
     {"x-api-key", field::api_key},
@@ -110,6 +111,13 @@ std::string_view view(const std::string& s) {
   return s;
 }
 
+// Blanks around a value are not part of it (RFC 9112 5.1). The parser leaves those behind it.
+std::string_view value_of(const restinio::http_header_field_t& f) {
+  auto value = view(f.value());
+  while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+  return value;
+}
+
 header_problem bad(std::string message) {
   return {error_code::bad_request, std::move(message)};
 }
@@ -134,6 +142,7 @@ class field_reader {
     switch (kind) {
       case field::host:
         ++hosts;
+        out_.host = value;
         break;
       case field::connection:
         nominates = nominates || !(value.empty() || equals_ignoring_case(value, "keep-alive") ||
@@ -159,7 +168,11 @@ class field_reader {
       case field::max_wait:
         out_.max_wait = value;
         break;
+      case field::expect:
+        out_.expect = value;
+        break;
       case field::transfer_encoding:
+        if (++encodings > 1) return bad("The header Transfer-Encoding must be sent only once.");
         if (equals_ignoring_case(value, "chunked")) break;
         return bad("The only supported transfer encoding is 'chunked'.");
       default:
@@ -168,7 +181,7 @@ class field_reader {
     return std::nullopt;
   }
 
-  int hosts = 0;
+  int hosts = 0, encodings = 0;
   bool nominates = false;  // whether a Connection field names other fields
 
  private:
@@ -249,7 +262,7 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
   std::size_t count = 0;
   header.for_each_field([&](const restinio::http_header_field_t& f) {
     if (problem) return;
-    const auto name = view(f.name()), value = view(f.value());
+    const auto name = view(f.name()), value = value_of(f);
     if (++count > limits.count) {
       problem = {error_code::header_too_large, "There are more than " +
                                                    std::to_string(limits.count) +
@@ -270,13 +283,13 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
     problem = reader.read(kind, name, value);
     if (forward && goes_to_runtime(kind)) append_line(out.forwarded, name, value);
   });
-  if (!problem && reader.hosts != 1) {
+  if (!problem && (reader.hosts > 1 || (reader.hosts == 0 && limits.is_host_required))) {
     problem = bad("A request must have exactly one Host header.");
   }
   if (problem || !forward || !reader.nominates) return problem;
   std::vector<std::string_view> connections;
   header.for_each_field([&](const restinio::http_header_field_t& f) {
-    if (kind_of(view(f.name())) == field::connection) connections.push_back(view(f.value()));
+    if (kind_of(view(f.name())) == field::connection) connections.push_back(value_of(f));
   });
   out.forwarded.clear();  // again, without the fields that Connection names
   header.for_each_field([&](const restinio::http_header_field_t& f) {
@@ -284,7 +297,7 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
     const auto names_it = [&](std::string_view connection) { return nominated(connection, name); };
     if (goes_to_runtime(kind_of(name)) &&
         std::none_of(connections.begin(), connections.end(), names_it)) {
-      append_line(out.forwarded, name, view(f.value()));
+      append_line(out.forwarded, name, value_of(f));
     }
   });
   return std::nullopt;

@@ -13,7 +13,7 @@ namespace signalbox::http {
 // The header fields that the gateway itself reads, and those for the runtime.
 struct request_headers {
   std::string_view authorization, api_key, admin_token, content_type, priority_word, max_wait,
-      request_id, client_id;
+      request_id, client_id, host, expect;
   // The fields for the runtime, as lines that end in CRLF: all except hop-by-hop and framing fields
   // (RFC 9110 7.6.1), credentials, and fields meant for us.
   std::string forwarded;
@@ -27,6 +27,7 @@ struct header_problem {
 struct header_limits {
   std::size_t field_bytes;
   std::size_t count;
+  bool is_host_required = true;  // not by HTTP/1.0
 };
 
 // Fills `out` with views into `header`. Refuses what the parser accepts although two readers may

@@ -13,16 +13,19 @@
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/json_route.hpp"
 #include "http/serve/limits.hpp"
+#include "text/ascii.hpp"
 
 namespace signalbox::http {
 
 namespace {
 
-constexpr route_traits of_chat{.label = metric_route::chat_completions,
-                               .estimate_from_length = true};
-constexpr route_traits of_completions{.label = metric_route::completions,
-                                      .estimate_from_length = true};
-constexpr route_traits of_embeddings{.label = metric_route::embeddings};
+constexpr std::uint64_t small_body_limit = 16 * 1024;  // of forms and administration
+
+constexpr route_traits of_chat{
+    .label = metric_route::chat_completions, .estimate_from_length = true, .is_inference = true};
+constexpr route_traits of_completions{
+    .label = metric_route::completions, .estimate_from_length = true, .is_inference = true};
+constexpr route_traits of_embeddings{.label = metric_route::embeddings, .is_inference = true};
 constexpr route_traits of_models{.label = metric_route::models};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
@@ -75,40 +78,46 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   return parameter;
 }
 
-// Answers a request whose path and method no route has: with 404, or with 405 and the methods of
-// the path. A browser's CORS preflight gets its answer here too.
-void refuse_unrouted(shard& home, const routed_request& request) {
-  std::string allowed;
+using problem_or_none = std::optional<request_problem>;
+
+// Returns the methods of a path, as in "GET, POST".
+std::string methods_of(std::string_view path) {
+  std::string methods;
   for (const auto& r : table) {
-    if (!match(r.path, path_of(request.client))) continue;
-    if (!allowed.empty()) allowed += ", ";
-    allowed += r.method;
+    if (!match(r.path, path)) continue;
+    if (!methods.empty()) methods += ", ";
+    methods += r.method;
   }
-  const auto reply = reply_to(home, request);
-  if (method_of(request.client) == "OPTIONS") {
-    if (auto fields = home.gateway().cors().answer_preflight(request.client, allowed)) {
-      return reply.answer(200, {}, {}, std::move(*fields));
-    }
-  }
-  if (allowed.empty()) {
-    return reply.refuse(error_code::not_found, "There is no such route.");
-  }
-  reply.refuse(error_code::method_not_allowed, "This route allows only " + allowed + ".", {},
-               {{"Allow", allowed}});
+  return methods;
 }
 
-// Counts the request against the key's requests a minute. Returns false when it is over the limit;
-// the client then has its answer.
-bool take_request(shard& home, const routed_request& request) {
+// Returns the fields that answer a browser's CORS preflight; nothing when it is none.
+std::optional<extra_headers> preflight(const shard& home,
+                                       const restinio::http_request_header_t& header) {
+  if (method_of(header) != "OPTIONS") return std::nullopt;
+  return home.gateway().cors().answer_preflight(header, methods_of(path_of(header)));
+}
+
+// Returns 404, or 405 with the methods of the path.
+request_problem unrouted(const restinio::http_request_header_t& header) {
+  const auto allowed = methods_of(path_of(header));
+  if (allowed.empty()) return {error_code::not_found, "There is no such route."};
+  return {error_code::method_not_allowed,
+          "This route allows only " + allowed + ".",
+          {},
+          {{"Allow", allowed}}};
+}
+
+// Counts the request against the key's requests a minute.
+problem_or_none take_request(shard& home, const routed_request& request) {
   const auto& who = *request.who;
-  if (who.limits.requests_per_minute <= 0) return true;
+  if (who.limits.requests_per_minute <= 0) return std::nullopt;
   const auto exceeded = who.account->limits.take_request(who.limits, request.arrived_at);
   home.note_use(request.who);
-  if (!exceeded) return true;
+  if (!exceeded) return std::nullopt;
   auto refusal = refusal_of(who, *exceeded);
-  reply_to(home, request)
-      .refuse(error_code::rate_limited, std::move(refusal.message), {}, std::move(refusal.headers));
-  return false;
+  return request_problem{
+      error_code::rate_limited, std::move(refusal.message), {}, std::move(refusal.headers)};
 }
 
 // The principal of a request, or the reason why there is none.
@@ -116,6 +125,11 @@ struct identity {
   principal_ptr who;
   std::string_view problem;  // empty if the request has no credential
 };
+
+// Two credentials of one request, of which each reader might take another.
+bool do_disagree(std::string_view one, std::string_view other) {
+  return !one.empty() && !other.empty() && one != other;
+}
 
 // Looks the credential up as a key, and a bearer token also as a user's token. A request without a
 // credential is anonymous, if that is allowed.
@@ -138,31 +152,135 @@ identity identify(shard& home, const request_headers& headers) {
                                        : "The API key or the token is not valid."};
 }
 
-// Returns whether the request may go on. If not, the client has its answer.
-bool authorize(shard& home, const route& found, routed_request& request) {
+problem_or_none authorize(shard& home, const route& found, routed_request& request) {
   const bool open = found.needed == scope::none || (found.traits.is_open_with_metrics &&
                                                     home.gateway().settings().metrics.is_public);
-  if (open) return true;
-  const auto caller = identify(home, request.headers);
+  if (open) return std::nullopt;
+  const auto& headers = request.headers;
+  const auto bearer = bearer_token(headers.authorization);
+  if (do_disagree(bearer, headers.api_key) || do_disagree(bearer, headers.admin_token) ||
+      do_disagree(headers.api_key, headers.admin_token)) {
+    return request_problem{error_code::bad_request,
+                           "The request has two credentials that differ. Send only one of "
+                           "Authorization, X-API-Key and X-Admin-Token."};
+  }
+  const auto caller = identify(home, headers);
   request.who = caller.who;
   if (!request.who && caller.problem.empty()) {
-    reply_to(home, request)
-        .refuse(error_code::missing_credential,
-                "The request has no API key. Send 'Authorization: Bearer <key>' or "
-                "'X-API-Key: <key>'.");
-    return false;
+    return request_problem{error_code::missing_credential,
+                           "The request has no API key. Send 'Authorization: Bearer <key>' or "
+                           "'X-API-Key: <key>'."};
   }
   if (!request.who) {
-    reply_to(home, request).refuse(error_code::invalid_credential, std::string(caller.problem));
-    return false;
+    return request_problem{error_code::invalid_credential, std::string(caller.problem)};
   }
   if (!request.who->may(found.needed)) {
-    reply_to(home, request)
-        .refuse(error_code::missing_scope,
-                "This key lacks the scope '" + std::string(to_string(found.needed)) + "'.");
-    return false;
+    return request_problem{
+        error_code::missing_scope,
+        "This key lacks the scope '" + std::string(to_string(found.needed)) + "'."};
   }
   return take_request(home, request);
+}
+
+problem_or_none check_framing(const request_framing& framing) {
+  if (!framing.problem.empty()) {
+    return request_problem{error_code::bad_request, std::string(framing.problem)};
+  }
+  if (framing.is_other_version) {
+    return request_problem{error_code::unsupported_version,
+                           "The version of HTTP must be 1.1 or 1.0."};
+  }
+  if (framing.is_http10 && framing.is_chunked) {
+    return request_problem{error_code::bad_request,
+                           "HTTP/1.0 has no Transfer-Encoding; send a Content-Length."};
+  }
+  return std::nullopt;
+}
+
+// Makes an absolute target the path that it has (RFC 9112 3.2.2), and several slashes in a path
+// one, which clients send whose base URL ends with a slash.
+problem_or_none read_target(restinio::http_request_header_t& header, std::string_view host) {
+  std::string_view target = header.request_target();
+  const auto scheme = std::min(target.find("://"), target.size());
+  const auto name = target.substr(0, scheme);
+  const bool is_absolute =
+      equals_ignoring_case(name, "http") || equals_ignoring_case(name, "https");
+  const bool has_slashes = path_of(header).find("//") != std::string_view::npos;
+  if (!is_absolute && !has_slashes) return std::nullopt;
+  std::string path;
+  if (is_absolute) {
+    target.remove_prefix(scheme + 3);
+    const auto authority = target.substr(0, target.find_first_of("/?#"));
+    if (host.data() != nullptr && !equals_ignoring_case(authority, host)) {
+      return request_problem{error_code::misdirected_request,
+                             "The request is for another host than the one that it names."};
+    }
+    target.remove_prefix(authority.size());
+    if (!target.starts_with('/')) path = "/";
+  }
+  const auto rest = target.substr(std::min(target.find_first_of("?#"), target.size()));
+  for (const char c : target.substr(0, target.size() - rest.size())) {
+    if (c != '/' || !path.ends_with('/')) path += c;
+  }
+  header.request_target(path.append(rest));
+  return std::nullopt;
+}
+
+bool is_json(std::string_view content_type) {
+  const auto type = content_type.substr(0, content_type.find(';'));
+  return equals_ignoring_case(type.substr(0, type.find(' ')), "application/json");
+}
+
+problem_or_none check_body(const shard& home, const request_framing& framing,
+                           const routed_request& request) {
+  const auto limit = body_limit_of(home, request);
+  if (framing.length.value_or(0) > limit) return body_too_large(limit);
+  const auto& headers = request.headers;
+  if (!headers.expect.empty() && !equals_ignoring_case(headers.expect, "100-continue")) {
+    return request_problem{error_code::expectation_failed,
+                           "The only Expect that is supported is 100-continue."};
+  }
+  if (!request.found->traits.is_inference) return std::nullopt;
+  if (!framing.length && !framing.is_chunked) {
+    return request_problem{error_code::length_required,
+                           "The request has no body. Send JSON with a Content-Length."};
+  }
+  if (headers.content_type.data() != nullptr && !is_json(headers.content_type)) {
+    return request_problem{error_code::unsupported_media_type,
+                           "The Content-Type must be application/json."};
+  }
+  return std::nullopt;
+}
+
+// Returns the first thing that is wrong with the head.
+problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
+                           const request_framing& framing, routed_request& out) {
+  const auto& server = home.gateway().settings().server;
+  const auto bad_headers =
+      read_headers(header, {server.header_limit, server.header_count_limit, !framing.is_http10},
+                   method_of(header) == "POST", out.headers);
+  out.request_id = is_sane_request_id(out.headers.request_id) ? std::string(out.headers.request_id)
+                                                              : home.gateway().make_request_id();
+  if (auto wrong = check_framing(framing)) return wrong;
+  if (bad_headers) return request_problem{bad_headers->code, bad_headers->message};
+  if (auto wrong = read_target(header, out.headers.host)) return wrong;
+  const auto method = method_of(header) == "HEAD" ? "GET" : method_of(header);
+  const auto found = std::find_if(table.begin(), table.end(), [&](const route& r) {
+    return r.method == method && match(r.path, path_of(header)).has_value();
+  });
+  if (found == table.end()) {
+    if (!preflight(home, header)) return unrouted(header);
+    const auto limit = body_limit_of(home, out);
+    return framing.length.value_or(0) > limit ? problem_or_none(body_too_large(limit))
+                                              : std::nullopt;
+  }
+  out.found = &*found;
+  if (!has_readable_query(header)) {
+    return request_problem{error_code::bad_request,
+                           "The query string is not percent-encoded (RFC 3986)."};
+  }
+  if (auto wrong = authorize(home, *found, out)) return wrong;
+  return check_body(home, framing, out);
 }
 
 }  // namespace
@@ -171,40 +289,44 @@ std::span<const route> routes() {
   return table;
 }
 
-void dispatch(shard& home, connection_key connection, restinio::request_handle_t client) {
-  const auto path = path_of(client);
-  const auto method = method_of(client) == "HEAD" ? "GET" : method_of(client);
-  const auto found = std::find_if(table.begin(), table.end(), [&](const route& r) {
-    return r.method == method && match(r.path, path).has_value();
-  });
-  const auto& server = home.gateway().settings().server;
-  routed_request request;
-  request.client = client;
+void read_head(shard& home, restinio::http_request_header_t& header, const request_framing& framing,
+               routed_request& out) {
+  out.arrived_at = home.now();
+  out.problem = check_head(home, header, framing, out);
+}
+
+std::uint64_t body_limit_of(const shard& home, const routed_request& request) {
+  const bool is_large = request.found != nullptr && request.found->traits.is_inference;
+  return is_large ? home.gateway().settings().server.body_limit : small_body_limit;
+}
+
+request_problem body_too_large(std::uint64_t limit) {
+  return {error_code::body_too_large,
+          "The body is over the limit of " + std::to_string(limit) + " bytes."};
+}
+
+request_problem too_many_bodies() {
+  return {error_code::overloaded,
+          "Too many requests are being received; please try again later.",
+          {},
+          {{"Retry-After", "1"}}};
+}
+
+void dispatch(shard& home, connection_key connection, routed_request request,
+              restinio::request_handle_t client) {
+  request.client = std::move(client);
   request.connection = connection;
-  request.arrived_at = std::chrono::steady_clock::now();
-  if (found != table.end()) request.found = &*found;
-  const auto problem =
-      read_headers(client->header(), {server.header_limit, server.header_count_limit},
-                   method == "POST", request.headers);
-  request.request_id = is_sane_request_id(request.headers.request_id)
-                           ? std::string(request.headers.request_id)
-                           : home.gateway().make_request_id();
-  if (problem) {
-    return reply_to(home, request).refuse(problem->code, problem->message);
-  }
-  if (!request.found) return refuse_unrouted(home, request);
-  if (!has_readable_query(client)) {
+  const auto& header = request.client->header();
+  if (request.problem) {
+    auto& why = *request.problem;
     return reply_to(home, request)
-        .refuse(error_code::bad_request, "The query string is not percent-encoded (RFC 3986).");
+        .refuse(why.code, std::move(why.message), std::move(why.param), std::move(why.headers));
   }
-  request.parameter = *match(found->path, path);
-  if (!authorize(home, *found, request)) return;
-  if (client->body().size() > server.body_limit) {
-    return reply_to(home, request)
-        .refuse(error_code::body_too_large,
-                "The body is over the limit of " + std::to_string(server.body_limit) + " bytes.");
+  if (!request.found) {
+    return reply_to(home, request).answer(200, {}, {}, preflight(home, header).value());
   }
-  found->handler(home, std::move(request));
+  request.parameter = *match(request.found->path, path_of(header));
+  request.found->handler(home, std::move(request));
 }
 
 }  // namespace signalbox::http

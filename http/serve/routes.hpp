@@ -2,11 +2,14 @@
 // it, and a test compares it with openapi.yaml. The most frequent paths are compared first.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <restinio/request_handler.hpp>
 #include <span>
 #include <string_view>
 
 #include "access/authentication.hpp"
+#include "http/serve/reply.hpp"
 #include "http/serve/request_headers.hpp"
 #include "http/serve/shard.hpp"
 
@@ -14,16 +17,30 @@ namespace signalbox::http {
 
 struct route;
 
-// A request that passed the checks of framing, of its credential and of its route's scope.
+class request_share;
+
+// How the parser read the first line and the length of a request.
+struct request_framing {
+  bool is_http10 = false;
+  bool is_other_version = false;  // neither HTTP/1.1 nor HTTP/1.0
+  bool is_chunked = false;
+  std::optional<std::uint64_t> length;  // by Content-Length
+  std::string_view problem;             // in its lines; empty: none
+};
+
+// A request whose head was read. When it has no problem, it passed the checks of framing, of its
+// credential and of its route's scope.
 struct routed_request {
-  restinio::request_handle_t client;
+  restinio::request_handle_t client;  // null until the body was read, too
   connection_key connection = 0;
+  std::optional<request_problem> problem;
   time_point arrived_at{};
   const route* found = nullptr;  // null: no route has this path and method
   request_headers headers;
   principal_ptr who;           // null on an open route
   std::string_view parameter;  // text for the {…} of the path, percent-encoded; a view of it
   std::string request_id;
+  std::shared_ptr<request_share> share;  // until it is answered
 };
 
 using route_handler = void (*)(shard&, routed_request);
@@ -35,6 +52,7 @@ struct route_traits {
   // For inference: if the runtime reports no usage, the tokens that it generated are estimated from
   // the length of a whole answer.
   bool estimate_from_length = false;
+  bool is_inference = false;  // its body is JSON, and may be as large as server.body_limit
 };
 
 // A row of the table.
@@ -48,7 +66,19 @@ struct route {
 
 std::span<const route> routes();
 
-// The entry for every request: finds the route and runs its handler, or answers 4xx.
-void dispatch(shard& home, connection_key connection, restinio::request_handle_t client);
+// Reads the head of a request: finds the route, and checks what can be checked before the body is
+// there. Makes an absolute target the path that it has. `out` views into `header`, also after that
+// was moved.
+void read_head(shard& home, restinio::http_request_header_t& header, const request_framing& framing,
+               routed_request& out);
+
+// Returns how many bytes the body of the request may have.
+std::uint64_t body_limit_of(const shard& home, const routed_request& request);
+request_problem body_too_large(std::uint64_t limit);
+request_problem too_many_bodies();
+
+// The entry for every request: runs the handler of its route, or answers 4xx.
+void dispatch(shard& home, connection_key connection, routed_request request,
+              restinio::request_handle_t client);
 
 }  // namespace signalbox::http

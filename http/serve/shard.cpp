@@ -11,6 +11,7 @@
 #include "access/usage_query.hpp"
 #include "actors/control_plane.hpp"
 #include "http/proxy/client_answer.hpp"
+#include "http/serve/client_door.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/reply.hpp"
 
@@ -126,6 +127,24 @@ void shard::client_gone(connection_key client) {
   gateway_.meters().shard_connections(id_, static_cast<std::uint32_t>(clients_.size()));
   for (const auto& request : requests) request->call().cancel();
   left(requests.size());
+}
+
+void shard::watch(std::weak_ptr<client_door> door) {
+  watched_.push_back(std::move(door));
+}
+
+void shard::probe(connection_key client) {
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  const auto requests = found->second;  // a write that fails removes its request
+  for (const auto& request : requests) request->probe();
+}
+
+void shard::tick_doors(time_point now) {
+  for (const auto& weak : std::vector(watched_)) {
+    if (const auto door = weak.lock()) door->tick(now);
+  }
+  std::erase_if(watched_, [](const auto& weak) { return weak.expired(); });
 }
 
 void shard::left(std::size_t requests) {
@@ -259,6 +278,8 @@ void shard::tick() {
   const auto now = std::chrono::steady_clock::now();
   // We walk over a copy, because a request that ends removes itself from the original.
   for (const auto& request : all_requests()) request->tick(now);
+  asio::use_service<socket_poller>(io_).check_deadlines(now);
+  tick_doors(now);
   gate_.flush_reports();
   flush_usage();
   flush_missing();

@@ -34,6 +34,7 @@ namespace signalbox::http {
 
 struct asked_request;
 class client_answer;
+class client_door;
 class gateway_state;
 
 // A client's connection: (listen address, RESTinio's connection id) in one number.
@@ -50,6 +51,7 @@ class shard final : public call_home {
   shard_id id() const { return id_; }
   boost::asio::io_context& io() { return io_; }
   gateway_state& gateway() { return gateway_; }
+  const gateway_state& gateway() const { return gateway_; }
   admission_gate& gate() override { return gate_; }
   token_cache& tokens() { return tokens_; }
   upstream_pool& pool() override { return pool_; }
@@ -62,6 +64,10 @@ class shard final : public call_home {
   // The server's connection listener reports new and closed connections of clients.
   void client_connected(connection_key client);
   void client_gone(connection_key client);
+  // Ticks the door while it lives.
+  void watch(std::weak_ptr<client_door> door);
+  // Writes to the client if a stream has begun: if it is gone, its kernel says so.
+  void probe(connection_key client);
   void begin(connection_key client, std::shared_ptr<client_answer> request);
   void ended(connection_key client, const client_answer& request);
   // Keeps a request that is not answered by a runtime, until hand_over() or until the shard stops.
@@ -116,6 +122,7 @@ class shard final : public call_home {
 
   void tick();
   std::vector<std::shared_ptr<client_answer>> all_requests() const;
+  void tick_doors(time_point now);
   void preempt(model_index model, work_class work);
   void send(model_index model, shard_batch batch);
   void receive(const std::vector<shard_event>& events);
@@ -136,6 +143,7 @@ class shard final : public call_home {
   std::unordered_map<connection_key, std::vector<std::shared_ptr<client_answer>>> clients_;
   std::unordered_map<std::uint64_t, std::unique_ptr<asked_request>> asked_;
   std::uint64_t next_asked_ = 0;
+  std::vector<std::weak_ptr<client_door>> watched_;
   std::vector<std::shared_ptr<upstream_call>> turn_end_;
   std::map<usage_key, pending_usage, usage_order> usage_;      // since the last tick
   std::map<std::string, missing_model, std::less<>> missing_;  // since the last tick

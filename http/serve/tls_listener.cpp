@@ -1,5 +1,4 @@
 #include "http/serve/listener_of.hpp"
-#include "http/serve/tls_socket.hpp"
 
 namespace signalbox::http {
 

@@ -28,6 +28,10 @@ tls_context make_tls_context(const config::certificate_pair& pair) {
 tls_socket::tls_socket(asio::io_context& io)
     : identity_(&asio::use_service<tls_identity>(io)), plain_(io) {}
 
+tls_socket::tls_socket(asio::io_context& io, unique_fd descriptor, connection_place place)
+    : identity_(&asio::use_service<tls_identity>(io)),
+      plain_(io, std::move(descriptor), std::move(place)) {}
+
 // When the timer expires, the handshake may be done or the socket gone.
 void tls_socket::begin() {
   stream_ = std::make_shared<stream>(std::move(plain_), identity_->context());

@@ -8,7 +8,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
-#include <restinio/tls_fwd.hpp>
 #include <utility>
 
 #include "config/certificate.hpp"
@@ -53,6 +52,8 @@ class tls_socket {
   using lowest_layer_type = polled_socket::lowest_layer_type;
 
   explicit tls_socket(boost::asio::io_context& io);
+  // As the polled_socket of these.
+  tls_socket(boost::asio::io_context& io, unique_fd descriptor, connection_place place);
 
   executor_type get_executor() { return socket().get_executor(); }
   lowest_layer_type& lowest_layer() { return socket().lowest_layer(); }
@@ -61,6 +62,8 @@ class tls_socket {
   // Sends close_notify, so that the peer knows that nothing was cut off, if it can be sent at once.
   void shutdown(polled_socket::shutdown_type what, io_error& error);
   void close() { socket().close(); }
+  void linger() { socket().linger(); }
+  polled_descriptor& polled() { return socket().polled(); }
 
   // Call it once, before any read or write. Fails when the time limit is over.
   template <typename Handler>  // (error)
@@ -73,6 +76,10 @@ class tls_socket {
                              });
   }
 
+  template <typename ConstBufferSequence>
+  std::size_t write_some(const ConstBufferSequence& buffers, io_error& error) {
+    return stream_->write_some(buffers, error);
+  }
   template <typename MutableBufferSequence, typename Handler>
   void async_read_some(const MutableBufferSequence& into, Handler&& handler) {
     stream_->async_read_some(into, std::forward<Handler>(handler));
@@ -94,20 +101,5 @@ class tls_socket {
   std::shared_ptr<stream> stream_;
   std::unique_ptr<boost::asio::steady_timer> timer_;  // during the handshake
 };
-
-// RESTinio calls these two functions for its sockets.
-template <typename Connection, typename Started, typename Failed>
-void prepare_connection_and_start_read(tls_socket& socket, Connection& connection, Started started,
-                                       Failed failed) {
-  socket.handshake([started = std::move(started), failed = std::move(failed),
-                    alive = connection.shared_from_this()](const io_error& error) mutable {
-    if (error) return failed(error);
-    started();
-  });
-}
-
-inline restinio::tls_socket_t* make_tls_socket_pointer_for_state_listener(tls_socket&) noexcept {
-  return nullptr;
-}
 
 }  // namespace signalbox::http

@@ -141,7 +141,7 @@ describe('the contract', () => {
     const { status } = await gateway.chat('plain', {}, {
       key: null,
       headers: {
-        'x-api-key': adminKey, cookie: 'session=1', 'x-admin-token': 'secret', te: 'trailers',
+        'x-api-key': adminKey, cookie: 'session=1', 'x-admin-token': adminKey, te: 'trailers',
         connection: 'keep-alive, x-nominated', 'x-nominated': 'gone', 'keep-alive': 'timeout=5',
         'proxy-authorization': 'Basic eA==', 'accept-encoding': 'gzip', upgrade: 'h2c',
         'x-vendor': 'stays', traceparent: '00-1-2-03', 'user-agent': 'me/1.0',

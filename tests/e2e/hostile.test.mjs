@@ -105,23 +105,6 @@ describe('hostile clients', () => {
       `${post.replace(' /v1', ' http://evil/v1')}${length}\r\n${body}`],
     ['CONNECT', 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['an unknown method', 'BREW / HTTP/1.1\r\nHost: x\r\n\r\n'],
-  ]) {
-    test(`refused: ${what}`, async () => {
-      const heard = upstream.requests.length;
-      const raw = await gateway.connect();
-      raw.write(request);
-      await waitFor('an answer or the end', () => raw.received !== '' || raw.socket.closed, 5_000);
-      assert.ok(raw.received === '' || /^HTTP\/1\.1 [45]\d\d /.test(raw.received), raw.received);
-      assert.doesNotMatch(raw.received, /^HTTP\/1\.1 2/m);
-      raw.close();
-      await healthy(); // whatever went to the runtime before has arrived by now
-      assert.equal(upstream.requests.length, heard + 1);
-    });
-  }
-
-  // RFC 9112 (2.2, 5.2) lets a server take these, if it passes them on in their one right form. The
-  // version of a request does not reach us through RESTinio: every request is read as HTTP/1.1.
-  for (const [what, request] of [
     ['HTTP/9.9', `${post.replace('1.1', '9.9')}${length}\r\n${body}`],
     ['HTTP/2.0', `${post.replace('1.1', '2.0')}${length}\r\n${body}`],
     ['a folded header', `${post}${length}X-Folded: one\r\n two\r\n\r\n${body}`],
@@ -130,18 +113,16 @@ describe('hostile clients', () => {
     ['bare line feeds', `${post}${length}\r\n${body}`.replaceAll('\r\n', '\n')],
     ['a bare line feed in a header', `${post}${length}X-A: 1\nX-B: 2\r\n\r\n${body}`],
   ]) {
-    test(`refused, or put right: ${what}`, async () => {
+    test(`refused: ${what}`, async () => {
+      const heard = upstream.requests.length;
       const raw = await gateway.connect();
       raw.write(request);
-      await waitFor('an answer or the end', () => raw.received !== '' || raw.socket.closed, 5_000);
+      await waitFor('an answer', () => raw.received !== '', 5_000);
+      assert.match(raw.received, /^HTTP\/1\.1 [45]\d\d /);
+      assert.doesNotMatch(raw.received, /^HTTP\/1\.1 2/m);
       raw.close();
-      if (!raw.received.startsWith('HTTP/1.1 200 ')) return;
-      const { head, body: sent } = upstream.last;
-      assert.match(head, / HTTP\/1\.1\r\n/);
-      assert.doesNotMatch(head, /[^\r]\n|\n[ \t]|\r[^\n]/);
-      assert.equal(head.match(/^content-length:/gim).length, 1);
-      assert.doesNotMatch(head, /^transfer-encoding/im);
-      assert.equal(sent, body);
+      await healthy(); // whatever went to the runtime before has arrived by now
+      assert.equal(upstream.requests.length, heard + 1);
     });
   }
 

@@ -65,6 +65,9 @@ struct socket_fixture {
     BOOST_TEST(!got->error);
     return got->bytes;
   }
+  void check(std::chrono::steady_clock::time_point now) {
+    asio::use_service<socket_poller>(io).check_deadlines(now);
+  }
   void send(const std::string& text) { asio::write(one.peer, asio::buffer(text)); }
 };
 
@@ -229,6 +232,100 @@ BOOST_AUTO_TEST_CASE(a_closed_socket_fails_and_does_not_wait) {
   read();
   run_until([this] { return got.has_value(); });
   BOOST_TEST((got->error == asio::error::bad_descriptor));
+}
+
+BOOST_AUTO_TEST_CASE(a_read_is_late_after_its_time) {
+  const auto now = std::chrono::steady_clock::now();
+  read();
+  check(now + 1h);
+  BOOST_TEST(!got);  // it may wait for ever
+  one.ours->polled().read_by(now + 10s);
+  check(now + 9s);
+  BOOST_TEST(!got);
+  check(now + 10s);
+  BOOST_REQUIRE(got);
+  BOOST_TEST((got->error == asio::error::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(a_read_is_late_when_nothing_comes_or_too_little) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto begin = [&] { one.ours->polled().expect_pace({now, 10s, 2}); };
+  const auto hear = [&](std::chrono::seconds at) {
+    send("xx");
+    BOOST_TEST(next() == "xx");
+    check(now + at);
+    read();
+  };
+  begin();
+  read();
+  check(now + 9s);
+  BOOST_TEST(!got);
+  hear(9s);
+  hear(18s);  // 4 bytes: 12 seconds are earned, after the 10
+  check(now + 11s);
+  BOOST_TEST(!got);
+  check(now + 12s);  // no longer
+  BOOST_REQUIRE(got);
+  BOOST_TEST((got->error == asio::error::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(a_write_is_late_when_the_peer_takes_nothing) {
+  const std::string text(32 * 1024 * 1024, 'x');
+  std::optional<io_error> written;
+  one.ours->polled().set_write_timeout(10s);
+  asio::async_write(*one.ours, asio::buffer(text),
+                    [&](const io_error& error, std::size_t) { written = error; });
+  io.poll();
+  const auto now = std::chrono::steady_clock::now();
+  check(now + 9s);
+  BOOST_TEST(!written);
+  check(now + 11s);
+  BOOST_REQUIRE(written);
+  BOOST_TEST((*written == asio::error::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_the_peer_is_told_and_then_its_reset) {
+  std::vector<bool> told;
+  one.ours->polled().on_peer_end([&](bool is_broken) { told.push_back(is_broken); });
+  one.peer.shutdown(tcp::socket::shutdown_send);
+  run_until([&] { return told.size() == 1; });
+  one.peer.set_option(asio::socket_base::linger(true, 0));
+  one.peer.close();
+  run_until([&] { return told.size() == 2; });
+  BOOST_TEST(told == (std::vector<bool>{false, true}), boost::test_tools::per_element());
+}
+
+// Closed at once, the peer would get a reset, and perhaps not the answer.
+BOOST_AUTO_TEST_CASE(a_lingering_socket_lets_the_peer_read_and_drops_what_it_sends) {
+  send(std::string(100'000, 'x'));
+  io_error error;
+  one.ours->write_some(asio::buffer("answer", 6), error);
+  one.ours->linger();
+  BOOST_TEST(!one.ours->is_open());
+  std::string heard(16, '\0');
+  BOOST_TEST(asio::read(one.peer, asio::buffer(heard), error) == 6u);
+  BOOST_TEST((error == asio::error::eof));
+  send("more");
+  io.poll();
+  BOOST_TEST(asio::write(one.peer, asio::buffer("more", 4), error) == 4u);
+  BOOST_TEST(!error);  // no reset
+  check(std::chrono::steady_clock::now() + 3s);
+  io.poll();
+  run_until([&] {
+    asio::write(one.peer, asio::buffer("x", 1), error);
+    return static_cast<bool>(error);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_place_is_held_while_a_socket_lingers) {
+  connection_places places(1);
+  polled_pair other(io);
+  polled_socket lingering(io, unique_fd(::dup(other.ours->polled().descriptor())), places.take());
+  BOOST_TEST(!places.take());
+  lingering.linger();
+  BOOST_TEST(!places.take());
+  check(std::chrono::steady_clock::now() + 3s);
+  BOOST_TEST(static_cast<bool>(places.take()));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

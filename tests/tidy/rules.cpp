@@ -46,9 +46,9 @@ const std::vector<include_row>& include_table() {
        {"actors/", "runtimes/", "persistence/", "records/", "text/", "config/", "scheduling/"},
        {"caf/", "prometheus/", "fmt/", "spdlog/"}},
       {"http/",
-       {"http/", "access/", "records/", "text/", "actors/actors.hpp", "actors/messages.hpp",
-        "actors/metrics.hpp", "actors/model_table.hpp", "actors/control_plane.hpp",
-        "actors/status_board.hpp", "config/", "scheduling/"},
+       {"http/", "access/", "records/", "text/", "system/", "actors/actors.hpp",
+        "actors/messages.hpp", "actors/metrics.hpp", "actors/model_table.hpp",
+        "actors/control_plane.hpp", "actors/status_board.hpp", "config/", "scheduling/"},
        {"restinio/", "boost/asio", "boost/system", "http_parser.h", "simdjson.h", "nlohmann/",
         "sodium.h", "openssl/", "fmt/", "spdlog/"}},
   };

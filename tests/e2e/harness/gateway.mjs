@@ -193,8 +193,10 @@ export class Gateway {
   }
 }
 
-// Starts without waiting, for what is not meant to come up. `folder` may be that of an earlier one.
-export function launchGateway({ config = {}, env = {}, folder = makeFolder() } = {}) {
+// Starts without waiting, for what is not meant to come up. `folder` may be that of an earlier one,
+// `openFiles` bounds the descriptors that it may have.
+export function launchGateway(
+  { config = {}, env = {}, folder = makeFolder(), openFiles } = {}) {
   const { server, ...rest } = config;
   const file = path.join(folder, 'signalbox.yaml');
   // JSON is YAML, too.
@@ -205,7 +207,10 @@ export function launchGateway({ config = {}, env = {}, folder = makeFolder() } =
   }));
   const data = path.join(folder, 'data');
   mkdirSync(data, { recursive: true });
-  const child = spawn(path.join(build, 'signalbox'), ['serve', '--config', file, '--data', data], {
+  const limited = openFiles ? ['prlimit', `--nofile=${openFiles}:${openFiles}`] : [];
+  const [program, ...args] = [...limited, path.join(build, 'signalbox'), 'serve', '--config', file,
+    '--data', data];
+  const child = spawn(program, args, {
     env: { ...sanitizers, PATH: process.env.PATH, HOME: folder, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
