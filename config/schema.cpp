@@ -25,9 +25,8 @@ void add_server(std::vector<option>& out) {
   out.push_back(row("server.shards", &t::shards, 0, 256,
                     "Threads that serve requests; 0 takes half the cores, at least one.",
                     {.variable = "SIGNALBOX_SHARDS"}));
-  out.push_back(row(
-      "server.body_limit", &t::body_limit, kib, gib,
-      "Largest body of an inference request; a larger one is answered with 413."));
+  out.push_back(row("server.body_limit", &t::body_limit, kib, gib,
+                    "Largest body of an inference request; a larger one is answered with 413."));
   out.push_back(row("server.body_memory", &t::body_memory, 0, 1024 * gib,
                     "Memory for the bodies of all requests, until they are answered; past it new "
                     "requests get 503. 0 takes an eighth of the machine's memory."));

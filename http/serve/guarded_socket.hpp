@@ -27,7 +27,7 @@ class guarded_socket final : public door_socket {
       : socket_(std::move(socket)), door_(std::move(door)) {
     door_->attach(this);
   }
-  guarded_socket(guarded_socket&& other)
+  guarded_socket(guarded_socket&& other) noexcept
       : socket_(std::move(other.socket_)), door_(std::move(other.door_)) {
     door_->attach(this);
   }

@@ -326,7 +326,8 @@ void dispatch(shard& home, connection_key connection, routed_request request,
     return reply_to(home, request).answer(200, {}, {}, preflight(home, header).value());
   }
   request.parameter = *match(request.found->path, path_of(header));
-  request.found->handler(home, std::move(request));
+  const auto handler = request.found->handler;
+  handler(home, std::move(request));
 }
 
 }  // namespace signalbox::http
