@@ -56,8 +56,7 @@ void client_answer::call_placed(std::uint32_t position, double eta_s) {
   call_.ask_turn_end();
 }
 
-// Returns the fields of our own, as the value of x-request-id with the others in lines behind it:
-// RESTinio compares each name that it is given with all those that it knows and all that are there.
+// Returns the fields of our own, as the value of x-request-id with the others in lines behind it.
 std::string client_answer::own_fields() const {
   const auto now = home_.now();
   const auto waited =
@@ -186,9 +185,10 @@ void client_answer::write_log(const call_result& result) const {
   auto* const log = home_.gateway().log();
   if (!log) return;
   const auto& request = call_.request();
-  auto record = record_of(
-      client_.handle, {request.request_id, client_.route, request.who->key_id, request.client_id},
-      result.status, result.took);
+  auto record =
+      record_of(request.method, client_.handle->remote_endpoint(),
+                {request.request_id, client_.route, request.who->key_id, request.client_id},
+                result.status, result.took);
   record.inference = {request.model->options.name, to_string(result.how), request.facts.stream,
                       result.queued, result.usage};
   log->write(record);

@@ -50,11 +50,10 @@ inline body_share::~body_share() {
 }
 
 inline bool body_share::grow(std::uint64_t bytes) {
-  if (bytes > home_->bytes_) return false;
-  if (home_->used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > home_->bytes_) {
-    home_->used_.fetch_sub(bytes, std::memory_order_relaxed);
-    return false;
-  }
+  auto used = home_->used();
+  do {
+    if (bytes > home_->bytes_ - used) return false;
+  } while (!home_->used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
   bytes_ += bytes;
   return true;
 }

@@ -148,7 +148,7 @@ bool client_door::say_last_words() {
 
 // Returns what was wrong with the bytes after which the connection is closed.
 std::optional<request_problem> client_door::last_problem() const {
-  if (problem_) return problem_;
+  if (request_.problem) return request_.problem;
   if (!has_bytes_) return std::nullopt;
   if (is_timed_out_) {
     return request_problem{error_code::request_timeout,
@@ -188,7 +188,6 @@ int client_door::message_begins(http_parser* parser) {
   has_answered_ = false;
   request_ = {};
   header_ = nullptr;
-  problem_.reset();
   blocks_.clear();
   body_size_ = 0;
   socket_->polled().read_by(home_.now() + timeout_of(home_));
@@ -197,7 +196,7 @@ int client_door::message_begins(http_parser* parser) {
 }
 
 int client_door::refuse(request_problem why) {
-  problem_ = std::move(why);
+  request_.problem = std::move(why);
   return fail;
 }
 
@@ -231,14 +230,13 @@ int client_door::head_ends(http_parser& parser, restinio::http_request_header_t&
   read_head(home_, header, framing, request_);
   const auto length = framing.length.value_or(0);
   has_length_ = !framing.is_chunked;
-  max_body_ = body_limit_of(home_, request_);
   share_ = body_share(home_.gateway().bodies());
   if (!request_.problem && !share_.grow(length)) request_.problem = too_many_bodies();
   const bool is_all_there = !framing.is_chunked && framing_.unread() >= length;
   if (request_.problem) {
     const bool is_end_unclear =
         !framing_.problem().empty() || request_.problem->code == error_code::length_required;
-    if (!is_all_there || is_end_unclear) return refuse(*request_.problem);
+    if (!is_all_there || is_end_unclear) return fail;
   }
   if (framing_.unread() == 0 && !is_all_there && !is_http10_ &&
       equals_ignoring_case(request_.headers.expect, "100-continue")) {
@@ -267,7 +265,8 @@ int client_door::body_arrives(std::string& body, std::string_view bytes) {
   }
   if (chunk_begins() != go_on) return fail;
   body_size_ += bytes.size();
-  if (body_size_ > max_body_) return refuse(body_too_large(max_body_));
+  const auto limit = body_limit_of(home_, request_);
+  if (body_size_ > limit) return refuse(body_too_large(limit));
   if (!share_.grow(bytes.size())) return refuse(too_many_bodies());
   append(body, bytes);
   return go_on;
@@ -323,7 +322,7 @@ int client_door::message_ends(std::string& body) {
 }
 
 routed_request client_door::take_ended() {
-  return std::move(std::exchange(ended, nullptr)->request_);
+  return std::exchange(std::exchange(ended, nullptr)->request_, {});
 }
 
 }  // namespace signalbox::http

@@ -113,9 +113,7 @@ class client_door : public std::enable_shared_from_this<client_door> {
   // The request that is being read.
   routed_request request_;
   restinio::http_request_header_t* header_ = nullptr;  // from the end of the head on
-  std::optional<request_problem> problem_;
   body_share share_;
-  std::uint64_t max_body_ = 0;
   std::uint64_t body_size_ = 0;  // of an unknown length: so far
   bool has_length_ = false;
   bool is_http10_ = false;

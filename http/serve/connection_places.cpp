@@ -18,9 +18,11 @@ void return_place::operator()(connection_places* home) const {
 }
 
 connection_place connection_places::take() {
-  if (taken_.fetch_add(1) < count_) return connection_place(this);
-  taken_.fetch_sub(1);
-  return nullptr;
+  auto taken = taken_.load();
+  do {
+    if (taken == count_) return nullptr;
+  } while (!taken_.compare_exchange_weak(taken, taken + 1));
+  return connection_place(this);
 }
 
 std::uint32_t affordable_connections(const config::settings& settings, std::uint32_t shards,

@@ -2,8 +2,6 @@
 // for ever after a few errors. Included by plain_listener.cpp and tls_listener.cpp only.
 #pragma once
 
-#include <chrono>
-#include <string>
 #include <utility>
 
 #include "http/serve/acceptor.hpp"

@@ -166,10 +166,10 @@ void polled_descriptor::end_late(time_point now) {
 
 void polled_descriptor::ready(std::uint32_t events) {
   const bool is_broken = (events & (EPOLLHUP | EPOLLERR)) != 0;
-  if (is_broken || (events & EPOLLRDHUP) != 0) closing_ = true;
+  const bool has_ended = is_broken || (events & EPOLLRDHUP) != 0;
+  if (has_ended) closing_ = true;
   if (is_lingering_) return drop_input();
   handle_transfers(events);
-  const bool has_ended = is_broken || (events & EPOLLRDHUP) != 0;
   if (has_ended && descriptor_ >= 0 && tell_peer_end_) tell_peer_end_(is_broken);
 }
 

@@ -32,13 +32,13 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
          error_body(code, message, param, is_openai_path(path_of(request))), std::move(headers));
 }
 
-request_record record_of(const restinio::request_handle_t& client, const request_names& names,
-                         int status, duration took) {
+request_record record_of(std::string_view method, const boost::asio::ip::tcp::endpoint& peer,
+                         const request_names& names, int status, duration took) {
   request_record record;
   record.request_id = names.request_id;
-  record.method = method_of(client);
+  record.method = method;
   record.route = names.route;
-  record.address = address_of(client);
+  record.address = peer.address().to_string();
   record.key_id = names.key_id;
   record.client_id = names.client_id;
   record.status = status;
@@ -57,11 +57,11 @@ void note(gateway_state& gateway, const asked_request& asked, int status) {
   request_names names{asked.request_id, asked.route, {}, asked.client_id};
   if (asked.who) names.key_id = asked.who->key_id;
   const auto took = std::chrono::steady_clock::now() - asked.arrived_at;
-  note(gateway, asked.route_label, record_of(asked.client, names, status, took));
+  note(gateway, asked.route_label,
+       record_of(method_of(asked.client), asked.client->remote_endpoint(), names, status, took));
 }
 
-// Adds the fields that every answer has. The others are lines of the first, as RESTinio compares
-// each name that it is given with all those that it knows.
+// Adds the fields that every answer has: one, with most of the others in lines behind its value.
 void add_common(gateway_state& gateway, const restinio::http_request_header_t& header,
                 const std::string& request_id, const principal_ptr& who, extra_headers& headers) {
   auto lines = request_id + "\r\nX-Content-Type-Options: nosniff\r\nDate: ";
@@ -160,15 +160,13 @@ std::string refusal_of_head(shard& home, const boost::asio::ip::tcp::endpoint& p
                             const routed_request& request) {
   auto& gateway = home.gateway();
   const auto& problem = *request.problem;
-  request_record record;
-  record.request_id = request.request_id;
-  record.method = method_of(header);
-  if (request.found) record.route = request.found->path;
-  record.address = peer.address().to_string();
-  if (request.who) record.key_id = request.who->key_id;
-  if (is_sane_client_id(request.headers.client_id)) record.client_id = request.headers.client_id;
-  record.status = words(problem.code).status;
-  note(gateway, request.found ? request.found->traits.label : metric_route::other, record);
+  request_names names{request.request_id, {}, {}, {}};
+  if (request.found) names.route = request.found->path;
+  if (request.who) names.key_id = request.who->key_id;
+  if (is_sane_client_id(request.headers.client_id)) names.client_id = request.headers.client_id;
+  note(gateway, request.found ? request.found->traits.label : metric_route::other,
+       record_of(method_of(header), peer, names, words(problem.code).status,
+                 home.now() - request.arrived_at));
   auto headers = problem.headers;
   add_common(gateway, header, request.request_id, request.who, headers);
   return last_answer(problem, is_openai_path(path_of(header)), method_of(header) != "HEAD",
@@ -179,11 +177,8 @@ std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& 
                              const request_problem& problem) {
   auto& gateway = home.gateway();
   const auto id = gateway.make_request_id();
-  request_record record;
-  record.request_id = id;
-  record.address = peer.address().to_string();
-  record.status = words(problem.code).status;
-  note(gateway, metric_route::other, record);
+  note(gateway, metric_route::other,
+       record_of({}, peer, {id, {}, {}, {}}, words(problem.code).status, {}));
   auto headers = problem.headers;
   add_common(gateway, {}, id, nullptr, headers);
   return last_answer(problem, true, true, headers);

@@ -59,8 +59,8 @@ struct request_names {
 };
 
 // Returns the part of a log record that every request has. The record views into all that is given.
-request_record record_of(const restinio::request_handle_t& client, const request_names& names,
-                         int status, duration took);
+request_record record_of(std::string_view method, const boost::asio::ip::tcp::endpoint& peer,
+                         const request_names& names, int status, duration took);
 
 // Counts and logs a request that is refused while its body is still on the way, and returns the
 // whole answer. The connection must be closed after it.

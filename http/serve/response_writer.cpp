@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "http/serve/error.hpp"
 #include "http/serve/reply.hpp"
 
@@ -14,7 +16,7 @@ response_writer::response_writer(const restinio::request_handle_t& client, int s
       is_http10_(client->header().http_minor() == 0),
       is_closing_(!client->header().should_keep_alive()) {
   head_.reserve(1024);
-  head_ = fmt::format("HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
+  fmt::format_to(std::back_inserter(head_), "HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
 }
 
 void response_writer::add(std::string_view name, std::string_view value) {
