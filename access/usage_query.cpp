@@ -155,6 +155,8 @@ json to_document(const usage_grouping& by, const usage_group& group) {
            {"prompt_tokens", group.prompt_tokens},
            {"completion_tokens", group.completion_tokens},
            {"total_tokens", group.prompt_tokens + group.completion_tokens},
+           {"cached_tokens", group.cached_tokens},
+           {"reasoning_tokens", group.reasoning_tokens},
            {"gpu_seconds", us_to_seconds(group.gpu_us)},
            {"queue_seconds", us_to_seconds(group.queue_us)},
            {"estimated", group.estimated},

@@ -2,6 +2,7 @@
 // of facts are past tense, names of commands imperative; units stand last in a name.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -26,6 +27,11 @@
 
 namespace signalbox {
 
+// What shards find out about one run of a backend, for all of them. Any thread may read and write.
+struct runtime_findings {
+  std::atomic<bool> refuses_stream_options{false};
+};
+
 // The address of one run of a backend, to which requests with its permits go. Immutable; shards
 // share it.
 struct backend_endpoint {
@@ -35,6 +41,7 @@ struct backend_endpoint {
   std::uint16_t port = 0;
   std::string upstream_model;     // the runtime's name of the model
   std::uint64_t incarnation = 0;  // of the backend's run; a new run has a greater one
+  std::shared_ptr<runtime_findings> findings = std::make_shared<runtime_findings>();
 };
 using endpoint_ptr = std::shared_ptr<const backend_endpoint>;
 

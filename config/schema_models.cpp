@@ -41,6 +41,10 @@ void add_models(std::vector<option>& out) {
   out.push_back(
       row("models[].max_waiting", &t::max_waiting, 0, 1000000,
           "Most requests that wait; past it they are answered with 503 and Retry-After."));
+  out.push_back(row("models[].usage_in_streams", &t::usage_in_streams, 0, 0,
+                    "Ask the runtime for the usage of streams, for accounting: auto (until it "
+                    "refuses), always, never.",
+                    {.words = usage_words}));
 }
 
 void add_model_times(std::vector<option>& out) {

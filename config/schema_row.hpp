@@ -16,6 +16,7 @@ inline constexpr double name_bytes = 200;
 inline constexpr double text_bytes = 4096;
 
 inline const std::vector<std::string> driver_words{"process", "external"};
+inline const std::vector<std::string> usage_words{"auto", "always", "never"};
 inline const std::vector<std::string> residency_words{"pinned", "on_demand", "exclusive"};
 
 // Returns the struct of type T that an option belongs to; `index` matters for lists only.

@@ -59,6 +59,9 @@ struct gpu_options {
 };
 
 enum class driver_kind : std::uint8_t { process, external };
+// Whether the gateway asks for the usage of streams whose clients do not. `automatic`: until the
+// runtime refuses it.
+enum class usage_wish : std::uint8_t { automatic, always, never };
 enum class residency : std::uint8_t { pinned, on_demand, exclusive };
 
 struct model_options {
@@ -83,6 +86,7 @@ struct model_options {
   double first_byte_timeout_s = 300;
   double stream_idle_timeout_s = 120;  // between two reads of a stream
   double expected_load_s = 10;         // first estimate of the load time, until one is measured
+  usage_wish usage_in_streams = usage_wish::automatic;
 
   bool operator==(const model_options&) const = default;
 };

@@ -44,17 +44,19 @@ constexpr const char* drop_partitions =
 
 constexpr const char* upsert_usage =
     "INSERT INTO usage_daily AS u (day, key_id, client_id, model, source, requests, successes,"
-    " errors, cancelled, prompt_tokens, completion_tokens, estimated, gpu_us, queue_us, last_seen,"
-    " last_status)"
+    " errors, cancelled, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,"
+    " estimated, gpu_us, queue_us, last_seen, last_status)"
     " SELECT date '1970-01-01' + row.day, row.key_id, row.client_id, row.model, row.source,"
     " row.requests, row.successes, row.errors, row.cancelled, row.prompt_tokens,"
-    " row.completion_tokens, row.estimated, row.gpu_us, row.queue_us,"
+    " row.completion_tokens, row.cached_tokens, row.reasoning_tokens, row.estimated, row.gpu_us,"
+    " row.queue_us,"
     " timestamptz 'epoch' + row.last_seen * interval '1 microsecond', row.last_status"
     " FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],"
     " $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],"
-    " $13::bigint[], $14::bigint[], $15::bigint[], $16::text[])"
+    " $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::text[])"
     " AS row(day, key_id, client_id, model, source, requests, successes, errors, cancelled,"
-    " prompt_tokens, completion_tokens, estimated, gpu_us, queue_us, last_seen, last_status)"
+    " prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, estimated, gpu_us,"
+    " queue_us, last_seen, last_status)"
     " ON CONFLICT (day, key_id, client_id, model, source) DO UPDATE SET"
     " requests = u.requests + excluded.requests,"
     " successes = u.successes + excluded.successes,"
@@ -62,6 +64,8 @@ constexpr const char* upsert_usage =
     " cancelled = u.cancelled + excluded.cancelled,"
     " prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,"
     " completion_tokens = u.completion_tokens + excluded.completion_tokens,"
+    " cached_tokens = u.cached_tokens + excluded.cached_tokens,"
+    " reasoning_tokens = u.reasoning_tokens + excluded.reasoning_tokens,"
     " estimated = u.estimated + excluded.estimated,"
     " gpu_us = u.gpu_us + excluded.gpu_us,"
     " queue_us = u.queue_us + excluded.queue_us,"
@@ -70,7 +74,8 @@ constexpr const char* upsert_usage =
     "  ELSE u.last_status END";
 
 constexpr const char* select_usage =
-    "SELECT requests, successes, errors, cancelled, prompt_tokens, completion_tokens, estimated,"
+    "SELECT requests, successes, errors, cancelled, prompt_tokens, completion_tokens,"
+    " cached_tokens, reasoning_tokens, estimated,"
     " gpu_us, queue_us, (extract(epoch FROM last_seen) * 1000000)::bigint AS last_seen_us,"
     " last_status, day - date '1970-01-01' AS day_number, key_id, client_id, model, source"
     " FROM usage_daily WHERE $1::int < 0 OR day = date '1970-01-01' + $1::int"
@@ -86,6 +91,8 @@ constexpr const char* select_clients =
   " sum(errors)::bigint AS errors, sum(cancelled)::bigint AS cancelled,"     \
   " sum(prompt_tokens)::bigint AS prompt_tokens,"                            \
   " sum(completion_tokens)::bigint AS completion_tokens,"                    \
+  " sum(cached_tokens)::bigint AS cached_tokens,"                            \
+  " sum(reasoning_tokens)::bigint AS reasoning_tokens,"                      \
   " sum(estimated)::bigint AS estimated, sum(gpu_us)::bigint AS gpu_us,"     \
   " sum(queue_us)::bigint AS queue_us,"                                      \
   " (extract(epoch FROM max(last_seen)) * 1000000)::bigint AS last_seen_us," \
@@ -127,13 +134,15 @@ struct count_column {
 };
 
 // In the order of the parameters of upsert_usage.
-constexpr std::array<count_column, 9> counts{
+constexpr std::array<count_column, 11> counts{
     {{"requests", &usage_counts::requests},
      {"successes", &usage_counts::successes},
      {"errors", &usage_counts::errors},
      {"cancelled", &usage_counts::cancelled},
      {"prompt_tokens", &usage_counts::prompt_tokens},
      {"completion_tokens", &usage_counts::completion_tokens},
+     {"cached_tokens", &usage_counts::cached_tokens},
+     {"reasoning_tokens", &usage_counts::reasoning_tokens},
      {"estimated", &usage_counts::estimated},
      {"gpu_us", &usage_counts::gpu_us},
      {"queue_us", &usage_counts::queue_us}}};

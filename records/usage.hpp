@@ -25,10 +25,12 @@ std::string_view to_string(usage_status value);
 struct usage_counts {
   std::uint64_t requests = 0, successes = 0, errors = 0, cancelled = 0;
   std::uint64_t prompt_tokens = 0, completion_tokens = 0;
-  std::uint64_t estimated = 0;  // of `requests`: without usage from the runtime
-  std::uint64_t gpu_us = 0;     // from permit to end, times the GPUs of the model
-  std::uint64_t queue_us = 0;   // from arrival to end, less the time with a permit
-  wall_time last_seen{};        // end of the latest request
+  std::uint64_t cached_tokens = 0;     // of prompt_tokens: read from a cache
+  std::uint64_t reasoning_tokens = 0;  // of completion_tokens
+  std::uint64_t estimated = 0;         // of `requests`: without usage from the runtime
+  std::uint64_t gpu_us = 0;            // from permit to end, times the GPUs of the model
+  std::uint64_t queue_us = 0;          // from arrival to end, less the time with a permit
+  wall_time last_seen{};               // end of the latest request
   usage_status last_status = usage_status::success;  // outcome of the latest request
 
   usage_counts& operator+=(const usage_counts& other) {
@@ -38,6 +40,8 @@ struct usage_counts {
     cancelled += other.cancelled;
     prompt_tokens += other.prompt_tokens;
     completion_tokens += other.completion_tokens;
+    cached_tokens += other.cached_tokens;
+    reasoning_tokens += other.reasoning_tokens;
     estimated += other.estimated;
     gpu_us += other.gpu_us;
     queue_us += other.queue_us;

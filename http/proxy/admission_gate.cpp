@@ -369,6 +369,11 @@ std::uint32_t admission_gate::in_use(model_index model) const {
   return sum;
 }
 
+std::uint64_t admission_gate::mean_completion(model_index model) const {
+  const auto* const side = find(model);
+  return side ? static_cast<std::uint64_t>(side->mean_completion) : 0;
+}
+
 std::size_t admission_gate::waiting() const {
   std::size_t sum = 0;
   for (const auto& side : models_) sum += side ? side->waiting.size() : 0;

@@ -115,6 +115,8 @@ class admission_gate {
   void flush_reports();  // sends counts too; call it a few times a second
   std::uint32_t in_use(model_index model) const;
   std::size_t waiting() const;
+  // Returns the tokens of a usual answer, by the model's last ones.
+  std::uint64_t mean_completion(model_index model) const;
   // Resets the account with a queue that was started anew, and returns the units in use, with which
   // the shard introduces itself.
   std::vector<scheduling::backend_units> reintroduce(model_index model);

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <utility>
 
+#include "http/proxy/late_answer.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/request_headers.hpp"
 #include "text/ascii.hpp"
-#include "text/json_text.hpp"
 
 namespace signalbox::http {
 
@@ -33,19 +33,27 @@ client_answer::client_answer(shard& home, inference_client client, call_request&
 
 void client_answer::tick(time_point now) {
   call_.tick(now);
-  if (!call_.request().facts.stream || !call_.is_waiting()) return;
+  if (!call_.request().facts.stream || !call_.is_silent()) return;
   const auto& server = home_.gateway().settings().server;
   const auto due = last_comment_ == time_point{}
                        ? call_.arrived_at() + from_seconds(server.stream_comment_grace_s)
                        : last_comment_ + from_seconds(server.stream_comment_interval_s);
   if (now < due) return;
   last_comment_ = now;
-  call_.ask_place();
+  if (call_.is_waiting()) return call_.ask_place();
+  write_comment(": processing\n\n");
 }
 
 void client_answer::probe() {
-  if (!stream_) return;
-  unsent_ += ":\n\n";
+  if (stream_) write_comment(":\n\n");
+}
+
+// Begins the stream if it has not begun. Events are whole where the call has given them out, but
+// for those that are too long.
+void client_answer::write_comment(std::string_view comment) {
+  if (call_.is_cut()) return;
+  if (!stream_) start_stream();
+  unsent_ += comment;
   write_stream();
 }
 
@@ -131,14 +139,17 @@ void client_answer::stream_written(bool failed) {
   if (!unsent_.empty()) call_.ask_turn_end();
 }
 
-void client_answer::call_completed() {
+int client_answer::call_completed() {
   auto& head = call_.head();
   auto& text = call_.text();
+  if (stream_ && call_.is_stream()) {
+    end_stream({});
+    return head.status;
+  }
   if (stream_) {
-    if (call_.is_stream()) return end_stream({});
-    // Comments went out with a 200 already: what is no stream goes into it.
-    const bool is_empty = text.empty() && head.status == 200;
-    return end_stream(is_empty ? std::string() : answer_as_event());
+    auto late = to_late_answer(head.status, text, call_.request().facts.usage_wanted);
+    end_stream(std::move(late.events));
+    return late.status;
   }
   response_writer response(client_.handle, head.status);
   response.add(own_fields_name, own_fields());
@@ -146,6 +157,7 @@ void client_answer::call_completed() {
     if (is_forwarded_to_client(name)) response.add(name, value);
   });
   response.send(std::move(text));
+  return head.status;
 }
 
 // Sends what is left of the stream, in one chunk.
@@ -154,19 +166,11 @@ void client_answer::end_stream(std::string last) {
   stream_->end(std::move(unsent_ += last));
 }
 
-// JSON goes in one line as it is; anything else (a proxy's page of HTML) as an error of ours.
-std::string client_answer::answer_as_event() {
-  auto text = json_on_one_line(call_.text());
-  if (text.empty()) {
-    text = error_body(
-        error_code::upstream_failed,
-        "The runtime answered with status " + std::to_string(call_.head().status) + ".", {}, true);
-  }
-  return "data: " + text + "\n\n";
-}
-
 void client_answer::call_failed(error_code code, std::string_view message, double retry_after_s) {
-  if (stream_) return end_stream("data: " + error_body(code, message, {}, true) + "\n\n");
+  if (stream_) {
+    const auto* const before = call_.is_cut() ? "\n\n" : "";
+    return end_stream(before + ("data: " + error_body(code, message, {}, true) + "\n\n"));
+  }
   extra_headers headers{{own_fields_name, own_fields()}};
   if (retry_after_s > 0) headers.emplace_back("Retry-After", whole_seconds(retry_after_s));
   // Posted: a refusal can come while the request's own handler runs.

@@ -37,17 +37,17 @@ class client_answer final : public call_listener {
   void call_placed(std::uint32_t position, double eta_s) override;
   void call_stream_began() override;
   void call_turn_ended() override;
-  void call_completed() override;
+  int call_completed() override;
   void call_failed(error_code code, std::string_view message, double retry_after_s) override;
   void call_ended(const call_result& result) override;
 
   std::string own_fields() const;
   void start_stream();
   void take_events();
+  void write_comment(std::string_view comment);
   void write_stream();
   void stream_written(bool failed);
   void end_stream(std::string last);
-  std::string answer_as_event();
   void write_log(const call_result& result) const;
 
   shard& home_;

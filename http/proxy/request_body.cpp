@@ -75,6 +75,8 @@ class body_reader {
     if (field.value().get(value) != simdjson::SUCCESS) return malformed();
     if (key == "model") return model_.seen ? twice("model") : read_model(value);
     if (key == "stream") return stream_.seen ? twice("stream") : read_stream(value);
+    if (key == "n") return read_number_of_answers(value);
+    if (key == "prompt") facts_.asks_several |= value.type() == od::json_type::array;
     if (key != "stream_options") return std::nullopt;
     if (options_.seen) return twice("stream_options");
     std::string_view raw;  // a view into the input
@@ -102,6 +104,15 @@ class body_reader {
     if (value.is_null()) return std::nullopt;
     if (value.get_bool().get(facts_.stream) != simdjson::SUCCESS) {
       return body_problem{"The field 'stream' must be true or false.", "stream"};
+    }
+    return std::nullopt;
+  }
+
+  // What is wrong with it is the runtime's to say.
+  std::optional<body_problem> read_number_of_answers(od::value& value) {
+    std::uint64_t answers = 0;
+    if (value.get_uint64().get(answers) == simdjson::SUCCESS && answers > 1) {
+      facts_.asks_several = true;
     }
     return std::nullopt;
   }

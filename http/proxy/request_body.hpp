@@ -23,6 +23,7 @@ struct request_facts {
   std::string model;
   bool stream = false;
   bool usage_wanted = false;     // the client asked for stream_options.include_usage
+  bool asks_several = false;     // for several answers: by `n`, or by several prompts
   std::size_t model_offset = 0;  // offset and length of the raw value, with its quotes
   std::size_t model_length = 0;
   std::vector<body_edit> usage_edit;  // at most one: makes the runtime send usage in a stream

@@ -24,6 +24,15 @@ constexpr auto stale_close = std::chrono::seconds(1);
 // The queue refuses at a ticket's deadline; the shard does so itself this much later.
 constexpr auto queue_answer_slack = std::chrono::seconds(2);
 
+// A runtime that has said that nothing more comes has this long to end its answer as well.
+constexpr auto done_linger = std::chrono::seconds(1);
+
+bool may_ask_for_usage(const config::model_options& model, const backend_endpoint& endpoint) {
+  return model.usage_in_streams == config::usage_wish::always ||
+         (model.usage_in_streams == config::usage_wish::automatic &&
+          !endpoint.findings->refuses_stream_options);
+}
+
 bool is_event_stream(const upstream_head& head) {
   constexpr std::string_view wanted = "text/event-stream";
   bool found = false;
@@ -60,11 +69,9 @@ std::string refusal_text(const signalbox::ticket_refused& why, const std::string
 }  // namespace
 
 upstream_call::upstream_call(call_home& home, call_request request, call_listener& listener)
-    : home_(home),
-      request_(std::move(request)),
-      listener_(listener),
-      arrived_at_(home.now()),
-      events_(request_.facts.usage_wanted) {}
+    : home_(home), request_(std::move(request)), listener_(listener), arrived_at_(home.now()) {
+  if (request_.facts.asks_several) events_.expect_several();
+}
 
 admission_request upstream_call::admission() const {
   return {request_.model->index, request_.work,        request_.level,
@@ -163,6 +170,7 @@ void upstream_call::end_run(time_point at) {
 void upstream_call::park(outcome how) {
   ++retries_;
   end_run(home_.now());
+  sent_at_ = {};
   permit_.settle(how);
   phase_ = phase::parked;
   deadline_ = never;
@@ -203,7 +211,9 @@ void upstream_call::send(bool fresh, time_point now) {
 void upstream_call::build_head() {
   const auto& endpoint = *permit_.endpoint();
   const auto& facts = request_.facts;
-  edits_ = facts.usage_edit;
+  edits_.clear();
+  asks_for_usage_ = !facts.usage_edit.empty() && may_ask_for_usage(options(), endpoint);
+  if (asks_for_usage_) edits_ = facts.usage_edit;
   if (facts.model != endpoint.upstream_model && facts.model_length > 0) {
     edits_.push_back(
         {facts.model_offset, facts.model_length, json_quoted(endpoint.upstream_model)});
@@ -245,7 +255,7 @@ void upstream_call::upstream_headers(upstream_head& head) {
     return;
   }
   phase_ = phase::relaying;
-  deadline_ = answer_deadline(home_.now(), options().stream_idle_timeout_s);
+  if (asks_for_usage_) events_.take_usage_out();
   listener_.call_stream_began();
 }
 
@@ -261,13 +271,14 @@ void upstream_call::upstream_body(std::string_view bytes) {
     return;
   }
   if (phase_ != phase::relaying) return;
-  const auto at = home_.now();
-  if (!std::exchange(first_byte_seen_, true)) {
-    request_.model->meters->first_token(at - arrived_at_);
-  }
-  deadline_ = answer_deadline(at, options().stream_idle_timeout_s);
+  const bool was_silent = !events_.saw_event(), was_done = events_.saw_done();
   events_.feed(bytes, text_);
   if (!text_.empty()) ask_turn_end();
+  if (!events_.saw_event() || was_done) return;
+  const auto at = home_.now();
+  if (was_silent) request_.model->meters->first_token(at - arrived_at_);
+  deadline_ =
+      events_.saw_done() ? at + done_linger : answer_deadline(at, options().stream_idle_timeout_s);
 }
 
 void upstream_call::pause() {
@@ -282,12 +293,11 @@ void upstream_call::upstream_ended(upstream_end how) {
   const bool reused = upstream_ && upstream_->was_reused();
   upstream_ = nullptr;
   delivered_ = delivered_ || how != upstream_end::connect_failed;
-  // A stream without a length that ends early looks whole but for its last event.
-  if (how == upstream_end::complete ||
-      (how == upstream_end::complete_at_eof && (phase_ != phase::relaying || events_.saw_done()))) {
-    read_whole_answer();
-    phase_ = phase::ending;
-    return ask_turn_end();
+  if (is_whole(how)) {
+    // What a connection that broke has left is no event.
+    const bool is_cut = how != upstream_end::complete && how != upstream_end::complete_at_eof;
+    if (is_cut) events_.drop_unfinished();
+    return begin_ending();
   }
   // A kept-alive connection that the runtime closed meanwhile: nothing was answered, send it again.
   if (how == upstream_end::closed_unused && reused && home_.now() < sent_at_ + stale_close) {
@@ -296,9 +306,42 @@ void upstream_call::upstream_ended(upstream_end how) {
   broken(how);
 }
 
+// Whether an answer that ended like this is complete. A stream is when it says so, or tells an
+// error, whatever became of its connection.
+bool upstream_call::is_whole(upstream_end how) const {
+  if (how == upstream_end::complete) return true;
+  if (phase_ == phase::relaying) return events_.is_finished() || events_.error_status() != 0;
+  return how == upstream_end::complete_at_eof;
+}
+
+void upstream_call::begin_ending() {
+  if (ask_without_usage()) return;
+  read_whole_answer();
+  phase_ = phase::ending;
+  ask_turn_end();
+}
+
+// Sends the request once more, as the client sent it, to a runtime that refuses to tell usage.
+bool upstream_call::ask_without_usage() {
+  const bool is_refused = head_.status == 400 || head_.status == 422;
+  if (!asks_for_usage_ || !is_refused ||
+      options().usage_in_streams != config::usage_wish::automatic ||
+      (text_.find("stream_options") == text_.npos && text_.find("include_usage") == text_.npos)) {
+    return false;
+  }
+  permit_.endpoint()->findings->refuses_stream_options = true;
+  text_.clear();
+  head_.clear();
+  upstream_head_.clear();
+  phase_ = phase::sending;
+  send(false, home_.now());
+  return true;
+}
+
 void upstream_call::broken(upstream_end how) {
   home_.pool().suspect(permit_.endpoint(), home_.now());
   if (how == upstream_end::connect_failed && may_park()) return park(outcome::failed);
+  if (how == upstream_end::connect_failed) sent_at_ = {};
   fail(error_code::upstream_failed,
        how == upstream_end::not_http ? "The runtime's answer was not HTTP."
        : how == upstream_end::connect_failed
@@ -309,15 +352,15 @@ void upstream_call::broken(upstream_end how) {
 
 void upstream_call::read_whole_answer() {
   if (is_stream_) return events_.finish(text_);
-  if (head_.status != 200) return;
+  if (head_.status >= 300) return;
   events_.set_usage(read_usage(text_));
   if (request_.estimate_from_length) whole_tokens_ = text_.size() / json_bytes_of_token;
 }
 
 void upstream_call::hand_over() {
   phase_ = phase::done;
-  const int status = head_.status;
-  listener_.call_completed();
+  int status = listener_.call_completed();
+  if (events_.error_status() != 0) status = events_.error_status();
   finish(status < 500 ? outcome::completed : outcome::failed, status);
 }
 
@@ -337,7 +380,12 @@ void upstream_call::tick(time_point at) {
   if (phase_ == phase::relaying && upstream_ && upstream_->paused()) {
     deadline_ = answer_deadline(at, options().stream_idle_timeout_s);
   }
+  if (events_.release(text_)) ask_turn_end();
   if (at < deadline_) return;
+  if (phase_ == phase::relaying && events_.saw_done()) {
+    drop_upstream();
+    return begin_ending();
+  }
   if (phase_ == phase::waiting) {
     return fail(error_code::queue_timeout, "The queue did not answer in time.", outcome::timed_out,
                 1);

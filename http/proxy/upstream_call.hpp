@@ -73,9 +73,10 @@ class call_listener : public std::enable_shared_from_this<call_listener> {
   virtual void call_stream_began() = 0;
   // The turn has ended, and events were added to text() in it, or ask_turn_end() was called.
   virtual void call_turn_ended() = 0;
-  // The answer is complete: head() and text() have all that was not taken before. Then comes
+  // The answer is complete: head() and text() have all that was not taken before. Returns the
+  // status of what the listener made of it, by which the request is counted. Then comes
   // call_ended(), and never call_failed().
-  virtual void call_completed() = 0;
+  virtual int call_completed() = 0;
   // There is no answer, or no more of it: text() has the events that were not taken before.
   // `retry_after_s` is 0 when nothing is known. Then comes call_ended().
   virtual void call_failed(error_code code, std::string_view message, double retry_after_s) = 0;
@@ -129,6 +130,10 @@ class upstream_call final : public ticket_holder, public upstream_sink {
 
   bool is_waiting() const { return phase_ == phase::waiting; }
   bool is_stream() const { return is_stream_; }  // the answer; false before its head came
+  // Whether nothing of an answer has come that its client could read.
+  bool is_silent() const { return !events_.saw_event() && phase_ < phase::ending; }
+  // Whether text() ended within an event, behind which no other can stand.
+  bool is_cut() const { return events_.is_cut(); }
   const call_request& request() const { return request_; }
   const upstream_head& head() const { return head_; }
   // The answer as far as it was read; a stream by whole events, which the listener may take from
@@ -142,7 +147,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   // parked: waits for the next tick, to wait for a permit again.
   // ending: the answer is complete; the listener is told at the end of the turn.
   // done: the listener hears of the end, or has heard.
-  enum class phase : std::uint8_t { waiting, sending, collecting, relaying, parked, ending, done };
+  enum class phase : std::uint8_t { waiting, parked, sending, collecting, relaying, ending, done };
 
   void ticket_granted(permit p) override;
   void ticket_refused(const signalbox::ticket_refused& why) override;
@@ -162,6 +167,9 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void end_run(time_point at);
   void drop_upstream();
   time_point answer_deadline(time_point now, double gap_s) const;
+  bool is_whole(upstream_end how) const;
+  void begin_ending();
+  bool ask_without_usage();
   void broken(upstream_end how);
   void read_whole_answer();
   void hand_over();
@@ -169,13 +177,15 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void finish(outcome how, int status);
   void settle(outcome how, const usage_counts& usage, time_point end);
   usage_counts usage_of(outcome how, int status, time_point end) const;
+  void add_tokens(outcome how, usage_counts& counts) const;
   const config::model_options& options() const { return request_.model->options; }
 
   call_home& home_;
   call_request request_;
   call_listener& listener_;
   phase phase_ = phase::waiting;
-  time_point arrived_at_, deadline_ = never, permitted_at_{}, sent_at_{};
+  time_point arrived_at_, deadline_ = never, permitted_at_{};
+  time_point sent_at_{};  // to the runtime that has it, or had it last; zero: none has
   duration held_{};       // with a permit
   duration preempted_{};  // the part of held_ with permits that were given up
   ticket_id ticket_ = 0;  // 0: none
@@ -193,7 +203,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool was_placed_ = false;  // the listener heard of its place
   bool delivered_ = false;   // a runtime may have seen it, and failed
   bool is_stream_ = false;
-  bool first_byte_seen_ = false;
+  bool asks_for_usage_ = false;  // in the client's place
 };
 
 }  // namespace signalbox::http

@@ -42,7 +42,11 @@ void upstream_call::fail(error_code code, std::string_view message, outcome how,
                          double retry_after_s) {
   if (phase_ == phase::done) return;
   drop_upstream();
-  if (!is_stream_) text_.clear();
+  if (is_stream_) {
+    events_.release(text_);
+  } else {
+    text_.clear();
+  }
   phase_ = phase::done;
   listener_.call_failed(code, message, retry_after_s);
   finish(how, words(code).status);
@@ -65,16 +69,12 @@ void upstream_call::finish(outcome how, int status) {
 
 // Ends the permit and the charge of the key's limits with what was used.
 void upstream_call::settle(outcome how, const usage_counts& usage, time_point end) {
-  // A listener that leaves before the first token has had the prompt read all the same.
-  const bool left_early =
-      how == outcome::cancelled && usage.prompt_tokens == 0 && sent_at_ != time_point{};
-  const auto prompt =
-      left_early ? static_cast<std::uint64_t>(request_.charge.estimate) : usage.prompt_tokens;
-  permit_.used(prompt, usage.completion_tokens);
+  permit_.used(usage.prompt_tokens, usage.completion_tokens);
   permit_.settle(how);
   const auto& who = *request_.who;
-  who.account->limits.end_inference(who.limits, request_.charge,
-                                    static_cast<double>(prompt + usage.completion_tokens), end);
+  who.account->limits.end_inference(
+      who.limits, request_.charge,
+      static_cast<double>(usage.prompt_tokens + usage.completion_tokens), end);
 }
 
 usage_counts upstream_call::usage_of(outcome how, int status, time_point end) const {
@@ -88,16 +88,32 @@ usage_counts upstream_call::usage_of(outcome how, int status, time_point end) co
                                              : usage_status::cancelled;
   counts.gpu_us = to_us(held_) * request_.model->gpus;
   counts.queue_us = to_us(end - arrived_at_ - held_);
-  if (const auto& usage = events_.usage()) {
-    counts.prompt_tokens = usage->prompt;
-    counts.completion_tokens = usage->completion;
-  } else if (permitted_at_ != time_point{} && (counts.successes || events_.tokens_seen() > 0)) {
-    // No usage was told, or not yet: one token to a chunk.
-    counts.prompt_tokens = request_.body.size() / json_bytes_of_token;
-    counts.completion_tokens = events_.tokens_seen() + whole_tokens_;
-    counts.estimated = 1;
-  }
+  add_tokens(how, counts);
   return counts;
+}
+
+// Adds what the runtime told, or what it may have been, so that no request is free of charge: not
+// where the runtime tells nothing, nor where the client leaves before it does.
+void upstream_call::add_tokens(outcome how, usage_counts& counts) const {
+  const auto told = events_.usage();
+  const auto seen = events_.tokens_seen();
+  const bool is_left = how == outcome::cancelled || how == outcome::timed_out;
+  if (!told.is_told() &&
+      (sent_at_ == time_point{} || (counts.successes == 0 && !is_left && seen == 0))) {
+    return;
+  }
+  // The last report of a stream that was cut off is too old.
+  const bool is_short = told.completion ? is_left && seen > *told.completion : seen > 0;
+  counts.prompt_tokens = told.prompt.value_or(request_.body.size() / json_bytes_of_token);
+  counts.completion_tokens = is_short ? seen : told.completion.value_or(0);
+  counts.cached_tokens = told.cached.value_or(0);
+  counts.reasoning_tokens = told.reasoning.value_or(0);
+  counts.estimated = !told.prompt || is_short || !told.is_told();
+  if (told.is_told()) return;
+  counts.completion_tokens += whole_tokens_;
+  if (is_left && !request_.facts.stream) {
+    counts.completion_tokens += home_.gate().mean_completion(request_.model->index);
+  }
 }
 
 }  // namespace signalbox::http

@@ -58,6 +58,8 @@ std::string line_of(const request_record& record) {
     line["queue_ms"] = ms(inference->queued);
     line["prompt_tokens"] = inference->usage.prompt_tokens;
     line["completion_tokens"] = inference->usage.completion_tokens;
+    line["cached_tokens"] = inference->usage.cached_tokens;
+    line["reasoning_tokens"] = inference->usage.reasoning_tokens;
     line["estimated"] = inference->usage.estimated > 0;
   }
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -130,7 +130,7 @@ describe('the queue', () => {
 
   for (const [what, answer, expected] of [
     ['an answer of many lines', plainAnswer('{\n  "usage": {"prompt_tokens": 5,\n  ' +
-      '"completion_tokens": 2}\n}'), { usage: { prompt_tokens: 5, completion_tokens: 2 } }],
+      '"completion_tokens": 2},\n "choices": []\n}'), { choices: [] }],
     ['a page of HTML', 'HTTP/1.1 502 Bad Gateway\r\nContent-Length: 16\r\n\r\n<html>\n\n</html>\n',
       undefined],
   ]) {
@@ -139,7 +139,7 @@ describe('the queue', () => {
       const held = new Promise((resolve) => { release = resolve; });
       upstream.answer = () => {
         const [socket] = [...upstream.sockets].slice(-1);
-        held.then(() => socket.write(plainAnswer('{"usage":{"prompt_tokens":0}}')));
+        held.then(() => socket.write(plainAnswer('{"usage":{"prompt_tokens":1}}')));
         return null;
       };
       const running = gateway.chat('scripted');
@@ -155,7 +155,7 @@ describe('the queue', () => {
       await running;
       if (expected) {
         assert.equal(await gateway.metric('signalbox_tokens_total',
-          { model: 'scripted', kind: 'prompt' }), 5);
+          { model: 'scripted', kind: 'prompt' }), 1 + 5);
       }
     });
   }

@@ -34,6 +34,16 @@ std::string edited(const std::string& body, std::vector<body_edit> edits) {
 
 BOOST_AUTO_TEST_SUITE(request_body)
 
+BOOST_AUTO_TEST_CASE(several_answers_are_asked_for_by_number_or_by_prompts) {
+  BOOST_TEST(facts_of(R"({"model":"m","n":2})").asks_several);
+  BOOST_TEST(facts_of(R"({"prompt":["a","b"],"model":"m"})").asks_several);
+  for (const auto* const one :
+       {R"({"model":"m"})", R"({"model":"m","n":1})", R"({"model":"m","n":"x","prompt":"a"})",
+        R"({"model":"m","prompt":{"n":2}})"}) {
+    BOOST_TEST(!facts_of(one).asks_several);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(reads_model_and_stream_wherever_they_stand) {
   const auto facts = facts_of(R"({"messages":[{"model":"inner","stream":true}],"model":"demo"})");
   BOOST_TEST(facts.model == "demo");

@@ -112,8 +112,8 @@ BOOST_AUTO_TEST_CASE(a_cancelled_call_gives_its_permit_back_and_tells_the_runtim
   BOOST_TEST(!one->failed.has_value());
   const auto told = home.told();
   BOOST_TEST(told.settled.cancelled == 1u);
-  BOOST_TEST(told.served[0].charged + told.served[0].corrected == 20);  // its prompt was read
-  BOOST_TEST(who->account->limits.tokens_of(charge_day) == 20u);
+  BOOST_TEST(told.served[0].charged + told.served[0].corrected == 5);  // its prompt was read
+  BOOST_TEST(who->account->limits.tokens_of(charge_day) == 5u);
   BOOST_TEST(home.ledger[0].counts.cancelled == 1u);
   wait_for_close();
   require_nothing_held();

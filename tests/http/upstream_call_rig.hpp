@@ -113,9 +113,10 @@ class call_recorder final : public call_listener {
     if (cancels_early) call.cancel();
   }
   void call_turn_ended() override { take(); }
-  void call_completed() override {
+  int call_completed() override {
     take();
     completed = true;
+    return call.head().status;
   }
   void call_failed(error_code code, std::string_view message, double retry_after_s) override {
     take();

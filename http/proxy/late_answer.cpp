@@ -1,0 +1,143 @@
+#include "http/proxy/late_answer.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "http/serve/error.hpp"
+#include "text/json_text.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t max_message_bytes = 1000;  // of a text that is quoted
+
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string event_of(const json& data) {
+  return "data: " + dump(data) + "\n\n";
+}
+
+// Error type for a runtime's status, as OpenAI has them.
+std::string_view type_of(int status) {
+  if (status == 429) return "rate_limit_error";
+  return status >= 400 && status < 500 ? "invalid_request_error" : "server_error";
+}
+
+std::string shortened(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t\r\n");
+  if (begin == text.npos) return {};
+  text = text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+  return std::string(text.substr(0, max_message_bytes)) +
+         (text.size() > max_message_bytes ? " …" : "");
+}
+
+// Finds the words of an error in whatever shape a runtime gave it; empty if there are none.
+std::string message_in(const json& answer, std::string_view text) {
+  if (answer.is_object()) {
+    for (const auto* const name : {"error", "message", "detail"}) {
+      const auto member = answer.find(name);
+      if (member == answer.end() || member->is_null()) continue;
+      return shortened(member->is_string() ? member->get<std::string>() : dump(*member));
+    }
+  }
+  const bool is_page = text.find_first_not_of(" \t\r\n") == text.find('<');
+  return is_page ? std::string() : shortened(text);
+}
+
+late_answer refusal(int status, const json& answer, std::string_view text) {
+  const bool is_refused = status >= 400;
+  late_answer out;
+  out.status = is_refused ? status : words(error_code::upstream_failed).status;
+  if (answer.is_object() && answer.contains("error") && answer["error"].is_object()) {
+    out.events = event_of(answer);
+    return out;
+  }
+  auto message = message_in(answer, text);
+  if (!is_refused) {
+    message = "The runtime was asked for a stream and answered something else, with status " +
+              std::to_string(status) + (message.empty() ? "." : ": " + message);
+  } else if (message.empty()) {
+    message = "The runtime answered with status " + std::to_string(status) + ".";
+  }
+  json error{{"message", message},
+             {"type", type_of(status)},
+             {"param", nullptr},
+             {"code", words(error_code::upstream_failed).code}};
+  if (answer.is_object()) {
+    for (const auto* const name : {"type", "param", "code"}) {
+      if (answer.contains(name)) error[name] = answer[name];
+    }
+  }
+  out.events = event_of({{"error", error}});
+  return out;
+}
+
+// Moves the message of a chat's choice into a delta, where each tool call has an index.
+json to_delta(json& message) {
+  json delta = std::move(message);
+  const auto calls = delta.find("tool_calls");
+  if (calls == delta.end() || !calls->is_array()) return delta;
+  std::size_t index = 0;
+  for (auto& call : *calls) {
+    if (call.is_object()) call["index"] = index++;
+  }
+  return delta;
+}
+
+// Returns the chunks of one answer of OpenAI's, or nothing if it is none.
+std::string to_chunks(json answer, bool wants_usage) {
+  if (!answer.is_object() || !answer.contains("choices") || !answer["choices"].is_array()) {
+    return {};
+  }
+  auto& choices = answer["choices"];
+  const auto usage = answer.contains("usage") ? std::move(answer["usage"]) : json();
+  answer.erase("usage");
+  std::string events;
+  bool is_chat = false;
+  json last = json::array();  // the choices of a second chunk, which ends what the first began
+  for (auto& choice : choices) {
+    if (!choice.is_object()) return {};
+    if (!choice.contains("message") || !choice["message"].is_object()) continue;
+    is_chat = true;
+    choice["delta"] = to_delta(choice["message"]);
+    choice.erase("message");
+    last.push_back({{"index", choice.value("index", json(0))}, {"delta", json::object()}});
+    last.back()["finish_reason"] = choice.value("finish_reason", json());
+    choice["finish_reason"] = nullptr;
+  }
+  if (is_chat) answer["object"] = "chat.completion.chunk";
+  events += event_of(answer);
+  if (is_chat) {
+    choices = std::move(last);
+    events += event_of(answer);
+  }
+  if (wants_usage && usage.is_object()) {
+    choices = json::array();
+    answer["usage"] = usage;
+    events += event_of(answer);
+  }
+  return events;
+}
+
+}  // namespace
+
+late_answer to_late_answer(int status, const std::string& text, bool wants_usage) {
+  // What the scanner refuses, by its form or its depth, is text.
+  const auto line = json_on_one_line(text);
+  const auto answer = line.empty() ? json() : json::parse(line, nullptr, false);
+  if (status != 200) return refusal(status, answer, text);
+  std::string events;
+  const bool are_several = answer.is_array() && !answer.empty();
+  for (const auto& one : are_several ? answer : json::array({answer})) {
+    auto chunks = to_chunks(one, wants_usage);
+    if (chunks.empty()) return refusal(status, answer, text);
+    events += chunks;
+  }
+  return {events + "data: [DONE]\n\n", status};
+}
+
+}  // namespace signalbox::http

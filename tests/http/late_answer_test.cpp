@@ -1,0 +1,113 @@
+// A stream that has begun with comments tells every other answer as an error, or as chunks.
+#include "http/proxy/late_answer.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+using namespace signalbox::http;
+using nlohmann::json;
+
+namespace {
+
+std::vector<json> data_of(const std::string& events) {
+  std::vector<json> all;
+  for (std::size_t at = 0; at < events.size();) {
+    const auto end = events.find("\n\n", at);
+    BOOST_REQUIRE(end != events.npos);
+    BOOST_REQUIRE(events.substr(at, 6) == "data: ");
+    const auto data = events.substr(at + 6, end - at - 6);
+    if (data != "[DONE]") all.push_back(json::parse(data));
+    at = end + 2;
+  }
+  return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(late_answers)
+
+BOOST_AUTO_TEST_CASE(a_refusal_of_any_shape_is_an_error) {
+  struct row {
+    int status;
+    std::string text, message;
+  };
+  const std::vector<row> rows{
+      {404, R"({"detail":"Not Found"})", "Not Found"},
+      {422, R"({"detail":[{"msg":"no"}]})", R"([{"msg":"no"}])"},
+      {400, R"({"object":"error","message":"too long","code":400})", "too long"},
+      {429, R"({"error":{"message":"slow down","code":429}})", "slow down"},
+      {500, R"({"error":"out of memory"})", "out of memory"},
+      {400, R"({"reason":"odd"})", R"({"reason":"odd"})"},
+      {503, "  try later\r\n", "try later"},
+      {502, "<html><h1>Bad Gateway</h1></html>", "The runtime answered with status 502."},
+      {500, "", "The runtime answered with status 500."},
+      {500, std::string(2000, '['), std::string(1000, '[') + " …"},
+      {400, "\xff\xfe", "\xEF\xBF\xBD\xEF\xBF\xBD"},
+  };
+  for (const auto& one : rows) {
+    BOOST_TEST_CONTEXT(one.text) {
+      const auto late = to_late_answer(one.status, one.text, false);
+      BOOST_TEST(late.status == one.status);
+      const auto data = data_of(late.events);
+      BOOST_REQUIRE(data.size() == 1u);
+      BOOST_TEST(data[0]["error"]["message"].get<std::string>() == one.message);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_success_that_is_no_answer_is_an_error_too) {
+  for (const std::string text : {"", "ok", "<html></html>", R"({"status":"ok"})", "[]", "{}",
+                                 R"({"choices":3})", R"({"choices":[3]})"}) {
+    for (const int status : {200, 204, 302}) {
+      BOOST_TEST_CONTEXT(text) {
+        const auto late = to_late_answer(status, text, false);
+        BOOST_TEST(late.status == 502);
+        const auto data = data_of(late.events);
+        BOOST_REQUIRE(data.size() == 1u);
+        BOOST_TEST(data[0]["error"]["message"].get<std::string>().find("was asked for a stream") !=
+                   std::string::npos);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_chat_becomes_its_chunks) {
+  const auto answer = R"({"id":"c","object":"chat.completion","created":1,"model":"m","choices":[
+      {"index":0,"message":{"role":"assistant","content":"ok","tool_calls":[
+        {"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},
+       "finish_reason":"tool_calls"}],
+      "usage":{"prompt_tokens":7,"completion_tokens":3},"timings":{"n":1}})";
+  for (const bool wants_usage : {false, true}) {
+    const auto late = to_late_answer(200, answer, wants_usage);
+    BOOST_TEST(late.status == 200);
+    BOOST_TEST(late.events.ends_with("data: [DONE]\n\n"));
+    const auto data = data_of(late.events);
+    BOOST_REQUIRE(data.size() == (wants_usage ? 3u : 2u));
+    BOOST_TEST(data[0]["object"] == "chat.completion.chunk");
+    BOOST_TEST(data[0]["id"] == "c");
+    BOOST_TEST(data[0]["timings"]["n"] == 1);
+    BOOST_TEST(!data[0].contains("usage"));
+    const auto& choice = data[0]["choices"][0];
+    BOOST_TEST(choice["delta"]["content"] == "ok");
+    BOOST_TEST(choice["delta"]["tool_calls"][0]["index"] == 0);
+    BOOST_TEST(choice["finish_reason"].is_null());
+    BOOST_TEST(data[1]["choices"][0]["finish_reason"] == "tool_calls");
+    BOOST_TEST(data[1]["choices"][0]["delta"].empty());
+    if (!wants_usage) continue;
+    BOOST_TEST(data[2]["choices"].empty());
+    BOOST_TEST(data[2]["usage"]["prompt_tokens"] == 7);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(completions_pass_as_they_are_one_or_several) {
+  const std::string one =
+      R"({"object":"text_completion","choices":[{"index":0,"text":"a","finish_reason":"stop"}]})";
+  BOOST_TEST(data_of(to_late_answer(200, one, false).events)[0] == json::parse(one));
+  const auto several = data_of(to_late_answer(200, "[" + one + "," + one + "]", false).events);
+  BOOST_TEST(several.size() == 2u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
