@@ -64,6 +64,13 @@ std::optional<request_problem> prepare(shard& home, routed_request& request, cal
   return std::nullopt;
 }
 
+// Returns the path with its query, if there is one.
+std::string_view target_of(const restinio::http_request_header_t& header) {
+  const auto path = path_of(header);
+  const auto query = header.query();
+  return query.empty() ? path : std::string_view(path.data(), path.size() + 1 + query.size());
+}
+
 duration time_to_midnight() {
   const auto now = std::chrono::system_clock::now();
   return std::chrono::ceil<std::chrono::days>(now) - now;
@@ -89,7 +96,7 @@ std::optional<request_problem> take_limits(shard& home, time_point now, call_req
 void infer(shard& home, routed_request request) {
   call_request out;
   out.method = method_of(request.client);
-  out.path = path_of(request.client);
+  out.path = target_of(request.client->header());
   out.body = request.client->body();
   out.owner = request.client;
   out.route = request.found->traits.label;

@@ -35,7 +35,7 @@ class upstream_call;
 // A request to one model, valid and within the limits of its key.
 struct call_request {
   std::string_view method = "POST";
-  std::string_view path;              // at the runtime
+  std::string_view path;              // at the runtime, with its query
   std::string_view body;              // empty: none
   std::string_view client_id;         // empty: none came
   std::shared_ptr<const void> owner;  // keeps what the views here refer to

@@ -23,6 +23,7 @@ class body_share {
   }
   ~body_share();
 
+  std::uint64_t bytes() const { return bytes_; }
   bool grow(std::uint64_t bytes);  // false, and nothing is taken: there is not so much left
 
  private:

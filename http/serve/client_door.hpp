@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "http/serve/body_budget.hpp"
+#include "http/serve/compressed_body.hpp"
 #include "http/serve/framing_check.hpp"
 #include "http/serve/polled_socket.hpp"
 #include "http/serve/routes.hpp"
@@ -91,6 +92,8 @@ class client_door : public std::enable_shared_from_this<client_door> {
   void peer_ended(bool is_broken);
   void leave();
   std::optional<request_problem> last_problem() const;
+  int decode(std::string& body, std::string_view bytes);
+  int take(std::string& body, std::string_view bytes);
   void append(std::string& body, std::string_view bytes);
   void join_blocks(std::string& body);
 
@@ -114,7 +117,10 @@ class client_door : public std::enable_shared_from_this<client_door> {
   routed_request request_;
   restinio::http_request_header_t* header_ = nullptr;  // from the end of the head on
   body_share share_;
-  std::uint64_t body_size_ = 0;  // of an unknown length: so far
+  std::uint64_t body_size_ = 0;            // of an unknown length: so far
+  std::unique_ptr<body_decoder> decoder_;  // null: the body is not compressed
+  body_share decoder_share_;               // of the memory of the decoder
+  std::uint64_t compressed_size_ = 0;      // so far
   bool has_length_ = false;
   bool is_http10_ = false;
   std::vector<std::string> blocks_;  // of a body of unknown length

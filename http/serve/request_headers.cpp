@@ -29,6 +29,7 @@ enum class field : std::uint8_t {
   api_key,
   admin_token,
   content_type,
+  content_encoding,
   priority_word,
   max_wait,
   request_id,
@@ -64,6 +65,7 @@ constexpr known_field known_fields[] = {
     {"x-admin-token", field::admin_token},
     {"content-length", field::hop_by_hop},
     {"accept-encoding", field::private_to_us},
+    {"content-encoding", field::content_encoding},
     {"proxy-connection", field::hop_by_hop},
     {"transfer-encoding", field::transfer_encoding},
     {"proxy-authenticate", field::hop_by_hop},
@@ -154,6 +156,8 @@ class field_reader {
         return once(out_.admin_token, value, name);
       case field::content_type:
         return once(out_.content_type, value, name);
+      case field::content_encoding:
+        return once(out_.content_encoding, value, name);
       case field::authorization:
         return once(out_.authorization, value, name);
       case field::priority_word:
@@ -250,7 +254,7 @@ bool is_forwarded_to_client(std::string_view name) {
   constexpr std::string_view cors = "access-control-";
   if (equals_ignoring_case(name.substr(0, cors.size()), cors)) return false;
   const auto kind = kind_of(name);
-  return kind == field::other || kind == field::content_type;
+  return kind == field::other || kind == field::content_type || kind == field::content_encoding;
 }
 
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,

@@ -12,8 +12,8 @@ namespace signalbox::http {
 
 // The header fields that the gateway itself reads, and those for the runtime.
 struct request_headers {
-  std::string_view authorization, api_key, admin_token, content_type, priority_word, max_wait,
-      request_id, client_id, host, expect;
+  std::string_view authorization, api_key, admin_token, content_type, content_encoding,
+      priority_word, max_wait, request_id, client_id, host, expect;
   // The fields for the runtime, as lines that end in CRLF: all except hop-by-hop and framing fields
   // (RFC 9110 7.6.1), credentials, and fields meant for us.
   std::string forwarded;
@@ -32,8 +32,8 @@ struct header_limits {
 
 // Fills `out` with views into `header`. Refuses what the parser accepts although two readers may
 // disagree on it: no or two Host fields, a Transfer-Encoding other than `chunked`, a second
-// Authorization, X-API-Key, X-Admin-Token or Content-Type, control characters in a value. (The
-// parser has already unfolded folded values.)
+// Authorization, X-API-Key, X-Admin-Token, Content-Type or Content-Encoding, control characters in
+// a value. (The parser has already unfolded folded values.)
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,
                                            const header_limits& limits, bool forward,
                                            request_headers& out);

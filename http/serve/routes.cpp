@@ -10,6 +10,7 @@
 #include "http/admin/usage_routes.hpp"
 #include "http/proxy/inference_routes.hpp"
 #include "http/serve/error.hpp"
+#include "http/serve/form.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/json_route.hpp"
 #include "http/serve/limits.hpp"
@@ -231,14 +232,33 @@ bool is_json(std::string_view content_type) {
   return equals_ignoring_case(type.substr(0, type.find(' ')), "application/json");
 }
 
+// Forms are never compressed: their routes are open to all, and forms are small.
+problem_or_none check_coding(routed_request& request) {
+  const auto& headers = request.headers;
+  const auto coding = coding_of(headers.content_encoding);
+  const bool is_form = is_form_type(headers.content_type);
+  if (coding && (*coding == content_coding::identity || !is_form)) {
+    request.coding = *coding;
+    return std::nullopt;
+  }
+  const std::string allowed(is_form ? "identity" : accepted_codings);
+  return request_problem{error_code::unsupported_media_type,
+                         "The Content-Encoding of this body must be one of: " + allowed + ".",
+                         {},
+                         {{"Accept-Encoding", allowed}}};
+}
+
 problem_or_none check_body(const shard& home, const request_framing& framing,
-                           const routed_request& request) {
+                           routed_request& request) {
   const auto limit = body_limit_of(home, request);
   if (framing.length.value_or(0) > limit) return body_too_large(limit);
   const auto& headers = request.headers;
   if (!headers.expect.empty() && !equals_ignoring_case(headers.expect, "100-continue")) {
     return request_problem{error_code::expectation_failed,
                            "The only Expect that is supported is 100-continue."};
+  }
+  if (framing.length.value_or(0) > 0 || framing.is_chunked) {
+    if (auto wrong = check_coding(request)) return wrong;
   }
   if (!request.found->traits.is_inference) return std::nullopt;
   if (!framing.length && !framing.is_chunked) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "access/authentication.hpp"
+#include "http/serve/compressed_body.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/request_headers.hpp"
 #include "http/serve/shard.hpp"
@@ -37,7 +38,8 @@ struct routed_request {
   time_point arrived_at{};
   const route* found = nullptr;  // null: no route has this path and method
   request_headers headers;
-  principal_ptr who;           // null on an open route
+  content_coding coding = content_coding::identity;  // of the body, until it was read
+  principal_ptr who;                                 // null on an open route
   std::string_view parameter;  // text for the {…} of the path, percent-encoded; a view of it
   std::string request_id;
   std::shared_ptr<request_share> share;  // until it is answered

@@ -52,6 +52,13 @@ BOOST_AUTO_TEST_CASE(credentials_framing_and_nominated_fields_stay_here) {
   BOOST_TEST(out.api_key == "k");
 }
 
+BOOST_AUTO_TEST_CASE(a_coding_is_read_and_stays_here) {
+  request_headers out;
+  BOOST_TEST(!read({{"Host", "x"}, {"Content-Encoding", "gzip"}}, out).has_value());
+  BOOST_TEST(out.content_encoding == "gzip");
+  BOOST_TEST(out.forwarded.empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_client_id_is_read_and_stays_here) {
   request_headers out;
   BOOST_TEST(!read({{"Host", "x"}, {"X-Client-ID", "my_app"}}, out).has_value());
@@ -88,6 +95,8 @@ BOOST_AUTO_TEST_CASE(what_two_readers_could_read_differently_is_refused) {
   BOOST_TEST(refusal_of({host, {"Transfer-Encoding", "Chunked"}}).empty());
   BOOST_TEST(refusal_of({host, {"Authorization", "a"}, {"authorization", "b"}}) ==
              "The header authorization must be sent only once.");
+  BOOST_TEST(refusal_of({host, {"Content-Encoding", "gzip"}, {"content-encoding", "gzip"}}) ==
+             "The header content-encoding must be sent only once.");
   BOOST_TEST(refusal_of({host, {"X-A", "b\r\n c"}}) ==
              "A header contains a character that is not allowed.");
   for (const auto* name : {"Transfer-Encoding ", "Authorization\t", "Content-Length ", "", "X A"}) {
@@ -121,6 +130,7 @@ BOOST_AUTO_TEST_CASE(hop_by_hop_fields_of_an_answer_stay_here) {
   }
   BOOST_TEST(is_forwarded_to_client("Access-Controls"));
   BOOST_TEST(is_forwarded_to_client("Content-Type"));
+  BOOST_TEST(is_forwarded_to_client("Content-Encoding"));
   BOOST_TEST(is_forwarded_to_client("X-Anything"));
 }
 

@@ -50,16 +50,16 @@ const std::vector<include_row>& include_table() {
         "actors/messages.hpp", "actors/metrics.hpp", "actors/model_table.hpp",
         "actors/control_plane.hpp", "actors/status_board.hpp", "config/", "scheduling/"},
        {"restinio/", "boost/asio", "boost/system", "http_parser.h", "simdjson.h", "nlohmann/",
-        "sodium.h", "openssl/", "fmt/", "spdlog/"}},
+        "sodium.h", "openssl/", "zlib.h", "zstd.h", "fmt/", "spdlog/"}},
   };
   return table;
 }
 
 bool is_library(std::string_view header) {
   static const std::vector<std::string_view> libraries{
-      "caf/",   "restinio/", "boost/", "nlohmann/",     "yaml-cpp/",
-      "fmt/",   "spdlog/",   "pqxx/",  "prometheus/",   "simdjson",
-      "sodium", "openssl/",  "CLI/",   "http_parser.h", "jwt"};
+      "caf/",    "restinio/",     "boost/",      "nlohmann/", "yaml-cpp/", "fmt/",
+      "spdlog/", "pqxx/",         "prometheus/", "simdjson",  "sodium",    "openssl/",
+      "CLI/",    "http_parser.h", "jwt",         "zlib.h",    "zstd.h"};
   return std::any_of(libraries.begin(), libraries.end(),
                      [&](std::string_view prefix) { return header.starts_with(prefix); });
 }
