@@ -169,7 +169,7 @@ void client_answer::end_stream(std::string last) {
 void client_answer::call_failed(error_code code, std::string_view message, double retry_after_s) {
   if (stream_) {
     const auto* const before = call_.is_cut() ? "\n\n" : "";
-    return end_stream(before + ("data: " + error_body(code, message, {}, true) + "\n\n"));
+    return end_stream(before + ("data: " + error_body(code, message, {}, call_.request().dialect) + "\n\n"));
   }
   extra_headers headers{{own_fields_name, own_fields()}};
   if (retry_after_s > 0) headers.emplace_back("Retry-After", whole_seconds(retry_after_s));

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "http/proxy/client_answer.hpp"
+#include "http/proxy/form_body.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
@@ -45,7 +46,11 @@ std::optional<request_problem> prepare(shard& home, routed_request& request, cal
   }
   out.client_id = request.headers.client_id;
   if (auto wrong = read_wait(request.headers.max_wait, out.max_wait_s)) return wrong;
-  auto facts = read_request_body(request.client->body());
+  const auto& traits = request.found->traits;
+  const auto& body = request.client->body();
+  auto facts = traits.takes_form
+                   ? read_form_body(body, request.headers.content_type)
+                   : read_request_body(body, traits.dialect, traits.streams_by_default);
   if (auto* wrong = std::get_if<body_problem>(&facts)) {
     return request_problem{error_code::invalid_json, std::move(wrong->message),
                            std::move(wrong->param)};
@@ -80,7 +85,7 @@ duration time_to_midnight() {
 // end what was taken.
 std::optional<request_problem> take_limits(shard& home, time_point now, call_request& out) {
   const auto& who = *out.who;
-  out.charge = home.charge_of(static_cast<double>(out.body.size()) / json_bytes_of_token);
+  out.charge = home.charge_of(static_cast<double>(out.facts.text_bytes) / json_bytes_of_token);
   const auto until_midnight = who.limits.tokens_per_day > 0 ? time_to_midnight() : duration::zero();
   const auto exceeded =
       who.account->limits.begin_inference(who.limits, out.charge, until_midnight, now);
@@ -100,6 +105,7 @@ void infer(shard& home, routed_request request) {
   out.body = request.client->body();
   out.owner = request.client;
   out.route = request.found->traits.label;
+  out.dialect = request.found->traits.dialect;
   out.estimate_from_length = request.found->traits.estimate_from_length;
   out.who = std::move(request.who);
   auto wrong = prepare(home, request, out);
@@ -124,6 +130,14 @@ void infer(shard& home, routed_request request) {
                           std::move(request.share)};
   home.begin(request.connection,
              std::make_shared<client_answer>(home, std::move(client), std::move(out)));
+}
+
+void infer_ollama_chat(shard& home, routed_request request) {
+  if (request.headers.client_id.data() == nullptr) return infer(home, std::move(request));
+  responder(home, request)
+      .refuse(error_code::not_found,
+              "With X-Client-ID this route would queue the request, which is not available yet. "
+              "Without it, it is Ollama's.");
 }
 
 }  // namespace signalbox::http

@@ -8,5 +8,7 @@ class shard;
 struct routed_request;
 
 void infer(shard& home, routed_request request);
+// For /api/chat, which is Ollama's without an X-Client-ID.
+void infer_ollama_chat(shard& home, routed_request request);
 
 }  // namespace signalbox::http

@@ -11,7 +11,6 @@ namespace {
 
 namespace od = simdjson::ondemand;
 
-constexpr std::size_t max_model_bytes = 200;
 constexpr std::size_t max_options_bytes = 4096;  // of stream_options
 
 struct field_span {
@@ -48,7 +47,11 @@ std::optional<body_problem> read_stream_options(const std::string& body, const f
 
 class body_reader {
  public:
-  explicit body_reader(const std::string& body) : body_(body) {}
+  body_reader(const std::string& body, dialect spoken, bool streams)
+      : body_(body), has_options_(spoken == dialect::openai) {
+    facts_.stream = streams;
+    facts_.text_bytes = body.size();
+  }
 
   std::variant<request_facts, body_problem> read() {
     od::document document;
@@ -77,7 +80,7 @@ class body_reader {
     if (key == "stream") return stream_.seen ? twice("stream") : read_stream(value);
     if (key == "n") return read_number_of_answers(value);
     if (key == "prompt") facts_.asks_several |= value.type() == od::json_type::array;
-    if (key != "stream_options") return std::nullopt;
+    if (key != "stream_options" || !has_options_) return std::nullopt;
     if (options_.seen) return twice("stream_options");
     std::string_view raw;  // a view into the input
     if (simdjson::to_json_string(value).get(raw) != simdjson::SUCCESS) return malformed();
@@ -123,7 +126,7 @@ class body_reader {
     facts_.model_length = model_.length;
     if (options_.seen) {
       if (auto problem = read_stream_options(body_, options_, facts_)) return *problem;
-    } else if (facts_.stream) {
+    } else if (facts_.stream && has_options_) {
       facts_.usage_edit.push_back(
           {body_.find('{') + 1, 0, R"("stream_options":{"include_usage":true},)"});
     }
@@ -140,6 +143,7 @@ class body_reader {
   static body_problem malformed() { return {"The request body is not valid JSON.", ""}; }
 
   const std::string& body_;
+  const bool has_options_;       // `stream_options` is a field of the dialect
   const char* begin_ = nullptr;  // of the scanned text
   request_facts facts_;
   field_span model_, stream_, options_;
@@ -147,8 +151,9 @@ class body_reader {
 
 }  // namespace
 
-std::variant<request_facts, body_problem> read_request_body(const std::string& body) {
-  return body_reader(body).read();
+std::variant<request_facts, body_problem> read_request_body(const std::string& body, dialect spoken,
+                                                            bool streams) {
+  return body_reader(body, spoken, streams).read();
 }
 
 body_pieces apply_edits(std::string_view body, const std::vector<body_edit>& edits) {

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "http/serve/dialect.hpp"
+
 namespace signalbox::http {
 
 // A replacement or insertion in a body.
@@ -26,6 +28,8 @@ struct request_facts {
   bool asks_several = false;     // for several answers: by `n`, or by several prompts
   std::size_t model_offset = 0;  // offset and length of the raw value, with its quotes
   std::size_t model_length = 0;
+  bool model_is_json = true;          // its raw value; false: it is plain text, in a form
+  std::size_t text_bytes = 0;         // of the body, without the files of a form
   std::vector<body_edit> usage_edit;  // at most one: makes the runtime send usage in a stream
 };
 
@@ -35,11 +39,17 @@ struct body_problem {
   std::string param;  // the field at fault, or empty
 };
 
+inline constexpr std::size_t max_model_bytes = 200;  // of the name in a request
+
 // Refuses a body that is not a JSON object; a `model` that is missing, not a string or over 200
 // bytes; a `stream` that is not boolean; a `stream_options` that is not an object, is over 4 KiB or
 // has an `include_usage` that is not boolean; and any of these keys twice, because two readers
-// could disagree on which one counts. The scanner is thread-local, so each shard has one.
-std::variant<request_facts, body_problem> read_request_body(const std::string& body);
+// could disagree on which one counts. Only OpenAI's dialect has `stream_options`; in others it is
+// not read, and there is no usage_edit. `streams`: when the body does not say. The scanner is
+// thread-local, so each shard has one.
+std::variant<request_facts, body_problem> read_request_body(const std::string& body,
+                                                            dialect spoken = dialect::openai,
+                                                            bool streams = false);
 
 // Returns the edited body as pieces for a gathered write. They view into `body` and `edits`, which
 // must outlive them. There may be two edits at most, sorted by offset. Pieces that are not needed

@@ -216,7 +216,8 @@ void upstream_call::build_head() {
   if (asks_for_usage_) edits_ = facts.usage_edit;
   if (facts.model != endpoint.upstream_model && facts.model_length > 0) {
     edits_.push_back(
-        {facts.model_offset, facts.model_length, json_quoted(endpoint.upstream_model)});
+        {facts.model_offset, facts.model_length,
+         facts.model_is_json ? json_quoted(endpoint.upstream_model) : endpoint.upstream_model});
     std::sort(edits_.begin(), edits_.end(),
               [](const auto& a, const auto& b) { return a.offset < b.offset; });
   }

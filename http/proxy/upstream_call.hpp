@@ -26,6 +26,7 @@
 #include "http/proxy/request_body.hpp"
 #include "http/proxy/sse.hpp"
 #include "http/proxy/upstream.hpp"
+#include "http/serve/dialect.hpp"
 #include "http/serve/error.hpp"
 
 namespace signalbox::http {
@@ -47,6 +48,7 @@ struct call_request {
   std::optional<double> max_wait_s;  // for a permit, at most; none: as long as the model allows
   principal_ptr who;
   metric_route route = metric_route::other;
+  http::dialect dialect = http::dialect::openai;
   bool estimate_from_length = false;  // as in route_traits
   std::size_t max_answer_bytes = 0;   // of an answer that is no stream
   request_facts facts;                // of the body

@@ -4,6 +4,32 @@
 
 namespace signalbox::http {
 
+namespace {
+
+// Anthropic's error types go by the status.
+std::string_view anthropic_type(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "overloaded_error";
+    case 504:
+      return "timeout_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
+}  // namespace
+
 const error_words& words(error_code code) {
   static constexpr std::string_view invalid = "invalid_request_error", server = "server_error";
   static constexpr error_words table[] = {
@@ -125,14 +151,24 @@ std::string_view reason_phrase(int status) {
 }
 
 std::string error_body(error_code code, std::string_view message, std::string_view param,
-                       bool openai_envelope) {
+                       dialect spoken) {
   const auto& w = words(code);
   nlohmann::json body;
-  if (openai_envelope) {
-    body["error"] = {{"message", message}, {"type", w.type}, {"param", nullptr}, {"code", w.code}};
-    if (!param.empty()) body["error"]["param"] = param;
-  } else {
-    body["detail"] = message;
+  switch (spoken) {
+    case dialect::none:
+      body["detail"] = message;
+      break;
+    case dialect::anthropic:
+      body = {{"type", "error"},
+              {"error", {{"type", anthropic_type(w.status)}, {"message", message}}}};
+      break;
+    case dialect::ollama:
+      body["error"] = message;
+      break;
+    default:
+      body["error"] = {
+          {"message", message}, {"type", w.type}, {"param", nullptr}, {"code", w.code}};
+      if (!param.empty()) body["error"]["param"] = param;
   }
   // The message may quote the client: invalid UTF-8 in it must not throw.
   return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

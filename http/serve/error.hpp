@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/serve/dialect.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::http {
@@ -47,7 +48,7 @@ enum class error_code : std::uint8_t {
   unsupported_version,     // 505 neither HTTP/1.1 nor HTTP/1.0
 };
 
-// How an error is told to a client.
+// How an error is told to a client of OpenAI's API.
 struct error_words {
   int status;
   std::string_view reason;  // of the status line
@@ -60,8 +61,8 @@ error_code code_of(refusal why);
 // Returns the reason phrase of a status (RFC 9110), or "Unknown".
 std::string_view reason_phrase(int status);
 
-// Writes OpenAI's error envelope for paths under /v1/, and {"detail": …} for all others.
+// Writes an error as clients of the dialect expect it.
 std::string error_body(error_code code, std::string_view message, std::string_view param,
-                       bool openai_envelope);
+                       dialect spoken);
 
 }  // namespace signalbox::http

@@ -12,6 +12,7 @@
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/response_writer.hpp"
+#include "http/serve/route_path.hpp"
 #include "http/serve/routes.hpp"
 
 namespace signalbox::http {
@@ -29,7 +30,7 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
   const int status = words(code).status;
   if (status == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
   answer(request, status, "application/json",
-         error_body(code, message, param, is_openai_path(path_of(request))), std::move(headers));
+         error_body(code, message, param, dialect_of(path_of(request))), std::move(headers));
 }
 
 request_record record_of(std::string_view method, const boost::asio::ip::tcp::endpoint& peer,
@@ -76,10 +77,10 @@ void add_common(gateway_state& gateway, const asked_request& asked, extra_header
 }
 
 // Returns a whole answer with an error, after which the connection is closed.
-std::string last_answer(const request_problem& problem, bool openai_envelope, bool has_body,
+std::string last_answer(const request_problem& problem, dialect spoken, bool has_body,
                         const extra_headers& headers) {
   const auto& error = words(problem.code);
-  const auto body = error_body(problem.code, problem.message, problem.param, openai_envelope);
+  const auto body = error_body(problem.code, problem.message, problem.param, spoken);
   auto text = fmt::format(
       "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: application/json\r\n"
       "Content-Length: {}\r\n",
@@ -169,8 +170,7 @@ std::string refusal_of_head(shard& home, const boost::asio::ip::tcp::endpoint& p
                  home.now() - request.arrived_at));
   auto headers = problem.headers;
   add_common(gateway, header, request.request_id, request.who, headers);
-  return last_answer(problem, is_openai_path(path_of(header)), method_of(header) != "HEAD",
-                     headers);
+  return last_answer(problem, dialect_of(path_of(header)), method_of(header) != "HEAD", headers);
 }
 
 std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& peer,
@@ -181,15 +181,11 @@ std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& 
        record_of({}, peer, {id, {}, {}, {}}, words(problem.code).status, {}));
   auto headers = problem.headers;
   add_common(gateway, {}, id, nullptr, headers);
-  return last_answer(problem, true, true, headers);
+  return last_answer(problem, dialect::openai, true, headers);
 }
 
 std::string address_of(const restinio::request_handle_t& request) {
   return request->remote_endpoint().address().to_string();
-}
-
-bool is_openai_path(std::string_view path) {
-  return path.starts_with("/v1/") || path == "/v1";
 }
 
 std::string_view method_of(const restinio::http_request_header_t& header) {

@@ -35,7 +35,7 @@ struct request_problem {
 void answer(const restinio::request_handle_t& request, int status, std::string_view content_type,
             std::string body, extra_headers headers = {});
 
-// Sends {"error": …} or {"detail": …}, depending on the path; adds WWW-Authenticate to a 401.
+// Sends the error in the dialect of the path; adds WWW-Authenticate to a 401.
 void answer_error(const restinio::request_handle_t& request, error_code code,
                   std::string_view message, std::string_view param = {},
                   extra_headers headers = {});
@@ -92,9 +92,6 @@ class responder {
 
 // Returns the address of the peer, without the port.
 std::string address_of(const restinio::request_handle_t& request);
-
-// Returns whether the path is under /v1/, where errors have OpenAI's envelope.
-bool is_openai_path(std::string_view path);
 
 std::string_view method_of(const restinio::http_request_header_t& header);
 std::string_view method_of(const restinio::request_handle_t& request);

@@ -14,6 +14,7 @@
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/json_route.hpp"
 #include "http/serve/limits.hpp"
+#include "http/serve/route_path.hpp"
 #include "text/ascii.hpp"
 
 namespace signalbox::http {
@@ -22,18 +23,52 @@ namespace {
 
 constexpr std::uint64_t small_body_limit = 16 * 1024;  // of forms and administration
 
-constexpr route_traits of_chat{
-    .label = metric_route::chat_completions, .estimate_from_length = true, .is_inference = true};
-constexpr route_traits of_completions{
-    .label = metric_route::completions, .estimate_from_length = true, .is_inference = true};
-constexpr route_traits of_embeddings{.label = metric_route::embeddings, .is_inference = true};
-constexpr route_traits of_models{.label = metric_route::models};
+constexpr route_traits of_chat{.label = metric_route::chat_completions,
+                               .dialect = dialect::openai,
+                               .estimate_from_length = true,
+                               .is_inference = true};
+constexpr route_traits of_completions{.label = metric_route::completions,
+                                      .dialect = dialect::openai,
+                                      .estimate_from_length = true,
+                                      .is_inference = true};
+constexpr route_traits of_embeddings{
+    .label = metric_route::embeddings, .dialect = dialect::openai, .is_inference = true};
+constexpr route_traits of_responses{
+    .dialect = dialect::responses, .estimate_from_length = true, .is_inference = true};
+constexpr route_traits of_messages{
+    .dialect = dialect::anthropic, .estimate_from_length = true, .is_inference = true};
+constexpr route_traits of_token_counts{.dialect = dialect::anthropic, .is_inference = true};
+constexpr route_traits of_others{.dialect = dialect::other, .is_inference = true};
+constexpr route_traits of_transcriptions{.dialect = dialect::other,
+                                         .estimate_from_length = true,
+                                         .is_inference = true,
+                                         .takes_form = true};
+constexpr route_traits of_ollama_text{.dialect = dialect::ollama,
+                                      .estimate_from_length = true,
+                                      .streams_by_default = true,
+                                      .is_inference = true};
+constexpr route_traits of_ollama_vectors{.dialect = dialect::ollama, .is_inference = true};
+constexpr route_traits of_models{.label = metric_route::models, .dialect = dialect::openai};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 27> table{{
+constexpr std::array<route, 41> table{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
+    {"POST", "/v1/responses", scope::realtime, infer, of_responses},
+    {"POST", "/v1/messages", scope::realtime, infer, of_messages},
+    {"POST", "/v1/messages/count_tokens", scope::realtime, infer, of_token_counts},
+    {"POST", "/v1/rerank", scope::realtime, infer, of_others},
+    {"POST", "/v1/score", scope::realtime, infer, of_others},
+    {"POST", "/v1/audio/speech", scope::realtime, infer, of_others},
+    {"POST", "/v1/audio/transcriptions", scope::realtime, infer, of_transcriptions},
+    {"POST", "/v1/images/generations", scope::realtime, infer, of_others},
+    {"POST", "/tokenize", scope::realtime, infer, of_others},
+    {"POST", "/detokenize", scope::realtime, infer, of_others},
+    {"POST", "/api/chat", scope::realtime, infer_ollama_chat, of_ollama_text},
+    {"POST", "/api/generate", scope::realtime, infer, of_ollama_text},
+    {"POST", "/api/embed", scope::realtime, infer, of_ollama_vectors},
+    {"POST", "/api/embeddings", scope::realtime, infer, of_ollama_vectors},
     {"GET", "/v1/models", scope::realtime, list_models, of_models},
     {"GET", "/v1/models/{id}", scope::realtime, show_model, of_models},
     {"GET", "/health", scope::none, health},
@@ -59,25 +94,6 @@ constexpr std::array<route, 27> table{{
     {"GET", "/monitor/key_usage", scope::monitor, list_usage_of_keys},
     {"GET", "/", scope::none, show_index},
 }};
-
-// Returns the parameter of a path that matches the pattern; it is empty when the pattern has none.
-// A parameter at the end takes the rest of the path with its slashes, as model names may have them;
-// one in the middle has no slash.
-std::optional<std::string_view> match(std::string_view pattern, std::string_view path) {
-  const auto brace = pattern.find('{');
-  if (brace == pattern.npos) {
-    if (pattern == path) return std::string_view();
-    return std::nullopt;
-  }
-  const auto tail = pattern.substr(pattern.find('}') + 1);
-  if (path.size() <= brace + tail.size() || !path.starts_with(pattern.substr(0, brace)) ||
-      !path.ends_with(tail)) {
-    return std::nullopt;
-  }
-  const auto parameter = path.substr(brace, path.size() - tail.size() - brace);
-  if (!tail.empty() && parameter.find('/') != parameter.npos) return std::nullopt;
-  return parameter;
-}
 
 using problem_or_none = std::optional<request_problem>;
 
@@ -198,38 +214,26 @@ problem_or_none check_framing(const request_framing& framing) {
   return std::nullopt;
 }
 
-// Makes an absolute target the path that it has (RFC 9112 3.2.2), and several slashes in a path
-// one, which clients send whose base URL ends with a slash.
-problem_or_none read_target(restinio::http_request_header_t& header, std::string_view host) {
-  std::string_view target = header.request_target();
-  const auto scheme = std::min(target.find("://"), target.size());
-  const auto name = target.substr(0, scheme);
-  const bool is_absolute =
-      equals_ignoring_case(name, "http") || equals_ignoring_case(name, "https");
-  const bool has_slashes = path_of(header).find("//") != std::string_view::npos;
-  if (!is_absolute && !has_slashes) return std::nullopt;
-  std::string path;
-  if (is_absolute) {
-    target.remove_prefix(scheme + 3);
-    const auto authority = target.substr(0, target.find_first_of("/?#"));
-    if (host.data() != nullptr && !equals_ignoring_case(authority, host)) {
-      return request_problem{error_code::misdirected_request,
-                             "The request is for another host than the one that it names."};
-    }
-    target.remove_prefix(authority.size());
-    if (!target.starts_with('/')) path = "/";
-  }
-  const auto rest = target.substr(std::min(target.find_first_of("?#"), target.size()));
-  for (const char c : target.substr(0, target.size() - rest.size())) {
-    if (c != '/' || !path.ends_with('/')) path += c;
-  }
-  header.request_target(path.append(rest));
-  return std::nullopt;
+bool is_of_type(const request_headers& headers, std::string_view wanted) {
+  const auto type = headers.content_type.substr(0, headers.content_type.find(';'));
+  return equals_ignoring_case(type.substr(0, type.find(' ')), wanted);
 }
 
-bool is_json(std::string_view content_type) {
-  const auto type = content_type.substr(0, content_type.find(';'));
-  return equals_ignoring_case(type.substr(0, type.find(' ')), "application/json");
+// JSON needs no type. Examples of Ollama's send it as curl does, as a form; so could pages of any
+// origin, unasked, which always name their origin.
+problem_or_none check_type(const restinio::http_request_header_t& header,
+                           const routed_request& request) {
+  const auto& traits = request.found->traits;
+  const auto& headers = request.headers;
+  const std::string_view wanted = traits.takes_form ? "multipart/form-data" : "application/json";
+  const bool is_from_page = header.has_field(restinio::http_field::origin);
+  const bool is_right =
+      is_of_type(headers, wanted) ||
+      (!traits.takes_form && headers.content_type.data() == nullptr) ||
+      (traits.dialect == dialect::ollama && is_form_type(headers.content_type) && !is_from_page);
+  if (is_right) return std::nullopt;
+  return request_problem{error_code::unsupported_media_type,
+                         "The Content-Type must be " + std::string(wanted) + "."};
 }
 
 // Forms are never compressed: their routes are open to all, and forms are small.
@@ -248,8 +252,8 @@ problem_or_none check_coding(routed_request& request) {
                          {{"Accept-Encoding", allowed}}};
 }
 
-problem_or_none check_body(const shard& home, const request_framing& framing,
-                           routed_request& request) {
+problem_or_none check_body(const shard& home, const restinio::http_request_header_t& header,
+                           const request_framing& framing, routed_request& request) {
   const auto limit = body_limit_of(home, request);
   if (framing.length.value_or(0) > limit) return body_too_large(limit);
   const auto& headers = request.headers;
@@ -263,13 +267,9 @@ problem_or_none check_body(const shard& home, const request_framing& framing,
   if (!request.found->traits.is_inference) return std::nullopt;
   if (!framing.length && !framing.is_chunked) {
     return request_problem{error_code::length_required,
-                           "The request has no body. Send JSON with a Content-Length."};
+                           "The request has no body. Send one with a Content-Length."};
   }
-  if (headers.content_type.data() != nullptr && !is_json(headers.content_type)) {
-    return request_problem{error_code::unsupported_media_type,
-                           "The Content-Type must be application/json."};
-  }
-  return std::nullopt;
+  return check_type(header, request);
 }
 
 // Returns the first thing that is wrong with the head.
@@ -300,7 +300,7 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
                            "The query string is not percent-encoded (RFC 3986)."};
   }
   if (auto wrong = authorize(home, *found, out)) return wrong;
-  return check_body(home, framing, out);
+  return check_body(home, header, framing, out);
 }
 
 }  // namespace

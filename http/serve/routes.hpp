@@ -10,6 +10,7 @@
 
 #include "access/authentication.hpp"
 #include "http/serve/compressed_body.hpp"
+#include "http/serve/dialect.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/request_headers.hpp"
 #include "http/serve/shard.hpp"
@@ -50,11 +51,15 @@ using route_handler = void (*)(shard&, routed_request);
 // The differences between routes that share code.
 struct route_traits {
   metric_route label = metric_route::other;  // label in metrics; nothing else depends on it
-  bool is_open_with_metrics = false;         // needs no scope while metrics.public is set
+  // A route with a dialect is also found without its /v1 and with a slash at its end.
+  http::dialect dialect = http::dialect::none;
+  bool is_open_with_metrics = false;  // needs no scope while metrics.public is set
   // For inference: if the runtime reports no usage, the tokens that it generated are estimated from
   // the length of a whole answer.
   bool estimate_from_length = false;
-  bool is_inference = false;  // its body is JSON, and may be as large as server.body_limit
+  bool streams_by_default = false;  // for inference, if the body does not say it
+  bool is_inference = false;        // its body may be as large as server.body_limit
+  bool takes_form = false;          // for inference: its body is multipart/form-data, else JSON
 };
 
 // A row of the table.
@@ -69,7 +74,7 @@ struct route {
 std::span<const route> routes();
 
 // Reads the head of a request: finds the route, and checks what can be checked before the body is
-// there. Makes an absolute target the path that it has. `out` views into `header`, also after that
+// there. Makes its path the one that the table has. `out` views into `header`, also after that
 // was moved.
 void read_head(shard& home, restinio::http_request_header_t& header, const request_framing& framing,
                routed_request& out);

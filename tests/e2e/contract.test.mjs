@@ -269,6 +269,7 @@ describe('the contract', () => {
     const allowed = { // where it is not 200
       'post /v1/keys': 201, 'get /v1/keys/{id}': 404, 'patch /v1/keys/{id}': 404,
       'delete /v1/keys/{id}': 404, 'post /v1/keys/{id}/rotate': 404,
+      'post /v1/audio/transcriptions': 415, // no form
     };
     let guarded = 0;
     for (const [pattern, operations] of Object.entries(contract.paths)) {

@@ -132,6 +132,30 @@ BOOST_AUTO_TEST_CASE(without_a_stream_the_options_are_not_touched) {
   BOOST_TEST(facts_of(R"({"model":"m","stream_options":null})").usage_edit.empty());
 }
 
+BOOST_AUTO_TEST_CASE(only_openai_is_asked_for_usage) {
+  const std::string body = R"({"model":"m","stream":true,"stream_options":7,"stream_options":8})";
+  for (const auto spoken :
+       {dialect::responses, dialect::anthropic, dialect::ollama, dialect::other}) {
+    const auto facts = std::get<request_facts>(read_request_body(body, spoken));
+    BOOST_TEST(facts.stream);
+    BOOST_TEST(!facts.usage_wanted);
+    BOOST_TEST(facts.usage_edit.empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_body_that_does_not_say_streams_as_its_route_does) {
+  const std::tuple<const char*, bool, bool> cases[] = {
+      {R"({"model":"m"})", true, true},
+      {R"({"model":"m","stream":null})", true, true},
+      {R"({"model":"m","stream":false})", true, false},
+      {R"({"model":"m","stream":true})", false, true},
+      {R"({"model":"m"})", false, false}};
+  for (const auto& [body, by_default, expected] : cases) {
+    const auto facts = read_request_body(body, dialect::ollama, by_default);
+    BOOST_TEST(std::get<request_facts>(facts).stream == expected, body);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_model_is_renamed_in_place) {
   const std::string body = R"({"a":"demo", "model" : "de\u006do" , "b":2})";
   const auto facts = facts_of(body);

@@ -10,6 +10,7 @@
 
 #include "http/admin/openapi.hpp"
 #include "http/serve/error.hpp"
+#include "http/serve/route_path.hpp"
 
 using namespace signalbox::http;
 using nlohmann::json;
@@ -97,14 +98,109 @@ BOOST_AUTO_TEST_CASE(every_reference_of_the_contract_resolves) {
   walk(document);
 }
 
-BOOST_AUTO_TEST_CASE(errors_have_the_envelope_of_their_path) {
-  const auto openai =
-      json::parse(error_body(error_code::model_not_found, "no \xff", "model", true));
-  BOOST_TEST(openai["error"]["code"] == "model_not_found");
-  BOOST_TEST(openai["error"]["param"] == "model");
-  BOOST_TEST(openai["error"]["type"] == "invalid_request_error");
-  const auto plain = json::parse(error_body(error_code::queue_full, "full", "", false));
-  BOOST_TEST(plain == (json{{"detail", "full"}}));
+BOOST_AUTO_TEST_CASE(every_inference_route_has_a_dialect) {
+  for (const auto& r : routes()) {
+    if (r.traits.is_inference) BOOST_TEST((r.traits.dialect != dialect::none), r.path);
+    if (r.traits.streams_by_default) BOOST_TEST((r.traits.dialect == dialect::ollama), r.path);
+    if (r.traits.takes_form) BOOST_TEST(r.traits.is_inference, r.path);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_path_is_found_however_it_is_written) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"/v1/chat/completions", "/v1/chat/completions"},
+      {"/v1/chat/completions/", "/v1/chat/completions"},
+      {"/chat/completions", "/v1/chat/completions"},
+      {"/chat/completions/?a=/b#c", "/v1/chat/completions?a=/b#c"},
+      {"//chat//completions//?a=//", "/v1/chat/completions?a=//"},
+      {"http://x/completions?a", "/v1/completions?a"},
+      {"/embeddings", "/v1/embeddings"},
+      {"/responses", "/v1/responses"},
+      {"/messages/", "/v1/messages"},
+      {"/messages/count_tokens", "/v1/messages/count_tokens"},
+      {"/rerank", "/v1/rerank"},
+      {"/score", "/v1/score"},
+      {"/audio/speech", "/v1/audio/speech"},
+      {"/models", "/v1/models"},
+      {"/models/", "/v1/models"},
+      {"/v1/models/", "/v1/models"},
+      {"/models/some/name", "/v1/models/some/name"},
+      {"/api/chat/", "/api/chat"},
+      {"/tokenize/", "/tokenize"},
+      // These are nobody's.
+      {"/v1/tokenize", "/v1/tokenize"},
+      {"/v1/api/chat", "/v1/api/chat"},
+      {"/v1/v1/completions", "/v1/v1/completions"},
+      {"/completions//x", "/completions/x"},
+      {"/keys", "/keys"},
+      {"/v1/keys/", "/v1/keys/"},
+      {"/usage", "/usage"},
+      {"/health/", "/health/"},
+      {"/", "/"},
+      {"*", "*"},
+  };
+  for (const auto& [written, meant] : cases) {
+    restinio::http_request_header_t header(restinio::http_method_post(), written);
+    BOOST_TEST(!read_target(header, "x").has_value());
+    BOOST_TEST(header.request_target() == meant, written);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(errors_have_the_shape_of_their_path) {
+  const std::pair<std::string_view, dialect> cases[] = {
+      {"/v1/chat/completions", dialect::openai},
+      {"/chat/completions/", dialect::openai},
+      {"/v1/responses", dialect::responses},
+      {"/messages", dialect::anthropic},
+      {"/v1/messages/count_tokens", dialect::anthropic},
+      {"/api/generate", dialect::ollama},
+      {"/api/chat/", dialect::ollama},
+      {"/rerank", dialect::other},
+      {"/tokenize", dialect::other},
+      {"/v1/keys", dialect::openai},
+      {"/v1/nothing", dialect::openai},
+      {"/v1", dialect::openai},
+      {"/v1x", dialect::none},
+      {"/health", dialect::none},
+      {"/api/nothing", dialect::none},
+      {"/nothing", dialect::none},
+      {"", dialect::none},
+  };
+  for (const auto& [path, expected] : cases) BOOST_TEST((dialect_of(path) == expected), path);
+}
+
+BOOST_AUTO_TEST_CASE(every_dialect_has_its_error) {
+  const auto error = [](error_code code, dialect spoken) {
+    return json::parse(error_body(code, "no \xff", "model", spoken));
+  };
+  const auto told = "no \xef\xbf\xbd";
+  for (const auto spoken : {dialect::openai, dialect::responses, dialect::other}) {
+    BOOST_TEST(error(error_code::model_not_found, spoken) ==
+               (json{{"error",
+                      {{"code", "model_not_found"},
+                       {"param", "model"},
+                       {"type", "invalid_request_error"},
+                       {"message", told}}}}));
+  }
+  BOOST_TEST(error(error_code::queue_full, dialect::none) == (json{{"detail", told}}));
+  BOOST_TEST(error(error_code::queue_full, dialect::ollama) == (json{{"error", told}}));
+  const std::pair<error_code, std::string> types[] = {
+      {error_code::invalid_json, "invalid_request_error"},
+      {error_code::missing_credential, "authentication_error"},
+      {error_code::missing_scope, "permission_error"},
+      {error_code::model_not_found, "not_found_error"},
+      {error_code::body_too_large, "request_too_large"},
+      {error_code::unsupported_media_type, "invalid_request_error"},
+      {error_code::rate_limited, "rate_limit_error"},
+      {error_code::internal, "api_error"},
+      {error_code::upstream_failed, "api_error"},
+      {error_code::queue_full, "overloaded_error"},
+      {error_code::upstream_timeout, "timeout_error"},
+  };
+  for (const auto& [code, type] : types) {
+    BOOST_TEST(error(code, dialect::anthropic) ==
+               (json{{"type", "error"}, {"error", {{"type", type}, {"message", told}}}}));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

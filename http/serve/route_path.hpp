@@ -1,0 +1,27 @@
+// Finds out which path of the route table a request means, whichever way it is written.
+#pragma once
+
+#include <optional>
+#include <restinio/http_headers.hpp>
+#include <string_view>
+
+#include "http/serve/dialect.hpp"
+#include "http/serve/reply.hpp"
+
+namespace signalbox::http {
+
+// Returns the parameter of a path that matches the pattern; it is empty when the pattern has none.
+// A parameter at the end takes the rest of the path with its slashes, as model names may have them;
+// one in the middle has no slash.
+std::optional<std::string_view> match(std::string_view pattern, std::string_view path);
+
+// Makes the target of a request one with the path as the table has it: an absolute one (RFC 9112
+// 3.2.2), one with several slashes, which clients send whose base URL ends with a slash, and for
+// routes with a dialect one with a slash at the end, or without /v1. Returns what is wrong with it.
+std::optional<request_problem> read_target(restinio::http_request_header_t& header,
+                                           std::string_view host);
+
+// Returns the dialect in which errors on this path are told, also where it is no route.
+dialect dialect_of(std::string_view path);
+
+}  // namespace signalbox::http
