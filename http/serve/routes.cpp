@@ -6,6 +6,7 @@
 #include "http/admin/auth_routes.hpp"
 #include "http/admin/control_routes.hpp"
 #include "http/admin/key_routes.hpp"
+#include "http/admin/ollama_routes.hpp"
 #include "http/admin/pages.hpp"
 #include "http/admin/usage_routes.hpp"
 #include "http/proxy/inference_routes.hpp"
@@ -48,10 +49,11 @@ constexpr route_traits of_ollama_text{.dialect = dialect::ollama,
                                       .streams_by_default = true,
                                       .is_inference = true};
 constexpr route_traits of_ollama_vectors{.dialect = dialect::ollama, .is_inference = true};
+constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
 constexpr route_traits of_models{.label = metric_route::models, .dialect = dialect::openai};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 41> table{{
+constexpr std::array<route, 45> table{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
@@ -69,6 +71,10 @@ constexpr std::array<route, 41> table{{
     {"POST", "/api/generate", scope::realtime, infer, of_ollama_text},
     {"POST", "/api/embed", scope::realtime, infer, of_ollama_vectors},
     {"POST", "/api/embeddings", scope::realtime, infer, of_ollama_vectors},
+    {"GET", "/api/tags", scope::realtime, list_ollama_models, of_ollama_models},
+    {"GET", "/api/ps", scope::realtime, list_loaded_ollama_models, of_ollama_models},
+    {"GET", "/api/version", scope::realtime, show_ollama_version, of_ollama_models},
+    {"POST", "/api/show", scope::realtime, show_ollama_model, of_ollama_models},
     {"GET", "/v1/models", scope::realtime, list_models, of_models},
     {"GET", "/v1/models/{id}", scope::realtime, show_model, of_models},
     {"GET", "/health", scope::none, health},

@@ -98,7 +98,7 @@ describe('a route of another API', () => {
       assert.deepEqual(json, { type: 'error', error: { type, message: json.error.message } });
       assert.ok(json.error.message.length > 0);
     }],
-    [ollama, (json) => {
+    [[...ollama, '/api/show'], (json) => {
       assert.deepEqual(Object.keys(json), ['error']);
       assert.ok(json.error.length > 0);
     }],
@@ -218,5 +218,52 @@ describe('a route of another API', () => {
       { body: part('model', 'plain') + end, headers: { 'content-type': form } });
     assert.equal(chat.status, 415);
     assert.equal(upstream.requests.length, heard);
+  });
+
+  const details = { parent_model: '', format: '', family: '', families: [], parameter_size: '',
+    quantization_level: '' };
+  const named = async (route, key) => (await gateway.send('GET', route, { key })).json.models;
+
+  test('lists the models that the key may use', async () => {
+    const all = await named('/api/tags', adminKey);
+    assert.deepEqual(all.map(({ name }) => name), ['plain', 'sim']);
+    for (const { name, model, size, digest, modified_at: time, ...rest } of all) {
+      assert.equal(model, name);
+      assert.equal(typeof size, 'number');
+      assert.match(digest, /^[0-9a-f]{64}$/);
+      assert.ok(Date.parse(time) <= Date.now());
+      assert.deepEqual(rest, { details });
+    }
+    assert.notEqual(all[0].digest, all[1].digest);
+    assert.deepEqual((await named('/api/tags', narrowKey)).map(({ name }) => name), ['sim']);
+  });
+
+  test('lists the models that are loaded', async () => {
+    assert.deepEqual((await named('/api/ps', narrowKey)), []);
+    assert.equal((await gateway.chat('sim', {}, { key: narrowKey })).status, 200);
+    const loaded = await waitFor('it is loaded', async () => {
+      const models = await named('/api/ps', narrowKey);
+      return models.length > 0 && models;
+    });
+    const [{ name, size_vram: bytes, expires_at: end }] = loaded;
+    assert.deepEqual([loaded.length, name, bytes], [1, 'sim', 0]);
+    assert.ok(Date.parse(end) > Date.now());
+    assert.ok((await named('/api/ps', adminKey)).length >= 1);
+  });
+
+  test('shows a model by its name or alias', async () => {
+    for (const body of [{ model: 'sim' }, { name: 'sim' }, { model: 'sim:latest', more: true }]) {
+      const { status, json } = await gateway.post('/api/show', body, { key: narrowKey });
+      assert.equal(status, 200);
+      assert.deepEqual(json.details, details);
+      assert.deepEqual(json.model_info, {});
+      assert.deepEqual([json.modelfile, json.parameters, json.template], ['', '', '']);
+    }
+  });
+
+  test('tells the version of Ollama\'s API', async () => {
+    const { status, json } = await gateway.send('GET', '/api/version', { key: narrowKey });
+    assert.equal(status, 200);
+    assert.match(json.version, /^\d+\.\d+\.\d+$/);
   });
 });

@@ -126,6 +126,7 @@ BOOST_AUTO_TEST_CASE(a_path_is_found_however_it_is_written) {
       {"/v1/models/", "/v1/models"},
       {"/models/some/name", "/v1/models/some/name"},
       {"/api/chat/", "/api/chat"},
+      {"/api/tags/", "/api/tags"},
       {"/tokenize/", "/tokenize"},
       // These are nobody's.
       {"/v1/tokenize", "/v1/tokenize"},
@@ -154,7 +155,7 @@ BOOST_AUTO_TEST_CASE(errors_have_the_shape_of_their_path) {
       {"/messages", dialect::anthropic},
       {"/v1/messages/count_tokens", dialect::anthropic},
       {"/api/generate", dialect::ollama},
-      {"/api/chat/", dialect::ollama},
+      {"/api/tags/", dialect::ollama},
       {"/rerank", dialect::other},
       {"/tokenize", dialect::other},
       {"/v1/keys", dialect::openai},

@@ -1,0 +1,121 @@
+#include "http/admin/ollama_routes.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "access/authentication.hpp"
+#include "actors/status_board.hpp"
+#include "http/serve/gateway_state.hpp"
+#include "http/serve/json_route.hpp"
+#include "text/rfc3339.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+using nlohmann::json;
+using scheduling::lifecycle_state;
+
+// Of the API as these routes speak it: clients refuse a server that is too old for them.
+constexpr auto* spoken_version = "0.12.0";
+
+constexpr auto never_unloaded = std::chrono::years(100);  // from now
+
+json ollama_details() {
+  return {{"parent_model", ""},        {"format", ""},         {"family", ""},
+          {"families", json::array()}, {"parameter_size", ""}, {"quantization_level", ""}};
+}
+
+// What Ollama knows from a model's file is empty here. The digest is one of the name, because
+// clients show its first characters.
+json ollama_object(const config::model_options& model) {
+  return {{"name", model.name},
+          {"model", model.name},
+          {"size", model.gpu_memory},
+          {"digest", fmt::format("{:02x}", fmt::join(digest_of(model.name), ""))},
+          {"details", ollama_details()}};
+}
+
+bool is_loaded(const status_snapshot& now, const config::model_options& model) {
+  const auto state = now.model_state(model.name);
+  return state == lifecycle_state::ready || state == lifecycle_state::draining;
+}
+
+// Returns when the model would be unloaded if no further request came.
+wall_time unloaded_at(const config::model_options& model) {
+  const auto now = std::chrono::system_clock::now();
+  if (model.idle_unload_s <= 0) return now + never_unloaded;
+  return now + std::chrono::duration_cast<wall_time::duration>(
+                   std::chrono::duration<double>(model.idle_unload_s));
+}
+
+// Returns the name in {"model": …}, or in {"name": …} as older clients send it.
+std::string name_in(const std::string& body) {
+  const auto parsed = json::parse(body, nullptr, false);
+  if (!parsed.is_object()) return {};
+  for (const auto* key : {"model", "name"}) {
+    const auto found = parsed.find(key);
+    if (found != parsed.end() && found->is_string()) return found->get<std::string>();
+  }
+  return {};
+}
+
+}  // namespace
+
+void list_ollama_models(shard& home, routed_request request) {
+  json list = json::array();
+  for (const auto& served : home.gateway().models()->models()) {
+    const auto& model = served->options;
+    if (!request.who->may_use(model)) continue;
+    auto object = ollama_object(model);
+    object["modified_at"] = rfc3339(home.gateway().started_at());
+    list.push_back(std::move(object));
+  }
+  answer_json(reply_to(home, request), {{"models", list}});
+}
+
+void list_loaded_ollama_models(shard& home, routed_request request) {
+  json list = json::array();
+  const auto now = home.gateway().board().snapshot();
+  for (const auto& served : home.gateway().models()->models()) {
+    const auto& model = served->options;
+    if (!request.who->may_use(model) || !is_loaded(*now, model)) continue;
+    auto object = ollama_object(model);
+    object["size_vram"] = model.gpu_memory;
+    object["expires_at"] = rfc3339(unloaded_at(model));
+    list.push_back(std::move(object));
+  }
+  answer_json(reply_to(home, request), {{"models", list}});
+}
+
+void show_ollama_model(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request);
+  const auto name = name_in(request.client->body());
+  if (name.empty()) {
+    return reply.refuse(error_code::invalid_json,
+                        "The body must be a JSON object with a field 'model'.", "model");
+  }
+  const auto model = home.gateway().models()->find(name);
+  if (!model) {
+    return reply.refuse(error_code::model_not_found, "The model '" + name + "' does not exist.",
+                        "model");
+  }
+  if (!request.who->may_use(model->options)) {
+    return reply.refuse(error_code::model_not_allowed,
+                        "This key may not use the model '" + name + "'.", "model");
+  }
+  answer_json(reply, {{"modelfile", ""},
+                      {"parameters", ""},
+                      {"template", ""},
+                      {"details", ollama_details()},
+                      {"model_info", json::object()},
+                      {"modified_at", rfc3339(home.gateway().started_at())}});
+}
+
+void show_ollama_version(shard& home, routed_request request) {
+  answer_json(reply_to(home, request), {{"version", spoken_version}});
+}
+
+}  // namespace signalbox::http
