@@ -74,21 +74,22 @@ line texts_of(const usage_grouping& by, const usage_group& g) {
   return texts;
 }
 
-const line count_names{"requests",         "successes",         "errors",        "cancelled",
-                       "prompt_tokens",    "completion_tokens", "total_tokens",  "cached_tokens",
-                       "reasoning_tokens", "gpu_seconds",       "queue_seconds", "estimated"};
+const line count_names{"requests",      "successes",         "errors",        "cancelled",
+                       "prompt_tokens", "completion_tokens", "total_tokens",  "gpu_seconds",
+                       "queue_seconds", "estimated",         "cached_tokens", "reasoning_tokens"};
 
 line counts_of(const usage_counts& c) {
   line texts;
-  for (const auto count :
-       {c.requests, c.successes, c.errors, c.cancelled, c.prompt_tokens, c.completion_tokens,
-        c.prompt_tokens + c.completion_tokens, c.cached_tokens, c.reasoning_tokens}) {
+  for (const auto count : {c.requests, c.successes, c.errors, c.cancelled, c.prompt_tokens,
+                           c.completion_tokens, c.prompt_tokens + c.completion_tokens}) {
     texts.push_back(std::to_string(count));
   }
   for (const auto us : {c.gpu_us, c.queue_us}) {
     texts.push_back(fmt::format("{:.3f}", us_to_seconds(us)));
   }
-  texts.push_back(std::to_string(c.estimated));
+  for (const auto count : {c.estimated, c.cached_tokens, c.reasoning_tokens}) {
+    texts.push_back(std::to_string(count));
+  }
   return texts;
 }
 

@@ -33,7 +33,7 @@ client_answer::client_answer(shard& home, inference_client client, call_request&
 
 void client_answer::tick(time_point now) {
   call_.tick(now);
-  if (!call_.request().facts.stream || !call_.is_silent()) return;
+  if (!call_.request().facts.stream || !has_comments() || !call_.is_silent()) return;
   const auto& server = home_.gateway().settings().server;
   const auto due = last_comment_ == time_point{}
                        ? call_.arrived_at() + from_seconds(server.stream_comment_grace_s)
@@ -45,7 +45,13 @@ void client_answer::tick(time_point now) {
 }
 
 void client_answer::probe() {
-  if (stream_) write_comment(":\n\n");
+  if (stream_ && has_comments()) write_comment(":\n\n");
+}
+
+// Whether the client's stream is one of events.
+bool client_answer::has_comments() const {
+  const auto spoken = call_.request().dialect;
+  return spoken == dialect::openai || spoken == dialect::responses || spoken == dialect::anthropic;
 }
 
 // Begins the stream if it has not begun. Events are whole where the call has given them out, but
@@ -147,9 +153,18 @@ int client_answer::call_completed() {
     return head.status;
   }
   if (stream_) {
-    auto late = to_late_answer(head.status, text, call_.request().facts.usage_wanted);
+    const auto& request = call_.request();
+    auto late = to_late_answer(request.dialect, head.status, text, request.facts.usage_wanted);
     end_stream(std::move(late.events));
     return late.status;
+  }
+  if (head.status == 404 && lacks_route()) {
+    const auto& request = call_.request();
+    answer_error(client_.handle, error_code::not_found,
+                 "The runtime of model '" + request.model->options.name + "' has no route " +
+                     std::string(request.path) + ".",
+                 {}, {{own_fields_name, own_fields()}});
+    return head.status;
   }
   response_writer response(client_.handle, head.status);
   response.add(own_fields_name, own_fields());
@@ -158,6 +173,13 @@ int client_answer::call_completed() {
   });
   response.send(std::move(text));
   return head.status;
+}
+
+// Whether a 404 of the runtime is about its route and not told in the route's dialect. All runtimes
+// have OpenAI's first routes.
+bool client_answer::lacks_route() {
+  const auto spoken = call_.request().dialect;
+  return spoken != dialect::openai && !is_error_of(spoken, call_.text());
 }
 
 // Sends what is left of the stream, in one chunk.
@@ -169,7 +191,8 @@ void client_answer::end_stream(std::string last) {
 void client_answer::call_failed(error_code code, std::string_view message, double retry_after_s) {
   if (stream_) {
     const auto* const before = call_.is_cut() ? "\n\n" : "";
-    return end_stream(before + ("data: " + error_body(code, message, {}, call_.request().dialect) + "\n\n"));
+    const auto spoken = call_.request().dialect;
+    return end_stream(before + error_event(spoken, error_body(code, message, {}, spoken)));
   }
   extra_headers headers{{own_fields_name, own_fields()}};
   if (retry_after_s > 0) headers.emplace_back("Retry-After", whole_seconds(retry_after_s));

@@ -41,6 +41,8 @@ class client_answer final : public call_listener {
   void call_failed(error_code code, std::string_view message, double retry_after_s) override;
   void call_ended(const call_result& result) override;
 
+  bool has_comments() const;
+  bool lacks_route();
   std::string own_fields() const;
   void start_stream();
   void take_events();

@@ -134,10 +134,10 @@ void infer(shard& home, routed_request request) {
 
 void infer_ollama_chat(shard& home, routed_request request) {
   if (request.headers.client_id.data() == nullptr) return infer(home, std::move(request));
+  // Then it is the chat of seed 001, which queues, and which is not there yet.
   responder(home, request)
-      .refuse(error_code::not_found,
-              "With X-Client-ID this route would queue the request, which is not available yet. "
-              "Without it, it is Ollama's.");
+      .answer(words(error_code::not_found).status, "application/json",
+              error_body(error_code::not_found, "There is no such route.", {}, dialect::none));
 }
 
 }  // namespace signalbox::http

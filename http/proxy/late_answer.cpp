@@ -37,6 +37,10 @@ std::string shortened(std::string_view text) {
 
 // Finds the words of an error in whatever shape a runtime gave it; empty if there are none.
 std::string message_in(const json& answer, std::string_view text) {
+  if (answer.is_object() && answer.contains("error") && answer["error"].is_object() &&
+      answer["error"].value("message", json()).is_string()) {
+    return shortened(answer["error"]["message"].get<std::string>());
+  }
   if (answer.is_object()) {
     for (const auto* const name : {"error", "message", "detail"}) {
       const auto member = answer.find(name);
@@ -48,12 +52,25 @@ std::string message_in(const json& answer, std::string_view text) {
   return is_page ? std::string() : shortened(text);
 }
 
-late_answer refusal(int status, const json& answer, std::string_view text) {
+// What the scanner refuses, by its form or its depth, is text.
+json parse(const std::string& text) {
+  const auto line = json_on_one_line(text);
+  return line.empty() ? json() : json::parse(line, nullptr, false);
+}
+
+bool is_error_of(dialect spoken, const json& answer) {
+  if (!answer.is_object() || !answer.contains("error")) return false;
+  if (spoken == dialect::ollama) return answer["error"].is_string();
+  if (spoken == dialect::anthropic && answer.value("type", json()) != "error") return false;
+  return answer["error"].is_object();
+}
+
+late_answer refusal(dialect spoken, int status, const json& answer, std::string_view text) {
   const bool is_refused = status >= 400;
   late_answer out;
   out.status = is_refused ? status : words(error_code::upstream_failed).status;
-  if (answer.is_object() && answer.contains("error") && answer["error"].is_object()) {
-    out.events = event_of(answer);
+  if (is_error_of(spoken, answer)) {
+    out.events = error_event(spoken, dump(answer));
     return out;
   }
   auto message = message_in(answer, text);
@@ -62,6 +79,10 @@ late_answer refusal(int status, const json& answer, std::string_view text) {
               std::to_string(status) + (message.empty() ? "." : ": " + message);
   } else if (message.empty()) {
     message = "The runtime answered with status " + std::to_string(status) + ".";
+  }
+  if (spoken != dialect::openai) {
+    out.events = error_event(spoken, error_body(error_code::upstream_failed, message, {}, spoken));
+    return out;
   }
   json error{{"message", message},
              {"type", type_of(status)},
@@ -125,19 +146,28 @@ std::string to_chunks(json answer, bool wants_usage) {
 
 }  // namespace
 
-late_answer to_late_answer(int status, const std::string& text, bool wants_usage) {
-  // What the scanner refuses, by its form or its depth, is text.
-  const auto line = json_on_one_line(text);
-  const auto answer = line.empty() ? json() : json::parse(line, nullptr, false);
-  if (status != 200) return refusal(status, answer, text);
+late_answer to_late_answer(dialect spoken, int status, const std::string& text, bool wants_usage) {
+  const auto answer = parse(text);
+  if (status != 200 || spoken != dialect::openai) return refusal(spoken, status, answer, text);
   std::string events;
   const bool are_several = answer.is_array() && !answer.empty();
   for (const auto& one : are_several ? answer : json::array({answer})) {
     auto chunks = to_chunks(one, wants_usage);
-    if (chunks.empty()) return refusal(status, answer, text);
+    if (chunks.empty()) return refusal(spoken, status, answer, text);
     events += chunks;
   }
   return {events + "data: [DONE]\n\n", status};
+}
+
+std::string error_event(dialect spoken, const std::string& body) {
+  if (spoken == dialect::ollama) return body + "\n";
+  // Anthropic's clients look at the event's name only.
+  const auto* const name = spoken == dialect::anthropic ? "event: error\n" : "";
+  return name + ("data: " + body) + "\n\n";
+}
+
+bool is_error_of(dialect spoken, const std::string& text) {
+  return is_error_of(spoken, parse(text));
 }
 
 }  // namespace signalbox::http

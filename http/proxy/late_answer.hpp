@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "http/serve/dialect.hpp"
+
 namespace signalbox::http {
 
 struct late_answer {
@@ -14,6 +16,12 @@ struct late_answer {
 
 // Turns a whole answer into events: one of OpenAI's JSON into the chunks that it would have been in
 // a stream, anything else into an error. `wants_usage` as in request_facts.
-late_answer to_late_answer(int status, const std::string& text, bool wants_usage);
+late_answer to_late_answer(dialect spoken, int status, const std::string& text, bool wants_usage);
+
+// Returns the event that tells an error in a stream; `body` as from error_body().
+std::string error_event(dialect spoken, const std::string& body);
+
+// Returns whether an answer has the shape of an error in the dialect.
+bool is_error_of(dialect spoken, const std::string& text);
 
 }  // namespace signalbox::http

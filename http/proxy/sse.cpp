@@ -89,12 +89,12 @@ void sse_filter::feed(std::string_view bytes, std::string& out) {
     is_after_cr_ = ends.end + 1 == text.size() && text[ends.end] == '\r';
     const bool is_continued = std::exchange(is_within_line_, false);
     const bool is_empty = ends.end == line && !is_continued;
-    const bool is_comment = line == begin && ends.end > line && text[line] == ':';
+    const bool is_comment = !has_lines_ && line == begin && ends.end > line && text[line] == ':';
     line = ends.behind;
     if (passes_unread_ || is_comment) {
       out.append(text.substr(begin, line - begin));
-      passes_unread_ = passes_unread_ && !is_empty;
-    } else if (is_empty) {
+      passes_unread_ = passes_unread_ && !is_empty && !has_lines_;
+    } else if (is_empty || has_lines_) {
       end_event(text.substr(begin, line - begin), out);
     } else {
       continue;
@@ -161,7 +161,7 @@ void sse_filter::finish(std::string& out) {
 }
 
 void sse_filter::end_event(std::string_view event, std::string& out) {
-  const auto data = data_of(event, lines_);
+  const auto data = has_lines_ ? event : data_of(event, lines_);
   if (data.data() == nullptr) {
     out.append(event);
     return;

@@ -1,4 +1,5 @@
-// Filters a stream of server-sent events (WHATWG HTML 9.2). Whole events are passed on byte by byte
+// Filters a stream of server-sent events (WHATWG HTML 9.2), or of JSON in lines, each of which is
+// an event then. Whole events are passed on byte by byte
 // as they came, and read for usage, errors and the end. What a runtime adds only because usage was
 // asked of it is taken out again.
 #pragma once
@@ -19,6 +20,7 @@ class sse_filter {
   // of such an event that are no usage go into the event before it, where they would have been
   // without our asking; so the event with a finish_reason is held back until the next one.
   void take_usage_out() { takes_usage_out_ = true; }
+  void expect_lines() { has_lines_ = true; }  // of JSON
   void expect_several() { usage_.expect_several(); }  // as in usage_sum
 
   // Takes the next bytes of the stream, however they are split, and appends those for the client to
@@ -51,7 +53,7 @@ class sse_filter {
   void end_event(std::string_view event, std::string& out);
   void take_out(std::string_view data, std::string& out);
 
-  bool takes_usage_out_ = false;
+  bool takes_usage_out_ = false, has_lines_ = false;
   bool saw_event_ = false, saw_done_ = false, is_finished_ = false;
   int error_status_ = 0;
   std::uint64_t tokens_seen_ = 0;

@@ -33,8 +33,8 @@ bool may_ask_for_usage(const config::model_options& model, const backend_endpoin
           !endpoint.findings->refuses_stream_options);
 }
 
-bool is_event_stream(const upstream_head& head) {
-  constexpr std::string_view wanted = "text/event-stream";
+// Whether the answer is of this media type, whatever its parameters.
+bool is_of_type(const upstream_head& head, std::string_view wanted) {
   bool found = false;
   head.for_each_field([&](std::string_view name, std::string_view value) {
     if (!equals_ignoring_case(name, "content-type")) return;
@@ -249,13 +249,15 @@ time_point upstream_call::answer_deadline(time_point now, double gap_s) const {
 
 void upstream_call::upstream_headers(upstream_head& head) {
   std::swap(head_, head);
-  is_stream_ = head_.status == 200 && is_event_stream(head_);
+  const bool has_lines = is_of_type(head_, "application/x-ndjson");
+  is_stream_ = head_.status == 200 && (has_lines || is_of_type(head_, "text/event-stream"));
   if (!is_stream_) {
     phase_ = phase::collecting;
     deadline_ = permitted_at_ + from_seconds(options().request_timeout_s);
     return;
   }
   phase_ = phase::relaying;
+  if (has_lines) events_.expect_lines();
   if (asks_for_usage_) events_.take_usage_out();
   listener_.call_stream_began();
 }

@@ -104,7 +104,7 @@ void upstream_call::add_tokens(outcome how, usage_counts& counts) const {
   }
   // The last report of a stream that was cut off is too old.
   const bool is_short = told.completion ? is_left && seen > *told.completion : seen > 0;
-  counts.prompt_tokens = told.prompt.value_or(request_.body.size() / json_bytes_of_token);
+  counts.prompt_tokens = told.prompt.value_or(request_.facts.text_bytes / json_bytes_of_token);
   counts.completion_tokens = is_short ? seen : told.completion.value_or(0);
   counts.cached_tokens = told.cached.value_or(0);
   counts.reasoning_tokens = told.reasoning.value_or(0);

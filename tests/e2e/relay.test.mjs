@@ -29,7 +29,7 @@ describe('the relay', () => {
   let script; // what the runtime answers next
 
   before(async () => {
-    upstream = await Upstream.start((head, body) => script(body));
+    upstream = await Upstream.start((head, body, socket) => script(body, socket));
     gateway = await startGateway({
       config: {
         server: { stream_comment_grace_s: 0.2, stream_comment_interval_s: 0.2 },
@@ -50,7 +50,6 @@ describe('the relay', () => {
 
   const isComment = (block) => block.startsWith(':');
   const hold = () => sse + chunk(delta('held'));
-  const socket = () => [...upstream.sockets].at(-1);
 
   async function usageOf(model) {
     const { json } = await gateway.send('GET', '/v1/usage?group_by=model');
@@ -148,8 +147,8 @@ describe('the relay', () => {
   ];
   for (const [name, text] of endings) {
     test(`nothing is added after ${name}`, async () => {
-      script = () => {
-        setImmediate(() => socket().destroySoon());
+      script = (body, socket) => {
+        setImmediate(() => socket.destroySoon());
         return sse + chunk(text);
       };
       assert.equal((await gateway.chat('many', { stream: true })).text, text);
@@ -168,7 +167,7 @@ describe('the relay', () => {
       async () => (await gateway.queue('failing')).total_failed === 1);
     await waitFor('usage counts it', async () => (await usageOf('failing')).errors === 1);
     assert.equal(await gateway.metric('signalbox_requests_total',
-      { model: 'failing', status_class: '5xx' }), 1);
+      { model: 'failing', route: 'chat_completions', status_class: '5xx' }), 1);
   });
 
   test('heartbeats pass at once, and do not stand for the first event', async () => {
@@ -181,10 +180,14 @@ describe('the relay', () => {
   });
 
   test('who waits for the first event hears comments, before the head came, too', async () => {
-    script = () => null;
+    let runtime;
+    script = (body, socket) => {
+      runtime = socket;
+      return null;
+    };
     const stream = await gateway.openChat('many');
     assert.equal(await stream.next(isComment), ': processing');
-    socket().write(sse + chunk(delta('a') + done) + end);
+    runtime.write(sse + chunk(delta('a') + done) + end);
     const { blocks } = await stream.rest();
     assert.equal(dataOf(blocks)[0].choices[0].delta.content, 'a');
   });

@@ -34,12 +34,12 @@ test('each answered request is one line, with what it was', async () => {
   const whole = await lineOf('whole');
   assert.deepEqual(Object.keys(whole), ['time', 'request_id', 'address', 'key', 'client', 'method',
     'route', 'status', 'duration_ms', 'model', 'stream', 'outcome', 'queue_ms', 'prompt_tokens',
-    'completion_tokens', 'estimated']);
+    'completion_tokens', 'cached_tokens', 'reasoning_tokens', 'estimated']);
   const { time, duration_ms: took, queue_ms: queued, ...rest } = whole;
   assert.deepEqual(rest, { request_id: 'whole', address: '127.0.0.1', key: 'administrator',
     client: 'app', method: 'POST', route: '/v1/chat/completions', status: 200, model: 'one',
     stream: false, outcome: 'completed', prompt_tokens: 7, completion_tokens: 3,
-    estimated: false });
+    cached_tokens: 0, reasoning_tokens: 0, estimated: false });
   assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000 && took >= queued && queued >= 0);
 
   const stream = await gateway.openChat('slow', { sim_completion_tokens: 1000 }, named('left'));

@@ -184,7 +184,8 @@ describe('usage under load', () => {
     const rows = await usage(gateway, 'group_by=key,model&limit=1000');
     const [head, ...lines] = (await report('--csv', '--by', 'key,model')).trimEnd().split('\r\n');
     assert.equal(head, 'key,model,requests,successes,errors,cancelled,prompt_tokens,' +
-      'completion_tokens,total_tokens,gpu_seconds,queue_seconds,estimated');
+      'completion_tokens,total_tokens,gpu_seconds,queue_seconds,estimated,cached_tokens,' +
+      'reasoning_tokens');
     assert.deepEqual(lines.map((line) => line.split(',').slice(0, 9)),
       rows.map((row) => [row.key, row.model, ...counted.slice(0, 7).map((c) => String(row[c]))]));
     const table = (await report()).split('\n');

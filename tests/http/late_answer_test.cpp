@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_CASE(a_refusal_of_any_shape_is_an_error) {
   };
   for (const auto& one : rows) {
     BOOST_TEST_CONTEXT(one.text) {
-      const auto late = to_late_answer(one.status, one.text, false);
+      const auto late = to_late_answer(dialect::openai, one.status, one.text, false);
       BOOST_TEST(late.status == one.status);
       const auto data = data_of(late.events);
       BOOST_REQUIRE(data.size() == 1u);
@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(a_success_that_is_no_answer_is_an_error_too) {
                                  R"({"choices":3})", R"({"choices":[3]})"}) {
     for (const int status : {200, 204, 302}) {
       BOOST_TEST_CONTEXT(text) {
-        const auto late = to_late_answer(status, text, false);
+        const auto late = to_late_answer(dialect::openai, status, text, false);
         BOOST_TEST(late.status == 502);
         const auto data = data_of(late.events);
         BOOST_REQUIRE(data.size() == 1u);
@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_CASE(a_chat_becomes_its_chunks) {
        "finish_reason":"tool_calls"}],
       "usage":{"prompt_tokens":7,"completion_tokens":3},"timings":{"n":1}})";
   for (const bool wants_usage : {false, true}) {
-    const auto late = to_late_answer(200, answer, wants_usage);
+    const auto late = to_late_answer(dialect::openai, 200, answer, wants_usage);
     BOOST_TEST(late.status == 200);
     BOOST_TEST(late.events.ends_with("data: [DONE]\n\n"));
     const auto data = data_of(late.events);
@@ -102,11 +102,37 @@ BOOST_AUTO_TEST_CASE(a_chat_becomes_its_chunks) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_error_has_the_shape_of_the_dialect) {
+  const std::string anthropic = R"({"type":"error","error":{"type":"x","message":"no"}})";
+  struct row {
+    dialect spoken;
+    std::string text, begins;
+  };
+  const std::vector<row> rows{
+      {dialect::anthropic, R"({"detail":"no"})", R"(event: error
+data: {"error":{"message":"no","type":"api_error"},"type":"error"})"},
+      {dialect::anthropic, R"({"error":{"message":"no"}})", R"(event: error
+data: {"error":{"message":"no","type":"api_error"},"type":"error"})"},
+      {dialect::anthropic, anthropic, R"(event: error
+data: {"error":{"message":"no","type":"x"},"type":"error"})"},
+      {dialect::responses, R"({"detail":"no"})", R"(data: {"error":{)"},
+      {dialect::ollama, R"({"detail":"no"})", R"({"error":"no"})"},
+  };
+  for (const auto& one : rows) {
+    BOOST_TEST_CONTEXT(one.text) {
+      BOOST_TEST(to_late_answer(one.spoken, 400, one.text, false).events.starts_with(one.begins));
+      BOOST_TEST(is_error_of(one.spoken, one.text) == (one.text == anthropic));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(completions_pass_as_they_are_one_or_several) {
   const std::string one =
       R"({"object":"text_completion","choices":[{"index":0,"text":"a","finish_reason":"stop"}]})";
-  BOOST_TEST(data_of(to_late_answer(200, one, false).events)[0] == json::parse(one));
-  const auto several = data_of(to_late_answer(200, "[" + one + "," + one + "]", false).events);
+  BOOST_TEST(data_of(to_late_answer(dialect::openai, 200, one, false).events)[0] ==
+             json::parse(one));
+  const auto several =
+      data_of(to_late_answer(dialect::openai, 200, "[" + one + "," + one + "]", false).events);
   BOOST_TEST(several.size() == 2u);
 }
 

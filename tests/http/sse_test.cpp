@@ -152,6 +152,20 @@ BOOST_AUTO_TEST_CASE(usage_in_the_finish_chunk_is_counted_and_passes) {
   BOOST_TEST(*filter.usage().prompt == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(each_line_is_an_event_where_json_comes_in_lines) {
+  const std::string stream =
+      "{\"response\":\"a\",\"done\":false}\n{\"response\":\"b\",\"done\":false}\r\n\n"
+      "{\"done\":true,\"prompt_eval_count\":4,\"eval_count\":2}\n";
+  for (std::size_t part = 1; part <= stream.size(); ++part) {
+    sse_filter filter;
+    filter.expect_lines();
+    BOOST_TEST(pass(filter, stream, part) == stream);
+    BOOST_TEST(*filter.usage().prompt == 4u);
+    BOOST_TEST(filter.tokens_seen() == 2u);
+    BOOST_TEST(filter.saw_done());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_end_of_an_answer_is_known_by_what_it_says) {
   struct row {
     std::string data;

@@ -14,8 +14,8 @@ export function plainAnswer(body = chatAnswer, headers = '') {
 }
 
 export class Upstream {
-  // `answer(head, body)` gives the bytes to answer an inference request with, or null for none;
-  // health checks are answered here and not kept.
+  // `answer(head, body, socket)` gives the bytes to answer an inference request with, or null for
+  // none; health checks are answered here and not kept.
   static async start(answer = () => plainAnswer()) {
     const me = new Upstream();
     me.requests = [];
@@ -55,8 +55,8 @@ export class Upstream {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
       return;
     }
-    this.requests.push({ head, body });
-    const answer = this.answer(head, body);
+    this.requests.push({ head, body, socket });
+    const answer = this.answer(head, body, socket);
     if (answer !== null) socket.write(answer);
   }
 
