@@ -7,7 +7,7 @@
 //   stop with a grace                       SIGTERM to the runtime's group, the above after it
 //   runtime's main process ended            its status is reported, the above at once
 //   guard killed                            the kernel kills the main process (PR_SET_PDEATHSIG);
-//                                           the gateway finds the rest (leftovers.hpp)
+//                                           the gateway adopts the rest (system/children.hpp)
 // When the guard has ended by itself, the whole process tree is gone.
 #include <fcntl.h>
 #include <poll.h>
@@ -22,10 +22,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "runtimes/guard_protocol.hpp"
 #include "system/process_table.hpp"
@@ -41,23 +38,6 @@ constexpr int rescan_ms = 20;  // a list of children may miss one that has just 
 void tell(guard_word word, std::int32_t value) {
   const guard_message message{word, value};
   (void)!send(guard_control_fd, &message, sizeof message, MSG_NOSIGNAL);
-}
-
-// Finds our children on kernels without /proc/PID/task/TID/children.
-std::vector<pid_t> scan_children() {
-  const auto is_child = [](const process& p) { return p.parent == getpid(); };
-  std::vector<pid_t> children;
-  for (const auto& p : find_processes(is_child)) children.push_back(p.pid);
-  return children;
-}
-
-std::vector<pid_t> list_children() {
-  const auto self = std::to_string(getpid());
-  std::ifstream file("/proc/" + self + "/task/" + self + "/children");
-  if (!file) return scan_children();
-  std::vector<pid_t> children;
-  for (pid_t pid; file >> pid;) children.push_back(pid);
-  return children;
 }
 
 class guard {

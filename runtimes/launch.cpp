@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <array>
 #include <boost/algorithm/string/replace.hpp>
@@ -13,6 +12,7 @@
 #include "config/load.hpp"
 #include "config/programs.hpp"
 #include "runtimes/guard_protocol.hpp"
+#include "system/children.hpp"
 #include "system/pidfd.hpp"
 #include "system/start_program.hpp"
 
@@ -85,7 +85,7 @@ guard_process spawn_guard(const std::string& guard_path, std::vector<std::string
   if (result.pidfd.get() < 0) {
     const int why = errno;
     kill(result.pid, SIGKILL);
-    waitpid(result.pid, nullptr, 0);
+    wait_for_child(result.pid, nullptr);
     throw std::system_error(why, std::generic_category(), "pidfd_open");
   }
   return result;

@@ -15,6 +15,7 @@
 #include "runtimes/exit_report.hpp"
 #include "runtimes/guard_protocol.hpp"
 #include "runtimes/leftovers.hpp"
+#include "system/children.hpp"
 
 namespace signalbox::runtimes {
 namespace {
@@ -158,7 +159,7 @@ void process_run::main_ended(std::optional<int> wait_status) {
 void process_run::guard_ended() {
   read_control();  // its last messages
   int status = 0;
-  const bool regular = waitpid(guard_pid_, &status, 0) == guard_pid_ && WIFEXITED(status);
+  const bool regular = wait_for_child(guard_pid_, &status) == guard_pid_ && WIFEXITED(status);
   if (exec_error_) {
     never_started(fmt::format("cannot run {}: {}", model_.command.front(), *exec_error_));
     return;
@@ -172,8 +173,11 @@ void process_run::guard_ended() {
   }
 }
 
+// What the guard was the parent of is our child now. A process that has just been adopted may be in
+// no list yet, so that one look which finds nothing does not prove that nothing is left.
 void process_run::clean_up() {
-  if (kill_leftovers(run_id_, guard_pid_) == 0) return release();
+  const bool finds_nothing = kill_leftovers(run_id_, guard_pid_) + end_adopted() == 0;
+  if (std::exchange(found_nothing_, finds_nothing) && finds_nothing) return release();
   after(timer_, clean_up_gap, &process_run::clean_up);
 }
 

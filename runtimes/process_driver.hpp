@@ -58,6 +58,7 @@ class process_run : public run {
   boost::asio::steady_timer timer_;  // next probe; after the exit, next clean-up
   bool stop_asked_ = false;
   bool start_timed_out_ = false;
+  bool found_nothing_ = false;  // the last clean-up did
   std::optional<std::string> exec_error_;
 };
 

@@ -1,4 +1,5 @@
-// The I/O thread of the driver, and the handles that other threads hold.
+// The I/O thread of the driver, and the handles that other threads hold. Now and then it reaps what
+// the gateway adopted.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "runtimes/external_driver.hpp"
 #include "runtimes/leftovers.hpp"
 #include "runtimes/process_driver.hpp"
+#include "system/children.hpp"
 
 namespace signalbox::runtimes {
 namespace {
@@ -17,6 +19,7 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr auto destroy_timeout = 10s;  // SIGKILL takes milliseconds, a hung GPU driver forever
+constexpr auto house_gap = 2s;
 
 using io_ptr = std::shared_ptr<asio::io_context>;
 
@@ -45,7 +48,9 @@ class driver : public runtime_driver {
  public:
   explicit driver(driver_options options)
       : options_(std::move(options)), names_(options_.data_dir) {
+    adopt_orphans();
     end_orphans(names_);
+    keep_house();
     thread_ = std::thread([this] { io_->run(); });
   }
 
@@ -88,10 +93,19 @@ class driver : public runtime_driver {
   }
 
  private:
+  void keep_house() {
+    reap_adopted();
+    house_timer_.expires_after(house_gap);
+    house_timer_.async_wait([this](const auto& error) {
+      if (!error) keep_house();
+    });
+  }
+
   const driver_options options_;
   const run_names names_;
   io_ptr io_ = std::make_shared<asio::io_context>(1);
   asio::executor_work_guard<asio::io_context::executor_type> keep_running_{io_->get_executor()};
+  asio::steady_timer house_timer_{*io_};
   port_pool ports_;
   std::vector<std::weak_ptr<run>> runs_;
   std::thread thread_;

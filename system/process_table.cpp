@@ -20,9 +20,8 @@ std::string read_file(pid_t pid, const char* name) {
   return text.str();
 }
 
-}  // namespace
-
-std::optional<process> look_at(pid_t pid) {
+// `with_zombies`: also one that has ended and was not reaped.
+std::optional<process> look_at(pid_t pid, bool with_zombies) {
   const auto stat = read_file(pid, "stat");
   const auto name_begin = stat.find('(');
   const auto name_end = stat.rfind(')');  // the name may hold anything
@@ -34,7 +33,7 @@ std::optional<process> look_at(pid_t pid) {
   pid_t group = 0;
   std::istringstream fields(stat.substr(name_end + 1));
   fields >> state >> found.parent >> group >> found.session;
-  if (state == 'Z' || state == 'X') return std::nullopt;
+  if (!with_zombies && (state == 'Z' || state == 'X')) return std::nullopt;
   std::string skipped;
   for (int field = 7; field < 14; ++field) fields >> skipped;  // as numbered in proc(5)
   std::uint64_t user_ticks = 0, system_ticks = 0;
@@ -43,6 +42,24 @@ std::optional<process> look_at(pid_t pid) {
   for (int field = 16; field < 22; ++field) fields >> skipped;
   fields >> found.start_ticks;
   return fields ? std::optional(found) : std::nullopt;
+}
+
+// Calls `look` with the pid of each process.
+template <class Look>
+void for_each_pid(const char* folder, Look look) {
+  DIR* entries = opendir(folder);
+  if (!entries) return;
+  while (const dirent* entry = readdir(entries)) {
+    const auto pid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
+    if (pid > 0) look(pid);
+  }
+  closedir(entries);
+}
+
+}  // namespace
+
+std::optional<process> look_at(pid_t pid) {
+  return look_at(pid, false);
 }
 
 std::string environment_value(pid_t pid, const std::string& name) {
@@ -55,16 +72,29 @@ std::string environment_value(pid_t pid, const std::string& name) {
 
 std::vector<process> find_processes(const process_filter& belongs) {
   std::vector<process> found;
-  DIR* proc = opendir("/proc");
-  if (!proc) return found;
-  while (const dirent* entry = readdir(proc)) {
-    const auto pid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
-    if (pid <= 0 || pid == getpid()) continue;
+  for_each_pid("/proc", [&](pid_t pid) {
+    if (pid == getpid()) return;
     const auto candidate = look_at(pid);
     if (candidate && belongs(*candidate)) found.push_back(*candidate);
-  }
-  closedir(proc);
+  });
   return found;
+}
+
+// Each thread has a list of children. Kernels may be built without these lists.
+std::vector<pid_t> list_children() {
+  std::vector<pid_t> children;
+  bool has_lists = false;
+  for_each_pid("/proc/self/task", [&](pid_t thread) {
+    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/children");
+    has_lists = has_lists || file;
+    for (pid_t pid; file >> pid;) children.push_back(pid);
+  });
+  if (has_lists) return children;
+  for_each_pid("/proc", [&](pid_t pid) {
+    const auto candidate = look_at(pid, true);
+    if (candidate && candidate->parent == getpid()) children.push_back(pid);
+  });
+  return children;
 }
 
 // Looks again behind the descriptor: the pid may have been reused meanwhile.

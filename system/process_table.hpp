@@ -34,6 +34,10 @@ using process_filter = std::function<bool(const process&)>;
 // Returns all living processes, except ourselves, for which `belongs` is true.
 std::vector<process> find_processes(const process_filter& belongs);
 
+// Returns our own children, those that have ended and wait to be reaped included. One that has just
+// become our child may be missing.
+std::vector<pid_t> list_children();
+
 // Opens exactly this process; empty when it has ended.
 unique_fd open_process(const process& p);
 

@@ -6,13 +6,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
 
+#include "system/children.hpp"
 #include "system/descriptor_limit.hpp"
 #include "system/unique_fd.hpp"
 
@@ -148,7 +148,7 @@ pid_t start_program(const program_start& start) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
-  const pid_t pid = branch(plan);
+  const pid_t pid = start_child([&plan] { return branch(plan); });
   int error = pid < 0 ? errno : 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   plan.errors = unique_fd();
@@ -156,7 +156,7 @@ pid_t start_program(const program_start& start) {
   do {
     size = pid < 0 ? 0 : read(errors.get(), &error, sizeof error);  // end of file: executed
   } while (size < 0 && errno == EINTR);
-  if (size == sizeof error) waitpid(pid, nullptr, 0);
+  if (size == sizeof error) wait_for_child(pid, nullptr);
   if (error != 0) fail(error, what);
   return pid;
 }

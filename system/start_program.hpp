@@ -28,7 +28,7 @@ struct program_start {
 
 // Starts a program in a session of its own, so that a Ctrl-C in our terminal does not reach it. It
 // has default signal handling, /dev/null as stdin, no other descriptor of ours, and the limit of
-// descriptors that we had at our start. The caller has to wait for the pid. Throws
+// descriptors that we had at our start. The caller has to wait for the pid (wait_for_child). Throws
 // std::system_error when the program cannot be started or executed.
 pid_t start_program(const program_start& start);
 

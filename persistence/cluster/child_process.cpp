@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "system/children.hpp"
 #include "system/start_program.hpp"
 #include "system/unique_fd.hpp"
 
@@ -95,7 +96,7 @@ void child_process::keep(const child_command& command) {
   }
   const std::lock_guard lock(mutex_);
   int status = 0;
-  ::waitpid(pid, &status, 0);
+  wait_for_child(pid, &status);
   status_ = status;
   changed_.notify_all();
 }

@@ -1,0 +1,75 @@
+#include "system/children.hpp"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <mutex>
+#include <set>
+
+#include "system/process_table.hpp"
+
+namespace signalbox {
+namespace {
+
+// It is locked while a child is made, so that none is seen that is not noted yet.
+struct started_children {
+  std::mutex mutex;
+  std::set<pid_t> pids;
+};
+
+started_children& started() {
+  static started_children all;
+  return all;
+}
+
+// `kills`: those that live, too.
+std::size_t go_through_adopted(bool kills) {
+  auto& own = started();
+  const std::lock_guard lock(own.mutex);
+  std::size_t found = 0;
+  for (const pid_t pid : list_children()) {
+    if (own.pids.contains(pid)) continue;
+    ++found;
+    // Nobody else waits for it, so that its pid is still its own.
+    if (waitpid(pid, nullptr, WNOHANG) == 0 && kills) kill(pid, SIGKILL);
+  }
+  return found;
+}
+
+}  // namespace
+
+void adopt_orphans() {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+pid_t start_child(const std::function<pid_t()>& branch) {
+  auto& own = started();
+  const std::lock_guard lock(own.mutex);
+  const pid_t pid = branch();
+  if (pid > 0) own.pids.insert(pid);
+  return pid;
+}
+
+// It is forgotten last: an entry without a process does no harm.
+pid_t wait_for_child(pid_t pid, int* status) {
+  pid_t ended = 0;
+  do {
+    ended = waitpid(pid, status, 0);
+  } while (ended < 0 && errno == EINTR);
+  auto& own = started();
+  const std::lock_guard lock(own.mutex);
+  own.pids.erase(pid);
+  return ended;
+}
+
+void reap_adopted() {
+  go_through_adopted(false);
+}
+
+std::size_t end_adopted() {
+  return go_through_adopted(true);
+}
+
+}  // namespace signalbox
