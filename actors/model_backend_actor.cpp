@@ -293,7 +293,8 @@ class model_backend : public model_backend_actor::base {
     if (e.is_crash) {
       record_crash(e.reason, now);
     } else {
-      spdlog::info("model {}: runtime {} ended as asked", config().name, core_.incarnation());
+      spdlog::info("model {}: runtime {} ended as asked: {}", config().name, core_.incarnation(),
+                   last_exit_.detail);
     }
     load_started_.reset();
   }

@@ -33,11 +33,13 @@ constexpr std::size_t output_turn = 256 * 1024;  // bytes read in one turn of th
 
 }  // namespace
 
-process_run::process_run(asio::io_context& io, port_pool& ports, const driver_options& options,
-                         std::string run_id, const config::model_options& model,
-                         run_request request, event_callback on_event)
+process_run::process_run(asio::io_context& io, port_pool& ports, const oom_watch& ooms,
+                         const driver_options& options, std::string run_id,
+                         const config::model_options& model, run_request request,
+                         event_callback on_event)
     : run(io, model, request, std::move(on_event)),
       ports_(ports),
+      ooms_(ooms),
       options_(options),
       log_([name = model.name](const std::string& line) { spdlog::debug("[{}] {}", name, line); }),
       run_id_(std::move(run_id)),
@@ -147,11 +149,15 @@ void process_run::main_ended(std::optional<int> wait_status) {
   start_timer_.cancel();
   timer_.cancel();
   auto lines = log_.lines();
+  const bool is_overdue = clock::now() >= kill_at_;
   const auto report = explain_exit({.stop_asked = stop_asked_,
+                                    .overstayed_grace = is_overdue ? grace_ : duration::zero(),
                                     .start_timed_out = start_timed_out_,
                                     .was_ready = ready(),
                                     .start_timeout = request_.start_timeout,
                                     .wait_status = wait_status,
+                                    .kernel_killed = ooms_.has_killed(),
+                                    .last_probe = last_probe_,
                                     .log_tail = lines});
   tell_exited(report.reason, report.detail, std::move(lines));
 }
@@ -192,18 +198,27 @@ void process_run::release() {
   tell_released();
 }
 
-void process_run::probe() {
-  if (exited() || stop_asked_ || start_timed_out_) return;
+void process_run::ask_health(std::function<void(const probe_result&)> on_result) {
   probe_http(io_, {.host = local_address, .port = port_, .path = model_.health_path},
-             local_probe_timeout,
-             [self = self_as<process_run>(), asked_at = clock::now()](const probe_result& result) {
-               self->probed(result.outcome, asked_at);
-             });
+             local_probe_timeout, std::move(on_result));
 }
 
-void process_run::probed(probe_outcome outcome, time_point asked_at) {
+std::string process_run::explain(const probe_result& result) const {
+  return explain_probe(fmt::format("GET {} on port {}", model_.health_path, port_), result,
+                       local_probe_timeout);
+}
+
+void process_run::probe() {
   if (exited() || stop_asked_ || start_timed_out_) return;
-  if (outcome != probe_outcome::ok) {
+  ask_health([self = self_as<process_run>(), asked_at = clock::now()](const probe_result& result) {
+    self->probed(result, asked_at);
+  });
+}
+
+void process_run::probed(const probe_result& result, time_point asked_at) {
+  if (exited() || stop_asked_ || start_timed_out_) return;
+  if (result.outcome != probe_outcome::ok) {
+    last_probe_ = explain(result);
     // A runtime that answers slowly is busy loading, so it is probed a little less often.
     return after(timer_, std::clamp(clock::now() - asked_at, probe_gap, max_probe_gap),
                  &process_run::probe);
@@ -221,6 +236,10 @@ void process_run::start_timed_out() {
 void process_run::stop(duration grace) {
   if (released()) return;
   if (!start_timed_out_) stop_asked_ = true;
+  if (const auto end = clock::now() + grace; end < kill_at_) {
+    kill_at_ = end;
+    grace_ = grace;
+  }
   send_stop(grace);
 }
 

@@ -3,12 +3,14 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "runtimes/http_probe.hpp"
 #include "runtimes/launch.hpp"
 #include "runtimes/log_tail.hpp"
+#include "runtimes/oom_watch.hpp"
 #include "runtimes/port_pool.hpp"
 #include "runtimes/run.hpp"
 
@@ -16,9 +18,9 @@ namespace signalbox::runtimes {
 
 class process_run : public run {
  public:
-  process_run(boost::asio::io_context& io, port_pool& ports, const driver_options& options,
-              std::string run_id, const config::model_options& model, run_request request,
-              event_callback on_event);
+  process_run(boost::asio::io_context& io, port_pool& ports, const oom_watch& ooms,
+              const driver_options& options, std::string run_id, const config::model_options& model,
+              run_request request, event_callback on_event);
 
   void begin() override;
   void stop(duration grace) override;
@@ -38,14 +40,17 @@ class process_run : public run {
   void guard_ended();
   void clean_up();
 
+  void ask_health(std::function<void(const probe_result&)> on_result);
+  std::string explain(const probe_result& result) const;
   void probe();
-  void probed(probe_outcome outcome, time_point asked_at);
+  void probed(const probe_result& result, time_point asked_at);
   void start_timed_out();
   void main_ended(std::optional<int> wait_status);
   void release();
   void send_stop(duration grace);
 
   port_pool& ports_;
+  const oom_watch& ooms_;
   const driver_options& options_;
   log_tail log_;
   const std::string run_id_;  // see leftovers.hpp
@@ -57,7 +62,10 @@ class process_run : public run {
   boost::asio::steady_timer start_timer_;
   boost::asio::steady_timer timer_;  // next probe; after the exit, next clean-up
   bool stop_asked_ = false;
+  duration grace_{};            // of the last stop that shortened it
+  time_point kill_at_ = never;  // the end of that grace
   bool start_timed_out_ = false;
+  std::string last_probe_;      // what the last probe before it was ready found
   bool found_nothing_ = false;  // the last clean-up did
   std::optional<std::string> exec_error_;
 };

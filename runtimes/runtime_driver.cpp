@@ -1,5 +1,5 @@
 // The I/O thread of the driver, and the handles that other threads hold. Now and then it reaps what
-// the gateway adopted.
+// the gateway adopted, and looks whether the kernel is short of memory.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -81,8 +81,8 @@ class driver : public runtime_driver {
     if (model.driver == config::driver_kind::external) {
       r = std::make_shared<external_run>(*io_, model, request, std::move(on_event));
     } else {
-      r = std::make_shared<process_run>(*io_, ports_, options_, names_.next(), model, request,
-                                        std::move(on_event));
+      r = std::make_shared<process_run>(*io_, ports_, ooms_, options_, names_.next(), model,
+                                        request, std::move(on_event));
     }
     asio::post(*io_, [this, r] {
       std::erase_if(runs_, [](const auto& other) { return other.expired(); });
@@ -95,6 +95,7 @@ class driver : public runtime_driver {
  private:
   void keep_house() {
     reap_adopted();
+    ooms_.sample();
     house_timer_.expires_after(house_gap);
     house_timer_.async_wait([this](const auto& error) {
       if (!error) keep_house();
@@ -107,6 +108,7 @@ class driver : public runtime_driver {
   asio::executor_work_guard<asio::io_context::executor_type> keep_running_{io_->get_executor()};
   asio::steady_timer house_timer_{*io_};
   port_pool ports_;
+  oom_watch ooms_;
   std::vector<std::weak_ptr<run>> runs_;
   std::thread thread_;
 };

@@ -1,7 +1,6 @@
 #include "scheduling/model_lifecycle.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace signalbox::scheduling {
@@ -17,18 +16,6 @@ constexpr duration idle_question_gap = std::chrono::milliseconds(250);
 constexpr duration idle_answer_timeout = std::chrono::seconds(5);
 
 }  // namespace
-
-std::string_view to_string(lifecycle_state value) {
-  constexpr std::array<std::string_view, 7> names{"stopped",  "awaiting_lease", "starting", "ready",
-                                                  "draining", "stopping",       "failed"};
-  return names[static_cast<std::size_t>(value)];
-}
-
-std::string_view to_string(exit_reason value) {
-  constexpr std::array<std::string_view, 6> names{"asked",    "crashed",      "oom",
-                                                  "segfault", "start_failed", "start_timeout"};
-  return names[static_cast<std::size_t>(value)];
-}
 
 model_lifecycle::model_lifecycle(lifecycle_options options)
     : options_(options), load_estimate_(options.expected_load) {}

@@ -20,37 +20,14 @@
 #pragma once
 
 #include <optional>
-#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "scheduling/gpu_set.hpp"
+#include "scheduling/lifecycle_state.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::scheduling {
-
-// The state of a backend.
-enum class lifecycle_state : std::uint8_t {
-  stopped,
-  awaiting_lease,
-  starting,
-  ready,
-  draining,
-  stopping,
-  failed
-};
-std::string_view to_string(lifecycle_state value);
-
-// The reason why a runtime ended. `asked` means that we stopped it, whatever its exit status says.
-enum class exit_reason : std::uint8_t {
-  asked,
-  crashed,
-  oom,
-  segfault,
-  start_failed,
-  start_timeout
-};
-std::string_view to_string(exit_reason value);
 
 // The timeouts of one backend and the policy of its restarts.
 struct lifecycle_options {

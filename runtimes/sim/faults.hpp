@@ -12,7 +12,7 @@ enum class fault {
   fail_start,         // exits with status 3 and an error on stderr
   crash_after_start,  // =S: aborts S seconds after it was started
   segfault,           // dies by SIGSEGV; at start: after S seconds
-  oom,                // "CUDA out of memory" on stderr, then SIGKILL; at start: after S seconds
+  oom,                // "CUDA out of memory" on stderr, then status 1; at start: after S seconds
   slow_health,        // =S: /health answers after S seconds
   abort_on_term,      // answers SIGTERM with SIGABRT
   ignore_term,        // does not answer SIGTERM

@@ -71,13 +71,13 @@ BOOST_AUTO_TEST_CASE(newest_first_and_limited) {
 
 BOOST_AUTO_TEST_CASE(every_exit_reason_is_allowed_and_no_other) {
   using scheduling::exit_reason;
-  for (const auto reason :
-       {exit_reason::asked, exit_reason::crashed, exit_reason::oom, exit_reason::segfault,
-        exit_reason::start_failed, exit_reason::start_timeout}) {
+  for (const auto reason : {exit_reason::asked, exit_reason::crashed, exit_reason::oom,
+                            exit_reason::killed, exit_reason::hung, exit_reason::segfault,
+                            exit_reason::start_failed, exit_reason::start_timeout}) {
     store.add({after_epoch(0), "demo", std::string(scheduling::to_string(reason)), "", {}});
   }
   BOOST_CHECK_THROW(store.add({after_epoch(0), "demo", "bored", "", {}}), std::exception);
-  BOOST_TEST(store.newest(100).size() == 6);
+  BOOST_TEST(store.newest(100).size() == 8);
 }
 
 BOOST_AUTO_TEST_CASE(hostile_output_of_a_runtime_is_kept_within_limits) {

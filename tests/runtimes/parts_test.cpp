@@ -2,15 +2,19 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <fstream>
 
 #include "runtimes/exit_report.hpp"
 #include "runtimes/launch.hpp"
 #include "runtimes/log_tail.hpp"
+#include "runtimes/oom_watch.hpp"
 #include "runtimes/port_pool.hpp"
+#include "tests/runtimes/support.hpp"
 
 using namespace signalbox;
 using namespace signalbox::runtimes;
 using scheduling::exit_reason;
+using signalbox::runtimes::testing::own_folder;
 
 namespace {
 
@@ -35,13 +39,94 @@ BOOST_AUTO_TEST_CASE(exit_reasons_of_a_ready_runtime) {
   BOOST_TEST((explain(SIGSEGV).reason == exit_reason::segfault));
   BOOST_TEST((explain(SIGBUS).reason == exit_reason::segfault));
   BOOST_TEST((explain(exit_status(139)).reason == exit_reason::segfault));
-  BOOST_TEST((explain(SIGKILL).reason == exit_reason::oom));
-  BOOST_TEST((explain(exit_status(137)).reason == exit_reason::oom));
   BOOST_TEST((explain(SIGABRT).reason == exit_reason::crashed));
   BOOST_TEST((explain(exit_status(0)).reason == exit_reason::crashed));
   BOOST_TEST((explain(std::nullopt).reason == exit_reason::crashed));
   BOOST_TEST(explain(SIGABRT).detail == "signal 6 (SIGABRT)");
   BOOST_TEST(explain(exit_status(3)).detail == "exit status 3");
+}
+
+// Out of memory is what the kernel says, not a guess.
+BOOST_AUTO_TEST_CASE(who_killed_it_is_told_apart) {
+  for (const int status : {SIGKILL, exit_status(137)}) {
+    for (const bool kernel_killed : {true, false}) {
+      for (const bool was_ready : {true, false}) {
+        const exit_facts facts{.was_ready = was_ready,
+                               .wait_status = status,
+                               .kernel_killed = kernel_killed,
+                               .log_tail = {"CUDA out of memory, an hour ago"}};
+        const auto expected = kernel_killed ? exit_reason::oom : exit_reason::killed;
+        BOOST_TEST((explain_exit(facts).reason == expected));
+      }
+    }
+  }
+  BOOST_TEST(
+      (explain_exit({.wait_status = SIGSEGV, .kernel_killed = true, .log_tail = {}}).reason ==
+       exit_reason::segfault));
+}
+
+BOOST_AUTO_TEST_CASE(the_kernel_counts_whom_it_killed_for_want_of_memory) {
+  const auto file = own_folder() + "/vmstat";
+  const auto write = [&](int kills) {
+    std::ofstream(file) << "nr_free_pages 7\noom_kill " << kills << "\nzone_reclaim_success 9\n";
+  };
+  write(4);
+  oom_watch watch(file);
+  BOOST_TEST(!watch.has_killed());
+  write(5);
+  BOOST_TEST(watch.has_killed());
+  watch.sample();
+  BOOST_TEST(watch.has_killed());  // the runtime's end may be seen only now
+  watch.sample();
+  BOOST_TEST(!watch.has_killed());  // that was another one
+  BOOST_TEST(!oom_watch("/nowhere").has_killed());
+}
+
+BOOST_AUTO_TEST_CASE(a_kill_after_the_grace_is_said_as_one) {
+  using std::chrono::seconds;
+  const auto explain_stop = [](int status, duration overstayed) {
+    return explain_exit({.stop_asked = true,
+                         .overstayed_grace = overstayed,
+                         .wait_status = status,
+                         .log_tail = {}})
+        .detail;
+  };
+  BOOST_TEST(explain_stop(SIGKILL, seconds(10)) ==
+             "killed, as it did not end within 10 s of SIGTERM");
+  BOOST_TEST(explain_stop(SIGKILL, {}) == "signal 9 (SIGKILL)");  // there was no grace
+  BOOST_TEST(explain_stop(exit_status(0), seconds(10)) == "exit status 0");
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_load_says_what_was_tried_and_what_answered) {
+  using std::chrono::seconds;
+  struct scene {
+    probe_result result;
+    std::string said;
+  };
+  const std::string question = "GET /health on port 4711";
+  const scene scenes[] = {
+      {{probe_outcome::failed, "", "Connection refused"},
+       "nothing answered GET /health on port 4711 (Connection refused)"},
+      {{probe_outcome::other_status, "127.0.0.1", "HTTP status 503"},
+       "GET /health on port 4711 was answered with HTTP status 503"},
+      {{probe_outcome::timed_out, "127.0.0.1", "The socket was closed"},
+       "GET /health on port 4711 was not answered in 2 s"},
+  };
+  for (const auto& [result, said] : scenes) {
+    const auto probe = explain_probe(question, result, seconds(2));
+    BOOST_TEST(probe == said);
+    exit_facts facts{.start_timed_out = true,
+                     .start_timeout = seconds(9),
+                     .wait_status = SIGKILL,
+                     .last_probe = probe,
+                     .log_tail = {}};
+    BOOST_TEST(explain_exit(facts).detail == "not ready in 9 s: " + said);
+    facts.start_timed_out = false;
+    facts.wait_status = exit_status(3);
+    BOOST_TEST(explain_exit(facts).detail == "exit status 3 before it was ready: " + said);
+    facts.was_ready = true;
+    BOOST_TEST(explain_exit(facts).detail == "exit status 3");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(exit_reasons_before_it_was_ready) {

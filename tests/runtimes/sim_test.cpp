@@ -328,5 +328,6 @@ BOOST_AUTO_TEST_CASE(a_wrong_command_line_is_refused) {
   event_log events;
   const auto handle =
       driver->start(sim_model(programs, {"--fault", "nonsense"}), request_of(1), events.callback());
-  BOOST_TEST(events.wait_for<runtime_exited>().detail == "exit status 2 before it was ready");
+  const auto detail = events.wait_for<runtime_exited>().detail;
+  BOOST_TEST(detail.starts_with("exit status 2 before it was ready"));
 }
