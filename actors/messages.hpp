@@ -129,6 +129,8 @@ struct queue_activity {
   time_point last_active;
   bool waiting;
 };
+// What requests noticed of the backend's runtime.
+using scheduling::runtime_signs;
 // The answer to close_queue when nothing of the backend is in flight.
 struct queue_drained {
   std::uint64_t closing;
@@ -164,6 +166,8 @@ struct refuse_waiting {
   refusal why;
   double retry_after_s;
   std::string detail;
+  // It refuses until open_queue instead, and spares tickets of clients who said how long they wait.
+  bool until_ready = false;
 };
 // The backend's load time; sent on change, and used for demand, ETA and Retry-After.
 struct load_estimated {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/backend_options.hpp"
 #include "actors/shell.hpp"
 
 namespace signalbox {
@@ -13,42 +14,14 @@ namespace {
 
 using scheduling::lifecycle_state;
 
-constexpr duration driver_margin = std::chrono::seconds(5);
 constexpr std::size_t logged_lines = 20;  // of a dead runtime's output; the crash log has more
-
-// Tells whether the model is always kept ready. Pinned models are, and so are external ones: they
-// cost nothing here, and being ready is how they are watched.
-bool is_kept_ready(const config::model_options& m) {
-  return m.residency == config::residency::pinned || m.driver == config::driver_kind::external;
-}
-
-scheduling::lifecycle_options lifecycle_of(const config::settings& s,
-                                           const config::model_options& m) {
-  scheduling::lifecycle_options o;
-  o.needs_lease = needs_lease(m);
-  // The driver has the same limit and should report it first, because it has the output to log.
-  o.start_timeout = from_seconds(m.start_timeout_s) + driver_margin;
-  o.stop_grace = from_seconds(m.stop_grace_s);
-  o.drain_timeout = from_seconds(m.drain_timeout_s);
-  o.pinned = is_kept_ready(m);
-  o.idle_unload = is_kept_ready(m) ? duration::zero() : from_seconds(m.idle_unload_s);
-  o.backoff = from_seconds(s.scheduling.load_backoff_s);
-  o.max_backoff = from_seconds(s.scheduling.load_backoff_max_s);
-  o.load_attempts = s.scheduling.load_attempts;
-  o.expected_load = from_seconds(m.expected_load_s);
-  return o;
-}
-
-scheduling::gpu_need need_of(const config::model_options& m) {
-  if (m.residency == config::residency::exclusive) return scheduling::whole_machine;
-  return {m.gpu_memory, 1};
-}
 
 // register_holder ──▶ gpu_lease ── holder_registered ──▶ an acquire_lease that had to wait for it
 // queue ── ensure_ready ──▶ core ── acquire_lease ──▶ gpu_lease ── lease_granted ──▶ core
 //   core ── start_runtime ──▶ driver ── runtime_ready ──▶ core ── open_queue ──▶ queue
 // gpu_lease ── lease_asked_back ──▶ core ── close_queue ──▶ queue ── queue_drained ──▶ core
 //   core ── stop_runtime ──▶ driver ── runtime_released ──▶ core ── release_lease ──▶ gpu_lease
+// queue ── runtime_signs ──▶ core ── check_runtime ──▶ driver ── runtime_checked ──▶ core
 class model_backend : public model_backend_actor::base {
  public:
   model_backend(caf::actor_config& cfg, const model_backend_options& options)
@@ -94,6 +67,7 @@ class model_backend : public model_backend_actor::base {
         [this](const crash_log_actor& crashes) { crashes_ = crashes; },
         [this](const ensure_ready&) { on_ensure_ready(); },
         [this](const queue_activity& m) { on_activity(m); },
+        [this](const runtime_signs& m) { on_signs(m); },
         [this](const queue_drained& m) { on_drained(m); },
         [this](const queue_not_idle& m) { on_not_idle(m); },
         [this](const runtime_event& m) { on_runtime_event(m); },
@@ -113,22 +87,23 @@ class model_backend : public model_backend_actor::base {
     if (std::exchange(is_acquire_due_, false)) acquire();
   }
 
-  void on_lease_granted(const lease_granted& m) {
+  template <class Event>
+  void handle(Event event) {
     const auto now = clock().now();
-    apply(core_.lease_granted(m.token, m.gpus, now), now);
+    apply(event(now), now);
     finish();
+  }
+
+  void on_lease_granted(const lease_granted& m) {
+    handle([&](time_point now) { return core_.lease_granted(m.token, m.gpus, now); });
   }
 
   void on_lease_refused(const lease_refused& m) {
-    const auto now = clock().now();
-    apply(core_.lease_refused(m.why, now), now);
-    finish();
+    handle([&](time_point now) { return core_.lease_refused(m.why, now); });
   }
 
   void on_asked_back(const lease_asked_back& m) {
-    const auto now = clock().now();
-    apply(core_.lease_asked_back(m.token, now), now);
-    finish();
+    handle([&](time_point now) { return core_.lease_asked_back(m.token, now); });
   }
 
   // A queue that starts anew is closed, so we repeat the order that is in force. The runtime and
@@ -137,38 +112,37 @@ class model_backend : public model_backend_actor::base {
     queue_ = queue;
     introduce();
     if (holder_ != 0) send(queue_, holder_known{backend_, holder_});
-    tell_load(clock().now());
-    if (core_.state() == lifecycle_state::ready && endpoint_)
+    const auto now = clock().now();
+    tell_load(now);
+    if (core_.may_admit() && endpoint_)
       send(queue_, open_queue{endpoint_, config().max_concurrent});
+    if (core_.refuses_until_ready())
+      carry_out(scheduling::refuse_requests{refusal::model_failed, {}, true}, now);
     if (core_.state() == lifecycle_state::draining) close(false);
     on_not_idle({closing_});  // the old queue will not answer; the new one is asked again
   }
 
   void on_ensure_ready() {
     if (stopping_) return;
-    const auto now = clock().now();
-    apply(core_.ensure_ready(now), now);
-    finish();
+    handle([&](time_point now) { return core_.ensure_ready(now); });
   }
 
   void on_activity(const queue_activity& m) {
-    const auto now = clock().now();
-    apply(core_.activity(m.last_active, m.waiting, now), now);
-    finish();
+    handle([&](time_point now) { return core_.activity(m.last_active, m.waiting, now); });
+  }
+
+  void on_signs(const runtime_signs& m) {
+    handle([&](time_point now) { return core_.runtime_noticed(m, now); });
   }
 
   void on_drained(const queue_drained& m) {
     if (m.closing != closing_) return;
-    const auto now = clock().now();
-    apply(core_.queue_drained(now), now);
-    finish();
+    handle([&](time_point now) { return core_.queue_drained(now); });
   }
 
   void on_not_idle(const queue_not_idle& m) {
     if (m.closing != closing_) return;
-    const auto now = clock().now();
-    apply(core_.queue_not_idle(now), now);
-    finish();
+    handle([&](time_point now) { return core_.queue_not_idle(now); });
   }
 
   void on_runtime_event(const runtime_event& m) {
@@ -189,6 +163,11 @@ class model_backend : public model_backend_actor::base {
     apply(core_.runtime_ready(e.incarnation, now), now);
   }
 
+  void on_event(const runtime_checked& e, time_point now) {
+    if (!e.is_healthy) last_check_ = e.detail;
+    apply(core_.runtime_checked(e.incarnation, e.is_healthy, now), now);
+  }
+
   void on_event(const runtime_exited& e, time_point now) {
     last_exit_ = e;
     apply(core_.runtime_exited(e.incarnation, e.reason, now), now);
@@ -202,7 +181,7 @@ class model_backend : public model_backend_actor::base {
   void on_changed(const model_changed& m) {
     const auto units = config().max_concurrent;
     model_ = m.model;
-    model_->meters->state_changed(core_.state());
+    model_->meters->state_changed(core_.shown_state());
     core_.set_options(lifecycle_of(settings_, config()));
     tell_load(clock().now());
     if (core_.state() == lifecycle_state::ready && config().max_concurrent != units)
@@ -273,6 +252,10 @@ class model_backend : public model_backend_actor::base {
     if (handle_) handle_->stop(e.grace);
   }
 
+  void carry_out(const scheduling::check_runtime&, time_point) {
+    if (handle_) handle_->check();
+  }
+
   void carry_out(const scheduling::admit_requests&, time_point) {
     send(queue_, open_queue{endpoint_, config().max_concurrent});
   }
@@ -286,7 +269,8 @@ class model_backend : public model_backend_actor::base {
   void close(bool only_if_idle) { send(queue_, close_queue{backend_, ++closing_, only_if_idle}); }
 
   void carry_out(const scheduling::refuse_requests& e, time_point) {
-    send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after), detail_of(e.why)});
+    send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after), detail_of(e.why),
+                                e.until_ready});
   }
 
   void carry_out(const scheduling::record_exit& e, time_point now) {
@@ -307,6 +291,7 @@ class model_backend : public model_backend_actor::base {
   void record_crash(scheduling::exit_reason reason, time_point now) {
     model_->meters->crashed(reason);
     if (load_started_) model_->meters->loaded(false, now - *load_started_);
+    if (reason == scheduling::exit_reason::hung) last_exit_.detail = why_hung();
     const auto& lines = last_exit_.log_tail;
     spdlog::error("model {}: runtime {} {}: {} ({} failures in a row)", config().name,
                   core_.incarnation(), to_string(reason), last_exit_.detail, core_.failures());
@@ -315,6 +300,14 @@ class model_backend : public model_backend_actor::base {
     }
     send(crashes_, crash_record{std::chrono::system_clock::now(), config().name,
                                 std::string(to_string(reason)), last_exit_.detail, lines});
+  }
+
+  std::string why_hung() const {
+    const auto deadlines = core_.watch().deadlines();
+    const auto what = core_.watch().awaits_verdict()
+                          ? fmt::format("{} deadlines passed in a row without a byte", deadlines)
+                          : std::string("connections were refused for long");
+    return fmt::format("{}, and {}", what, last_check_);
   }
 
   // Tells clients more than the refusal itself. It has no path and nothing from the runtime's
@@ -334,8 +327,8 @@ class model_backend : public model_backend_actor::base {
   }
 
   void tell_state() {
-    if (core_.state() == told_state_) return;
-    told_state_ = core_.state();
+    if (core_.shown_state() == told_state_) return;
+    told_state_ = core_.shown_state();
     tell_load(clock().now());
     if (core_.token() != 0) {
       spdlog::info("model {}: {} (run {}, lease {}, gpu {})", config().name, to_string(told_state_),
@@ -346,11 +339,11 @@ class model_backend : public model_backend_actor::base {
   }
 
   void tell_board() {
-    model_->meters->state_changed(core_.state());
+    model_->meters->state_changed(core_.shown_state());
     backend_status status;
     status.backend = backend_;
     status.model = config().name;
-    status.state = core_.state();
+    status.state = core_.shown_state();
     status.incarnation = core_.incarnation();
     status.token = core_.token();
     if (status.token != 0) status.gpus = core_.gpus();
@@ -383,6 +376,7 @@ class model_backend : public model_backend_actor::base {
   endpoint_ptr endpoint_;        // of the current run
   std::uint64_t closing_ = 0;    // number of the last close_queue; answers to older ones are void
   runtime_exited last_exit_{};   // the exit that is being handled
+  std::string last_check_;       // what the last check that failed found
   std::optional<time_point> load_started_;
   lifecycle_state told_state_ = lifecycle_state::stopped;
   bool stopping_ = false;

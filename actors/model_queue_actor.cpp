@@ -99,7 +99,7 @@ class model_queue_shell : public model_queue_actor::base {
 
   void on_refuse_waiting(const refuse_waiting& m) {
     const auto retry_after = from_seconds(m.retry_after_s);
-    carry_out(core_.refuse_waiting(m.backend, m.why, retry_after, m.detail, now()));
+    carry_out(core_.refuse_waiting(m.backend, m.why, retry_after, m.detail, now(), m.until_ready));
   }
 
   void on_load_estimated(const load_estimated& m) {
@@ -194,6 +194,7 @@ class model_queue_shell : public model_queue_actor::base {
   void apply(const scheduling::tell_activity& e) {
     send(backends_[e.backend].actor, queue_activity{e.last_active, e.waiting});
   }
+  void apply(const scheduling::tell_signs& e) { send(backends_[e.backend].actor, e.signs); }
   void apply(const scheduling::tell_demand& e) {
     if (leases_) send(leases_, demand_reported{e.holder, e.demand});
   }

@@ -12,6 +12,7 @@ namespace signalbox {
 
 // The life of a runtime as its driver reports it: spawned, ready (at most once), exited, released;
 // or exited and released without ready. `released` means that its whole process tree is gone.
+// `checked` may come in between, any number of times.
 struct runtime_spawned {
   std::uint64_t incarnation;
   std::int64_t pid;
@@ -21,6 +22,12 @@ struct runtime_ready {
   std::string host;     // as in backend_endpoint
   std::string address;  // as in backend_endpoint
   std::uint16_t port;
+};
+// The answer to a check, or unasked: an external runtime that is not ready cannot be reached.
+struct runtime_checked {
+  std::uint64_t incarnation;
+  bool is_healthy;
+  std::string detail;  // "GET /health on port 41234 was not answered in 2 s"
 };
 struct runtime_exited {
   std::uint64_t incarnation;
@@ -32,6 +39,6 @@ struct runtime_released {
   std::uint64_t incarnation;
 };
 using runtime_event =
-    std::variant<runtime_spawned, runtime_ready, runtime_exited, runtime_released>;
+    std::variant<runtime_spawned, runtime_ready, runtime_checked, runtime_exited, runtime_released>;
 
 }  // namespace signalbox

@@ -1,7 +1,8 @@
 // The interface that starts, watches and stops runtimes. A driver makes handles; a handle is one
 // run of one backend. The callback of a handle gets all its events, on the driver's own thread, in
 // the order spawned, ready, exited, released: each at most once; exited and released always, once
-// start was called (for `external`: after stop, or when the endpoint went away).
+// start was called (for `external`: after stop, or when the endpoint went away). `checked` answers
+// a check.
 #pragma once
 
 #include <functional>
@@ -30,6 +31,9 @@ class runtime_handle {
   // Sends SIGTERM to the whole group, and SIGKILL after `grace` (at once when zero; a later call
   // may shorten the grace). The exit is then reported as `asked`, whatever its status. Thread-safe.
   virtual void stop(duration grace) = 0;
+  // Asks a runtime that is ready for its health. The answer is `checked` within some seconds,
+  // unless it has exited by then. Thread-safe.
+  virtual void check() = 0;
 };
 
 class runtime_driver {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/address.hpp"
+#include "runtimes/exit_report.hpp"
 
 namespace signalbox::runtimes {
 namespace {
@@ -16,8 +17,11 @@ using scheduling::exit_reason;
 
 constexpr duration gap_while_down = 50ms;
 constexpr duration gap_while_up = 2s;
+constexpr duration gap_while_failing = 200ms;
 constexpr duration remote_probe_timeout = 10s;
+constexpr duration check_timeout = 5s;
 constexpr std::uint32_t failures_allowed = 2;
+constexpr duration unreachable_after = 1s;  // of failures, while it is not ready
 
 }  // namespace
 
@@ -37,12 +41,39 @@ void external_run::begin() {
 
 void external_run::probe() {
   if (exited()) return;
+  is_probing_ = true;
   const auto timeout =
-      ready() ? remote_probe_timeout
-              : std::clamp<duration>(give_up_at_ - clock::now(), 1ms, remote_probe_timeout);
-  probe_http(io_, target_, timeout, [self = self_as<external_run>()](const probe_result& result) {
-    self->probed(result);
-  });
+      is_check_due_ ? check_timeout
+      : ready()     ? remote_probe_timeout
+                    : std::clamp<duration>(give_up_at_ - clock::now(), 1ms, remote_probe_timeout);
+  probe_http(io_, target_, timeout,
+             [self = self_as<external_run>(), timeout](const probe_result& result) {
+               self->is_probing_ = false;
+               self->probed(result, timeout);
+             });
+}
+
+void external_run::check() {
+  if (exited() || !ready()) return;
+  is_check_due_ = true;
+  if (is_probing_) return;
+  timer_.cancel();
+  probe();
+}
+
+std::string external_run::explain(const probe_result& result, duration timeout) const {
+  return explain_probe("GET " + model_.endpoint + model_.health_path, result, timeout);
+}
+
+// Tells once that nothing answers, while it is not ready.
+void external_run::tell_if_unreachable(const probe_result& result, duration timeout) {
+  if (failures_ == 0 || clock::now() - failing_since_ < unreachable_after) return;
+  if (!std::exchange(is_unreachable_told_, true)) tell_checked(false, explain(result, timeout));
+}
+
+duration external_run::next_gap() const {
+  if (!ready()) return gap_while_down;
+  return failures_ > 0 ? gap_while_failing : gap_while_up;
 }
 
 // Requests now go to the address that answered, so that address is the one to watch. The next run
@@ -55,9 +86,14 @@ void external_run::became_ready(const std::string& address) {
 
 // Once the runtime is ready, only a refused or broken connection counts as a failure: a busy server
 // may answer slowly, or say that it is busy, and is not dead.
-void external_run::probed(const probe_result& result) {
+void external_run::probed(const probe_result& result, duration timeout) {
   if (exited()) return;
   failures_ = result.outcome == probe_outcome::failed ? failures_ + 1 : 0;
+  if (failures_ == 1) failing_since_ = clock::now();
+  if (!ready()) tell_if_unreachable(result, timeout);
+  if (std::exchange(is_check_due_, false)) {
+    tell_checked(result.outcome == probe_outcome::ok, explain(result, timeout));
+  }
   if (std::exchange(why_not_, result.why) != result.why && !result.why.empty()) {
     spdlog::warn("model {}: {}{}: {}", model_.name, model_.endpoint, model_.health_path,
                  result.why);
@@ -69,11 +105,11 @@ void external_run::probed(const probe_result& result) {
   if (!ready() && clock::now() >= give_up_at_) {
     const auto seconds = to_seconds(request_.start_timeout);
     return end(exit_reason::start_timeout,
-               fmt::format("not ready in {:g} s: {}", seconds, result.why));
+               fmt::format("not ready in {:g} s: {}", seconds, explain(result, timeout)));
   }
-  timer_.expires_after(ready() ? gap_while_up : gap_while_down);
+  timer_.expires_after(next_gap());
   timer_.async_wait([self = self_as<external_run>()](const auto& error) {
-    if (!error) self->probe();
+    if (!error && !self->is_probing_) self->probe();
   });
 }
 

@@ -16,17 +16,25 @@ class external_run : public run {
 
   void begin() override;
   void stop(duration grace) override;
+  void check() override;
 
  private:
   void probe();
-  void probed(const probe_result& result);
+  void probed(const probe_result& result, duration timeout);
+  std::string explain(const probe_result& result, duration timeout) const;
+  void tell_if_unreachable(const probe_result& result, duration timeout);
+  duration next_gap() const;
   void became_ready(const std::string& address);
   void end(scheduling::exit_reason reason, const std::string& detail);
 
   probe_target target_;
   time_point give_up_at_{};
   std::uint32_t failures_ = 0;  // in a row
-  std::string why_not_;         // why the last probe failed; each reason is logged once
+  time_point failing_since_{};  // the first of these
+  bool is_probing_ = false;
+  bool is_check_due_ = false;         // the next result is told
+  bool is_unreachable_told_ = false;  // while it is not ready
+  std::string why_not_;               // why the last probe failed; each reason is logged once
   boost::asio::steady_timer timer_;
 };
 

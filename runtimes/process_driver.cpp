@@ -208,6 +208,13 @@ std::string process_run::explain(const probe_result& result) const {
                        local_probe_timeout);
 }
 
+void process_run::check() {
+  if (exited() || !ready()) return;
+  ask_health([self = self_as<process_run>()](const probe_result& result) {
+    self->tell_checked(result.outcome == probe_outcome::ok, self->explain(result));
+  });
+}
+
 void process_run::probe() {
   if (exited() || stop_asked_ || start_timed_out_) return;
   ask_health([self = self_as<process_run>(), asked_at = clock::now()](const probe_result& result) {

@@ -24,6 +24,7 @@ class process_run : public run {
 
   void begin() override;
   void stop(duration grace) override;
+  void check() override;
 
  private:
   using handler = void (process_run::*)();

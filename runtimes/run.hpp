@@ -23,6 +23,7 @@ class run : public std::enable_shared_from_this<run> {
 
   virtual void begin() = 0;
   virtual void stop(duration grace) = 0;
+  virtual void check() = 0;  // tells `checked`, if it is ready
 
   const std::shared_future<void>& gone() const { return gone_; }  // for any thread
 
@@ -34,6 +35,11 @@ class run : public std::enable_shared_from_this<run> {
     if (exited_ || ready_) return;
     ready_ = true;
     on_event_(runtime_ready{request_.incarnation, host, address, port});
+  }
+  void tell_checked(bool is_healthy, std::string detail) {
+    if (!exited_) {
+      on_event_(runtime_checked{request_.incarnation, is_healthy, std::move(detail)});
+    }
   }
   void tell_exited(scheduling::exit_reason reason, std::string detail,
                    std::vector<std::string> log_tail = {}) {

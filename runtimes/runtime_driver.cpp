@@ -39,6 +39,10 @@ class handle : public runtime_handle {
     asio::post(*io_, [r = run_, grace] { r->stop(grace); });
   }
 
+  void check() override {
+    asio::post(*io_, [r = run_] { r->check(); });
+  }
+
  private:
   io_ptr io_;  // may outlive its thread; posts then have no effect
   std::shared_ptr<run> run_;

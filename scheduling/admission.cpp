@@ -224,6 +224,15 @@ admission_effects admission::refuse_all(refusal why, duration retry_after, time_
   });
 }
 
+admission_effects admission::refuse_impatient(refusal why, duration retry_after, time_point now) {
+  auto& s = *state_;
+  return s.handle(now, [&](auto& out) {
+    for (const auto& t : s.tickets.take_impatient()) {
+      out.push_back(refuse_ticket{t.id, t.shard, why, retry_after});
+    }
+  });
+}
+
 admission_effects admission::advance(time_point now) {
   return state_->handle(now, [](auto&) {});
 }

@@ -73,6 +73,7 @@ struct ticket {
   // A ticket that still waits at its deadline is refused with deadline_passed. A deadline that is
   // over when the ticket comes means "now or not at all".
   time_point deadline = never;
+  bool is_patient = false;      // its client said how long it waits
   std::uint32_t principal = 0;  // who asks; 0 is the one principal of all unnamed requests
   double weight = 1;            // the principal's share relative to others, above 0
   double estimate = 0;          // cost, weighted tokens; at least token_weights::least_cost
@@ -199,6 +200,8 @@ class admission {
   admission_effects preempt(work_class work, time_point now);
   // Refuses every waiting ticket: after a crash loop, at a shutdown, or when the model cannot fit.
   admission_effects refuse_all(refusal why, duration retry_after, time_point now);
+  // Refuses the tickets that are not patient.
+  admission_effects refuse_impatient(refusal why, duration retry_after, time_point now);
   // Refuses tickets whose deadline has passed. Call it at next_deadline() or later.
   admission_effects advance(time_point now);
   time_point next_deadline() const;  // `never` without a deadline; may be early, not late

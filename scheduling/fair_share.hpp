@@ -70,7 +70,8 @@ struct alignas(64) waiting_record {
   float estimate = 0;  // expected cost, weighted tokens
   shard_id shard = 0;
   work_class work = work_class::realtime;
-  priority level = priority::normal;
+  priority level : 7 = priority::normal;
+  bool is_patient : 1 = false;
 };
 static_assert(sizeof(waiting_record) == 64);  // one line of the processor's cache
 using waiting_records = std::vector<waiting_record>;

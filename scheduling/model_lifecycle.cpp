@@ -117,7 +117,9 @@ lifecycle_effects model_lifecycle::queue_drained(time_point now) {
   bool is_idle_answer = state_ == lifecycle_state::ready && asked_idle_;
   if (!is_idle_answer && state_ != lifecycle_state::draining) return out;
   if (is_idle_answer) forget_failures_if_proven(now);
-  stop_now(options_.stop_grace, out);
+  // When its last requests ended by their deadlines, a grace would only be waited out if it hangs.
+  is_drained_ = !is_idle_answer && watch_.awaits_verdict();
+  if (!is_drained_) end_drain(out, now);
   return out;
 }
 
@@ -142,6 +144,7 @@ lifecycle_effects model_lifecycle::runtime_ready(std::uint64_t incarnation, time
   ready_since_ = last_active_ = now;
   wanted_ = false;
   asked_idle_ = false;
+  refuses_until_ready_ = false;
   out.push_back(loaded{took});
   out.push_back(admit_requests{});
   return out;
@@ -163,7 +166,8 @@ lifecycle_effects model_lifecycle::runtime_exited(std::uint64_t incarnation, exi
       break;
     case lifecycle_state::stopping:
       exit_recorded_ = true;
-      out.push_back(record_exit{exit_reason::asked, false});
+      out.push_back(failing_ ? record_exit{*last_failure_, true}
+                             : record_exit{exit_reason::asked, false});
       break;
     default:
       break;
@@ -183,6 +187,36 @@ lifecycle_effects model_lifecycle::runtime_released(std::uint64_t incarnation, t
     back_off(out, now);
   } else if (wanted()) {
     begin(out, now);
+  }
+  return out;
+}
+
+lifecycle_effects model_lifecycle::runtime_noticed(const runtime_signs& signs, time_point now) {
+  lifecycle_effects out;
+  if (signs.run != incarnation_ || !serves()) return out;
+  const bool could_admit = may_admit();
+  watch_.note(signs, now);
+  follow_watch(could_admit, out);
+  check_if_due(out, now);
+  return out;
+}
+
+lifecycle_effects model_lifecycle::runtime_checked(std::uint64_t incarnation, bool is_healthy,
+                                                   time_point now) {
+  lifecycle_effects out;
+  if (incarnation != incarnation_) return out;
+  const bool is_unreachable = state_ == lifecycle_state::starting && !is_healthy;
+  if (is_unreachable && options_.external && !refuses_until_ready_) refuse(out, now);
+  if (!serves()) return out;
+  const bool could_admit = may_admit();
+  watch_.checked(is_healthy, now);
+  follow_watch(could_admit, out);
+  if (watch_.is_hung()) {
+    give_up_hung(out, now);
+  } else if (state_ == lifecycle_state::ready && watch_.is_lost(now)) {
+    begin_drain(out, now);
+  } else if (is_drained_ && !watch_.awaits_verdict()) {
+    end_drain(out, now);
   }
   return out;
 }
@@ -208,7 +242,8 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
       out.push_back(stop_runtime{options_.stop_grace});
       break;
     case lifecycle_state::draining:
-      stop_now(options_.stop_grace, out);
+      check_if_due(out, now);
+      if (now >= deadline_) end_drain(out, now);
       break;
     case lifecycle_state::failed:
       if (wanted()) {
@@ -220,6 +255,7 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
     case lifecycle_state::ready:
       forget_failures_if_proven(now);
       if (now >= next_idle_question()) ask_if_idle(out, now);
+      check_if_due(out, now);
       break;
     default:
       break;
@@ -230,40 +266,19 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
 time_point model_lifecycle::next_deadline() const {
   switch (state_) {
     case lifecycle_state::starting:
-    case lifecycle_state::draining:
       return deadline_;
+    case lifecycle_state::draining:
+      return std::min(deadline_, watch_.next_check());
     case lifecycle_state::failed:
       return !breaker_open() || options_.pinned ? retry_at_ : never;
     case lifecycle_state::ready: {
-      auto next = next_idle_question();
+      auto next = std::min(next_idle_question(), watch_.next_check());
       if (failures_ > 0) next = std::min(next, ready_since_ + options_.max_backoff);
       return next;
     }
     default:
       return never;
   }
-}
-
-lifecycle_state model_lifecycle::state() const {
-  return state_;
-}
-std::uint64_t model_lifecycle::incarnation() const {
-  return incarnation_;
-}
-fencing_token model_lifecycle::token() const {
-  return token_;
-}
-const gpu_set& model_lifecycle::gpus() const {
-  return gpus_;
-}
-std::uint32_t model_lifecycle::failures() const {
-  return failures_;
-}
-std::optional<exit_reason> model_lifecycle::last_failure() const {
-  return last_failure_;
-}
-duration model_lifecycle::load_estimate() const {
-  return load_estimate_;
 }
 
 duration model_lifecycle::ready_in(time_point now) const {
@@ -293,7 +308,8 @@ void model_lifecycle::begin_start(fencing_token token, const gpu_set& gpus, life
   state_ = lifecycle_state::starting;
   started_at_ = now;
   deadline_ = now + options_.start_timeout;
-  exit_recorded_ = false;
+  exit_recorded_ = is_drained_ = false;
+  watch_ = {};
   out.push_back(start_runtime{token, gpus, ++incarnation_});
 }
 
@@ -313,10 +329,16 @@ void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
 
 // Returns when a ready backend next asks its queue whether it is idle; `never`: it stays loaded.
 time_point model_lifecycle::next_idle_question() const {
+  if (watch_.holds_requests()) return never;
   if (asked_idle_) return asked_idle_at_ + idle_answer_timeout;
   if (stops_when_idle_) return asked_idle_at_ + idle_question_gap;
   if (options_.idle_unload == duration::zero()) return never;
   return last_active_ + options_.idle_unload;
+}
+
+void model_lifecycle::end_drain(lifecycle_effects& out, time_point now) {
+  if (watch_.is_lost(now)) return give_up_hung(out, now);
+  stop_now(options_.stop_grace, out);
 }
 
 void model_lifecycle::stop_now(duration grace, lifecycle_effects& out) {
@@ -325,16 +347,33 @@ void model_lifecycle::stop_now(duration grace, lifecycle_effects& out) {
   out.push_back(stop_runtime{grace});
 }
 
+// The queue is closed or opened when the watch says so, which overtakes the question of idleness.
+void model_lifecycle::follow_watch(bool could_admit, lifecycle_effects& out) {
+  if (state_ != lifecycle_state::ready || could_admit == may_admit()) return;
+  asked_idle_ = false;
+  out.push_back(could_admit ? lifecycle_effect(drain_requests{}) : admit_requests{});
+}
+
+// The exit, which brings the runtime's last words, is recorded when it comes.
+void model_lifecycle::give_up_hung(lifecycle_effects& out, time_point now) {
+  begin_failure(exit_reason::hung, now);
+  out.push_back(stop_runtime{duration::zero()});
+}
+
 // The runtime failed: it has ended or will be ended. `stopping` waits for the rest of its process
 // tree.
-void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_point now) {
+void model_lifecycle::begin_failure(exit_reason reason, time_point now) {
   if (state_ == lifecycle_state::ready) forget_failures_if_proven(now);
   ++failures_;
   last_failure_ = reason;
   failing_ = true;
-  exit_recorded_ = true;
   asked_idle_ = false;
   state_ = lifecycle_state::stopping;
+}
+
+void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_point now) {
+  begin_failure(reason, now);
+  exit_recorded_ = true;
   out.push_back(record_exit{reason, true});
 }
 
@@ -342,22 +381,18 @@ void model_lifecycle::fail(exit_reason reason, lifecycle_effects& out, time_poin
 void model_lifecycle::back_off(lifecycle_effects& out, time_point now) {
   state_ = lifecycle_state::failed;
   auto pause = refused_ ? options_.max_backoff : options_.backoff;
-  for (std::uint32_t n = 1; n < failures_ && pause < options_.max_backoff; ++n) pause *= 2;
+  const auto doublings = options_.external ? 1 : failures_;
+  for (std::uint32_t n = 1; n < doublings && pause < options_.max_backoff; ++n) pause *= 2;
   retry_at_ = now + std::min(pause, options_.max_backoff);
-  if (!breaker_open()) return;
+  if (!breaker_open() && !options_.external) return;
   refuse(out, now);
   wanted_ = false;
 }
 
-void model_lifecycle::refuse(lifecycle_effects& out, time_point now) const {
-  out.push_back(refuse_requests{refused_.value_or(refusal::model_failed), retry_at_ - now});
-}
-
-// Forgets earlier failures once the runtime has been ready for longer than the longest backoff.
-// Becoming ready is not enough: a runtime that dies on its first request would be restarted for
-// ever.
-void model_lifecycle::forget_failures_if_proven(time_point now) {
-  if (now - ready_since_ >= options_.max_backoff) failures_ = 0;
+void model_lifecycle::refuse(lifecycle_effects& out, time_point now) {
+  refuses_until_ready_ = options_.external;
+  out.push_back(refuse_requests{refused_.value_or(refusal::model_failed),
+                                std::max(duration::zero(), retry_at_ - now), options_.external});
 }
 
 }  // namespace signalbox::scheduling

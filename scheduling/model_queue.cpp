@@ -46,6 +46,7 @@ queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   admission_.hold();
   for (const auto id : batch.cancelled) admission_.cancel(id, now);
   for (const auto& served : batch.served) admission_.count_service(served, now);
+  for (const auto& b : batch.backends) notice(b.backend, b.signs, now);
   for (const auto& b : batch.backends) {
     if (b.units_returned == 0) continue;
     admission_.give_back(batch.shard, b.backend, b.units_returned, now);
@@ -58,6 +59,7 @@ queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   settled_.failed += batch.settled.failed;
   settled_.cancelled += batch.settled.cancelled;
   settled_.timed_out += batch.settled.timed_out;
+  if (batch.settled.total() > 0) progress_at_ = now;
   count_arrivals(batch.settled.total(), now);
   answer_place_queries(batch, now);
   return finish(now);
@@ -76,22 +78,13 @@ void model_queue::submit(const shard_batch& batch, time_point now) {
 }
 
 void model_queue::submit(const ticket& t, time_point now) {
-  if (const auto* why = refusal_now(now)) {
-    const auto rest = why->until == never ? duration::zero() : why->until - now;
-    out_.push_back(refuse_ticket{t.id, t.shard, why->why, rest});
+  const auto* why = refusal_now(now);
+  if (why != nullptr && !(t.is_patient && spares_patient())) {
+    out_.push_back(refuse_ticket{t.id, t.shard, why->why, retry_after(*why, now)});
     return;
   }
   if (!admission_.is_open() && t.deadline <= now) interest_until_ = now + interest;
   take_effects(admission_.submit(t, now), now);
-}
-
-void model_queue::answer_place_queries(const shard_batch& batch, time_point now) {
-  for (const auto id : batch.place_queries) {
-    const auto place = admission_.place(id, now);
-    if (!place) continue;
-    out_.push_back(
-        tell_place{batch.shard, id, place->position, place->estimate + rest_of_load(now)});
-  }
 }
 
 // Counts requests as they end, which is all that is seen of requests by credit; the rate is the
@@ -115,15 +108,27 @@ const model_queue::refusal_in_force* model_queue::refusal_now(time_point now) {
   return soonest;
 }
 
-// Time until the first of the backends can be ready; zero when one is open.
-duration model_queue::rest_of_load(time_point now) const {
-  if (admission_.is_open()) return duration::zero();
-  auto rest = duration::max();
-  for (const auto& b : backends_) {
-    const auto own = b.ready_at == never ? b.expected_load : b.ready_at - now;
-    rest = std::min(rest, std::max(duration::zero(), own));
+bool model_queue::spares_patient() const {
+  return !stopped_ && std::any_of(backends_.begin(), backends_.end(), [](const backend& b) {
+    return b.refusing && b.refusing->spares_patient;
+  });
+}
+
+// What requests notice of a runtime is for its backend to judge. Bytes mean something only after
+// trouble was told.
+void model_queue::notice(backend_id id, const runtime_signs& signs, time_point now) {
+  auto* b = find(id);
+  if (b == nullptr || signs.run == 0 || signs.run != b->run) return;
+  if (signs.refused) {
+    if (b->closing && b->closing->only_if_idle) {
+      out_.push_back(tell_not_idle{id, std::exchange(b->closing, {})->number});
+    }
+    b->is_open_due = false;
+    take_effects(admission_.close(id, now), now);
   }
-  return rest == duration::max() ? options_.expected_load : rest;
+  const bool is_trouble = signs.refused || signs.deadlines > 0;
+  if (is_trouble || b->is_suspect) out_.push_back(tell_signs{id, signs});
+  b->is_suspect = is_trouble || (b->is_suspect && !admission_.is_open(id));
 }
 
 queue_effects model_queue::add_backend(backend_id id, time_point now) {
@@ -161,6 +166,7 @@ queue_effects model_queue::open(backend_id id, std::uint32_t units, std::uint64_
   b->closing.reset();
   b->refusing.reset();
   b->units = units;
+  b->is_suspect = false;
   b->is_open_due = true;
   open_due(now);
   return finish(now);
@@ -200,12 +206,15 @@ queue_effects model_queue::set_units(backend_id id, std::uint32_t units, time_po
 }
 
 queue_effects model_queue::refuse_waiting(backend_id id, refusal why, duration retry_after,
-                                          const std::string& detail, time_point now) {
+                                          const std::string& detail, time_point now,
+                                          bool until_ready) {
   auto* b = find(id);
   if (b == nullptr) return {};
-  b->refusing = refusal_in_force{why, now + retry_after, detail};
+  b->refusing = refusal_in_force{why, until_ready ? never : now + retry_after, detail, until_ready};
   // The tickets may still be served while another backend does not refuse.
-  if (refusal_now(now) != nullptr) take_effects(admission_.refuse_all(why, retry_after, now), now);
+  if (refusal_now(now) == nullptr) return finish(now);
+  const auto refuse = spares_patient() ? &admission::refuse_impatient : &admission::refuse_all;
+  take_effects((admission_.*refuse)(why, this->retry_after(*b->refusing, now), now), now);
   return finish(now);
 }
 
@@ -256,8 +265,9 @@ void model_queue::take_effects(const admission_effects& effects, time_point now)
             // Admission's time is for a ready model; refuse_waiting has a time of its own.
             const bool is_measured =
                 e.why == refusal::deadline_passed || e.why == refusal::queue_full;
-            if (is_measured) e.retry_after += rest_of_load(now);
+            if (is_measured) e.retry_after += delay_now(now);
           }
+          if constexpr (std::is_same_v<decltype(e), grant_permit>) progress_at_ = now;
           out_.push_back(e);
         },
         effect);
@@ -267,6 +277,7 @@ void model_queue::take_effects(const admission_effects& effects, time_point now)
 // Ends every event: follows up on each backend and hands out the effects.
 queue_effects model_queue::finish(time_point now) {
   next_deadline_ = admission_.next_deadline();
+  note_waits(now);
   for (auto& b : backends_) {
     answer_closing(b, now);
     ensure(b, now);

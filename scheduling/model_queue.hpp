@@ -12,7 +12,11 @@
 //                        attached ──▶ queue_drained ──▶ backend
 //   backend ── refuse_waiting ──▶ while all backends do this, waiting and new tickets are refused,
 //                                 each time for as long as the backend says; then the next ticket
-//                                 asks for a start (ensure_ready) again
+//                                 asks for a start (ensure_ready) again. While it says "until I am
+//                                 ready", tickets of clients who said how long they wait are spared
+//   shard ── runtime_signs ──▶ backend, which judges them. A refused connection closes the backend
+//                              at once, so that a ticket which returns is not granted there again;
+//                              the backend opens when its runtime was found healthy
 #pragma once
 
 #include <cstdint>
@@ -77,6 +81,11 @@ struct tell_activity {
   time_point last_active;
   bool waiting;
 };
+// The backend is told what requests noticed of its runtime.
+struct tell_signs {
+  backend_id backend;
+  runtime_signs signs;
+};
 // The lease pool is told of the holder's work.
 struct tell_demand {
   holder_id holder;
@@ -84,7 +93,7 @@ struct tell_demand {
 };
 using queue_effect = std::variant<grant_permit, refuse_ticket, give_credits, recall_credits,
                                   preempt_permits, tell_place, ensure_backend, tell_drained,
-                                  tell_not_idle, tell_activity, tell_demand>;
+                                  tell_not_idle, tell_activity, tell_signs, tell_demand>;
 using queue_effects = std::vector<queue_effect>;
 
 // The queue of one model over all its backends: see the top of this file.
@@ -111,9 +120,10 @@ class model_queue {
   queue_effects open(backend_id backend, std::uint32_t units, std::uint64_t run, time_point now);
   queue_effects close(backend_id backend, std::uint64_t closing, bool only_if_idle, time_point now);
   queue_effects set_units(backend_id backend, std::uint32_t units, time_point now);
-  // Clients see `detail`, so it holds no path and no secret.
+  // Clients see `detail`, so it holds no path and no secret. With `until_ready` it counts until
+  // open(), and spares patient tickets.
   queue_effects refuse_waiting(backend_id backend, refusal why, duration retry_after,
-                               const std::string& detail, time_point now);
+                               const std::string& detail, time_point now, bool until_ready = false);
   // `expected` is the time that a load takes. `ready_at` is the end of the load that runs or is
   // due; `never` means that it is not known.
   queue_effects set_load(backend_id backend, duration expected, time_point ready_at,
@@ -137,6 +147,7 @@ class model_queue {
     refusal why;
     time_point until;
     std::string detail;
+    bool spares_patient = false;
   };
   struct closing_order {
     std::uint64_t number;
@@ -154,6 +165,7 @@ class model_queue {
     std::uint64_t run = 0;
     std::uint32_t units = 0;
     bool is_open_due = false;  // an open() waits for shards to attach
+    bool is_suspect = false;   // it hears of each byte of its runtime
     duration expected_load{};
     time_point ready_at = never;
     std::optional<closing_order> closing{};  // not answered yet
@@ -170,8 +182,13 @@ class model_queue {
   bool knows_all_shards() const { return attached_.size() >= options_.shards; }
   void open_due(time_point now);
   const refusal_in_force* refusal_now(time_point now);
+  bool spares_patient() const;
   bool is_wanted(time_point now);
-  duration rest_of_load(time_point now) const;
+  duration delay_now(time_point now) const;
+  duration rest_of_load(const backend& b, time_point now) const;
+  duration retry_after(const refusal_in_force& why, time_point now) const;
+  void notice(backend_id id, const runtime_signs& signs, time_point now);
+  void note_waits(time_point now);
   void submit(const shard_batch& batch, time_point now);
   void submit(const ticket& t, time_point now);
   void answer_place_queries(const shard_batch& batch, time_point now);
@@ -192,6 +209,8 @@ class model_queue {
   queue_effects out_;
   time_point next_deadline_ = never;
   time_point interest_until_{};
+  time_point awaited_since_ = never;  // when a load began to be awaited; `never`: none is
+  time_point progress_at_{};          // when a ticket was last granted, or a request ended
   settled_counts settled_;
   std::uint64_t timed_out_ = 0;
   double arrivals_per_s_ = 0;

@@ -14,12 +14,21 @@ struct backend_units {
   std::uint32_t units = 0;
 };
 
+// What a shard noticed of one run of a runtime since its last batch.
+struct runtime_signs {
+  std::uint64_t run = 0;        // the runtime's start; 0: nothing was noticed
+  bool heard = false;           // bytes of an answer came
+  std::uint32_t deadlines = 0;  // of requests, passed since the last byte
+  bool refused = false;         // a connection could not be made
+};
+
 // A shard's report of its units of one backend.
 struct backend_report {
   backend_id backend = 0;
   std::uint32_t units_returned = 0;  // since the last batch
   std::uint32_t ended = 0;           // requests that ended since the last batch
   class_counts in_use{};             // units that are inside permits now
+  runtime_signs signs{};
 };
 
 // The number of requests that ended since the last batch, by the way they ended. Each permit counts

@@ -15,6 +15,7 @@ void waiting_tickets::add(const ticket& t, time_point deadline, time_point now) 
   r.shard = t.shard;
   r.work = t.work;
   r.level = t.level;
+  r.is_patient = t.is_patient;
   if (t.place) {
     line_of(r).put_back({r.place, slot});
     r.line_position = waiting_record::beside_line;
@@ -78,6 +79,17 @@ std::vector<taken_ticket> waiting_tickets::take_due(time_point now) {
     take_out(slot);
   }
   return due;
+}
+
+std::vector<taken_ticket> waiting_tickets::take_impatient() {
+  std::vector<taken_ticket> taken;
+  for (std::uint32_t slot = 0; slot < records_.size(); ++slot) {
+    const auto& r = records_[slot];
+    const bool is_in_use = slots_.find(r.id) == slot;
+    if (is_in_use && !r.is_patient) taken.push_back({r.id, r.shard});
+  }
+  for (const auto& t : taken) remove(t.id);
+  return taken;
 }
 
 // Tickets of other priorities that count as equal are compared by arrival instead of fair share.

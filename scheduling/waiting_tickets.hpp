@@ -45,6 +45,7 @@ class waiting_tickets {
   granted_ticket grant_next(time_point now);
   taken_ticket take_next(time_point now);
   std::vector<taken_ticket> take_due(time_point now);  // past their deadline, earliest first
+  std::vector<taken_ticket> take_impatient();          // in no order
   void count_service(const principal_service& s) { shares_[index_of(s.work)].count(s); }
 
   std::uint32_t size() const { return size_; }

@@ -1,6 +1,7 @@
 #include "http/proxy/admission_gate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cmath>
 #include <tuple>
@@ -11,6 +12,11 @@ namespace signalbox::http {
 namespace {
 
 constexpr double kept_by_ewma = 0.9;  // weight of the past after one more answer
+
+// By outcome.
+constexpr std::array counted_as{
+    &scheduling::settled_counts::completed, &scheduling::settled_counts::failed,
+    &scheduling::settled_counts::cancelled, &scheduling::settled_counts::timed_out};
 
 // Merges the entries to one for each principal and class.
 void merge(std::vector<scheduling::principal_service>& served) {
@@ -102,6 +108,7 @@ scheduling::ticket admission_gate::ticket_for(const admission_request& request,
   ticket.work = request.work;
   ticket.level = request.level;
   ticket.deadline = deadline;
+  ticket.is_patient = request.is_patient;
   ticket.principal = request.principal;
   ticket.weight = request.weight;
   ticket.estimate = estimate(request, side_of(request.model));
@@ -264,6 +271,13 @@ scheduling::principal_service& admission_gate::service_of(
   return served.back();
 }
 
+// Returns the signs of the run; null when a newer one has some already.
+scheduling::runtime_signs* admission_gate::signs_of(const permit::account& account) {
+  auto& signs = side_of(account.model).of(account.backend).signs;
+  if (account.run > signs.run) signs = {.run = account.run};
+  return account.run == signs.run ? &signs : nullptr;
+}
+
 void admission_gate::ended(const permit::account& account, outcome how, time_point now) {
   auto& side = side_of(account.model);
   // A queue that was restarted since has charged nothing.
@@ -276,21 +290,11 @@ void admission_gate::ended(const permit::account& account, outcome how, time_poi
   if (how == outcome::completed) {
     side.mean_completion = std::lerp(account.completion_tokens, side.mean_completion, kept_by_ewma);
   }
-  auto& counts = side.batch.settled;
-  switch (how) {
-    case outcome::completed:
-      ++counts.completed;
-      break;
-    case outcome::failed:
-      ++counts.failed;
-      break;
-    case outcome::cancelled:
-      ++counts.cancelled;
-      break;
-    case outcome::timed_out:
-      ++counts.timed_out;
-      break;
+  if (how == outcome::timed_out) {
+    if (auto* signs = signs_of(account)) ++signs->deadlines;
   }
+  auto& counts = side.batch.settled;
+  ++(counts.*counted_as[static_cast<std::size_t>(how)]);
   counts.service += now - account.granted_at;
   ++side.of(account.backend).ended;
   // While a request of this shard waits, the unit goes back to the queue, which decides.
@@ -349,9 +353,10 @@ void admission_gate::send(model_index model) {
   auto& side = side_of(model);
   side.urgent = side.dirty = false;
   for (auto& backend : side.backends) {
-    if (backend.is_told && backend.returned == 0 && backend.ended == 0) continue;
+    if (!backend.has_news()) continue;
     side.batch.backends.push_back({backend.id, std::exchange(backend.returned, 0),
-                                   std::exchange(backend.ended, 0), backend.in_use});
+                                   std::exchange(backend.ended, 0), backend.in_use,
+                                   std::exchange(backend.signs, {})});
     backend.is_told = true;
   }
   std::erase_if(side.backends, [](const backend_side& b) { return b.is_of_no_use(); });

@@ -34,6 +34,7 @@ struct admission_request {
   std::uint32_t principal = 0;  // as in scheduling::ticket
   double weight = 1;
   double prompt_tokens = 0;  // estimated
+  bool is_patient = false;   // as in scheduling::ticket
 };
 
 // The right to send one request. It ends exactly once: by settle(), or as cancelled when it is
@@ -48,6 +49,10 @@ class permit {
   explicit operator bool() const { return gate_ != nullptr; }
   const endpoint_ptr& endpoint() const { return endpoint_; }
   void used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens);
+  // What the request noticed of its runtime: bytes of an answer came, or it cannot be reached. That
+  // a deadline passed is noticed by settle().
+  void heard();
+  void refused();
   void settle(outcome how);  // now
   void settle(outcome how, time_point now);
 
@@ -62,9 +67,12 @@ class permit {
     scheduling::service_charge charge;
     scheduling::queue_place place;  // by credit: its time, and number 0
     double prompt_tokens = 0, completion_tokens = 0;
+    std::uint64_t run = 0;  // of the backend
   };
   permit(admission_gate& gate, endpoint_ptr endpoint, const account& begun)
-      : gate_(&gate), endpoint_(std::move(endpoint)), account_(begun) {}
+      : gate_(&gate), endpoint_(std::move(endpoint)), account_(begun) {
+    account_.run = endpoint_->incarnation;
+  }
 
   admission_gate* gate_ = nullptr;
   endpoint_ptr endpoint_;
@@ -100,11 +108,11 @@ class admission_gate {
   std::optional<permit> take(const admission_request& request, time_point now);
   // Submits a ticket to the queue. `holder` must live until the ticket ends or leave() is called.
   ticket_id wait(const admission_request& request, time_point deadline, ticket_holder& holder);
-  // Gives up the permit of a request that was cancelled at its backend to make room, and submits a
-  // ticket for it that stands where its ticket stood before. A permit by credit had no ticket: the
-  // new one stands behind those that had come when the permit was taken. A queue that was restarted
-  // meanwhile knows no such place, and the ticket stands at the end. It does not count as an
-  // attempt.
+  // Gives up the permit of a request that was cancelled at its backend to make room, or could not
+  // be sent, and submits a ticket for it that stands where its ticket stood before. A permit by
+  // credit had no ticket: the new one stands behind those that had come when the permit was taken.
+  // A queue that was restarted meanwhile knows no such place, and the ticket stands at the end. It
+  // does not count as an attempt.
   ticket_id wait_again(permit given_up, const admission_request& request, time_point deadline,
                        ticket_holder& holder);
   void leave(model_index model, ticket_id ticket);
@@ -136,8 +144,10 @@ class admission_gate {
     bool stocked = false;                   // units whose request ends are kept as credits
     bool is_told = true;                    // the last batch reported this in_use
     endpoint_ptr endpoint{};                // of the credits
-    std::uint32_t returned = 0, ended = 0;  // since the last batch
+    std::uint32_t returned = 0, ended = 0;  // since the last batch, as are the signs
+    scheduling::runtime_signs signs{};
 
+    bool has_news() const { return !is_told || returned > 0 || ended > 0 || signs.run > 0; }
     bool is_of_no_use() const {
       return credits == 0 && !stocked && is_told && returned == 0 && total(in_use) == 0;
     }
@@ -161,6 +171,7 @@ class admission_gate {
                                             const scheduling::service_charge& charge);
   scheduling::ticket ticket_for(const admission_request& request, time_point deadline);
   ticket_id submit(const scheduling::ticket& ticket, model_side& side, ticket_holder& holder);
+  scheduling::runtime_signs* signs_of(const permit::account& account);
   void ended(const permit::account& account, outcome how, time_point now);
   void release(model_side& side, const permit::account& account, bool keep);
   void give_back(model_side& side, backend_side& backend, std::uint32_t units);

@@ -39,6 +39,22 @@ void permit::used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens) 
   account_.completion_tokens = static_cast<double>(completion_tokens);
 }
 
+// The queue hears of it at the next tick.
+void permit::heard() {
+  auto* signs = gate_ ? gate_->signs_of(account_) : nullptr;
+  if (signs == nullptr) return;
+  signs->heard = true;
+  signs->deadlines = 0;
+  gate_->side_of(account_.model).dirty = true;
+}
+
+void permit::refused() {
+  auto* signs = gate_ ? gate_->signs_of(account_) : nullptr;
+  if (signs == nullptr) return;
+  signs->refused = true;
+  gate_->mark_urgent(gate_->side_of(account_.model));
+}
+
 void permit::settle(outcome how) {
   if (gate_) settle(how, gate_->now_());
 }

@@ -11,9 +11,6 @@ namespace signalbox::http {
 
 namespace {
 
-// After that many refused connections in a row the runtime is not coming back soon enough.
-constexpr int max_retries = 3;
-
 // On a local network; a host that is down does not refuse, it says nothing.
 constexpr auto connect_timeout = std::chrono::seconds(5);
 
@@ -63,7 +60,7 @@ std::string refusal_text(const signalbox::ticket_refused& why, const std::string
     case refusal::model_failed:
       break;
   }
-  return "Model '" + model + "' does not start." + (why.detail.empty() ? "" : " " + why.detail);
+  return "Model '" + model + "' is not available." + (why.detail.empty() ? "" : " " + why.detail);
 }
 
 }  // namespace
@@ -74,8 +71,9 @@ upstream_call::upstream_call(call_home& home, call_request request, call_listene
 }
 
 admission_request upstream_call::admission() const {
-  return {request_.model->index, request_.work,        request_.level,
-          request_.who->number,  request_.who->weight, request_.charge.estimate};
+  return {request_.model->index,          request_.work,        request_.level,
+          request_.who->number,           request_.who->weight, request_.charge.estimate,
+          request_.max_wait_s.has_value()};
 }
 
 void upstream_call::start() {
@@ -134,9 +132,7 @@ void upstream_call::ticket_refused(const signalbox::ticket_refused& why) {
 }
 
 void upstream_call::ticket_placed(std::uint32_t position, double eta_s) {
-  if (phase_ != phase::waiting) return;
-  was_placed_ = true;
-  listener_.call_placed(position, eta_s);
+  if (phase_ == phase::waiting) listener_.call_placed(position, eta_s);
 }
 
 void upstream_call::ask_place() {
@@ -166,38 +162,34 @@ void upstream_call::end_run(time_point at) {
 }
 
 // The runtime died, it seems, and its queue does not know yet. Nothing of this request was ever
-// sent (it could be what kills runtimes), so it waits for a permit again at the next tick.
-void upstream_call::park(outcome how) {
-  ++retries_;
-  end_run(home_.now());
-  sent_at_ = {};
-  permit_.settle(how);
+// sent (it could be what kills runtimes), so it waits where it stood, from the next tick on.
+void upstream_call::park() {
   phase_ = phase::parked;
   deadline_ = never;
+  sent_at_ = {};
 }
 
-bool upstream_call::may_park() const {
-  return retries_ < max_retries && !delivered_ && !was_placed_;
+// Gives the permit up.
+void upstream_call::wait_again(time_point at) {
+  end_run(at);
+  permitted_at_ = sent_at_ = {};  // the prompt was read for nothing: that is not charged
+  const auto give_up_at = begin_waiting();
+  ticket_ = home_.gate().wait_again(std::move(permit_), admission(), give_up_at, *this);
 }
 
 bool upstream_call::preempt() {
   if (phase_ != phase::sending && phase_ != phase::collecting) return false;
   drop_upstream();
   const auto at = home_.now();
-  end_run(at);
   preempted_ += at - permitted_at_;
-  permitted_at_ = sent_at_ = {};  // the prompt was read for nothing: that is not charged
   text_.clear();
   head_.clear();
-  const auto give_up_at = begin_waiting();
-  ticket_ = home_.gate().wait_again(std::move(permit_), admission(), give_up_at, *this);
+  wait_again(at);
   return true;
 }
 
 void upstream_call::send(bool fresh, time_point now) {
-  if (home_.pool().is_suspect(permit_.endpoint(), now) && may_park()) {
-    return park(outcome::cancelled);
-  }
+  if (!delivered_ && home_.pool().is_suspect(permit_.endpoint(), now)) return park();
   if (upstream_head_.empty()) build_head();
   sent_at_ = now;
   deadline_ = answer_deadline(now, options().first_byte_timeout_s);
@@ -248,6 +240,7 @@ time_point upstream_call::answer_deadline(time_point now, double gap_s) const {
 }
 
 void upstream_call::upstream_headers(upstream_head& head) {
+  permit_.heard();
   std::swap(head_, head);
   const bool has_lines = is_of_type(head_, "application/x-ndjson");
   is_stream_ = head_.status == 200 && (has_lines || is_of_type(head_, "text/event-stream"));
@@ -263,6 +256,7 @@ void upstream_call::upstream_headers(upstream_head& head) {
 }
 
 void upstream_call::upstream_body(std::string_view bytes) {
+  permit_.heard();
   if (phase_ == phase::collecting) {
     if (text_.size() + bytes.size() > request_.max_answer_bytes) {
       return fail(error_code::upstream_too_large,
@@ -343,8 +337,8 @@ bool upstream_call::ask_without_usage() {
 
 void upstream_call::broken(upstream_end how) {
   home_.pool().suspect(permit_.endpoint(), home_.now());
-  if (how == upstream_end::connect_failed && may_park()) return park(outcome::failed);
-  if (how == upstream_end::connect_failed) sent_at_ = {};
+  if (how == upstream_end::connect_failed) permit_.refused();
+  if (!delivered_) return park();
   fail(error_code::upstream_failed,
        how == upstream_end::not_http ? "The runtime's answer was not HTTP."
        : how == upstream_end::connect_failed
@@ -374,7 +368,7 @@ void upstream_call::drop_upstream() {
 
 void upstream_call::tick(time_point at) {
   if (phase_ == phase::done) return;
-  if (phase_ == phase::parked) return wait_for_permit();
+  if (phase_ == phase::parked) return wait_again(at);
   if (phase_ == phase::sending && upstream_ && at >= sent_at_ + connect_timeout) {
     upstream_->give_up_connecting();
     if (phase_ != phase::sending) return;

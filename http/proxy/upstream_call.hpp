@@ -6,8 +6,8 @@
 //     │ none            │           collecting (else) ───▶ ending ─▶ done
 //     └▶ waiting ─permit┘
 //
-//   sending ─connection refused─▶ parked ─tick─▶ waiting
-//   sending, collecting ─preempt─▶ waiting
+//   sending ─connection refused─▶ parked ─tick─▶ waiting, where it stood
+//   sending, collecting ─preempt─▶ waiting, likewise
 //
 // The request goes out, and the listener hears of the answer, at the end of a turn of the loop.
 // Every path ends in finish(), once: it settles the permit, counts, and tells the listener.
@@ -146,7 +146,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   duration queue_wait(time_point now) const;
 
  private:
-  // parked: waits for the next tick, to wait for a permit again.
+  // parked: waits with its permit for the next tick, to wait for another one then.
   // ending: the answer is complete; the listener is told at the end of the turn.
   // done: the listener hears of the end, or has heard.
   enum class phase : std::uint8_t { waiting, parked, sending, collecting, relaying, ending, done };
@@ -164,8 +164,8 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void begin_sending(permit p, time_point at);
   void send(bool fresh, time_point now);
   void build_head();
-  void park(outcome how);
-  bool may_park() const;
+  void park();
+  void wait_again(time_point at);
   void end_run(time_point at);
   void drop_upstream();
   time_point answer_deadline(time_point now, double gap_s) const;
@@ -199,11 +199,9 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   std::string text_;
   sse_filter events_;
   std::uint64_t whole_tokens_ = 0;  // of an answer that is no stream: a guess
-  std::uint8_t retries_ = 0;
   bool turn_end_asked_ = false;
   bool had_permit_ = false;
-  bool was_placed_ = false;  // the listener heard of its place
-  bool delivered_ = false;   // a runtime may have seen it, and failed
+  bool delivered_ = false;  // a runtime may have seen it, and failed
   bool is_stream_ = false;
   bool asks_for_usage_ = false;  // in the client's place
 };

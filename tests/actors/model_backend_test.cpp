@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "tests/actors/support.hpp"
+#include "tests/actors/model_backend_fixture.hpp"
 
 namespace signalbox::test {
 BOOST_AUTO_TEST_SUITE(model_backend_tests)
@@ -12,65 +12,13 @@ namespace {
 using scheduling::exit_reason;
 using scheduling::lifecycle_state;
 
-const scheduling::gpu_set one_gpu{{0, 16 * config::gib}};
-
-struct fixture {
-  explicit fixture(config::residency residency = config::residency::on_demand) {
-    settings.models[0].residency = residency;
-    settings.models[0].idle_unload_s = 60;
-    settings.models[0].upstream_model = "org/red";
-    backend = spawn_model_backend(*system, {served(settings, 0, recorder), 7, &settings, &driver,
-                                            &board, queue, leases, crashes});
-    system.run();
-    send(holder_registered{5});
-  }
-
-  ~fixture() {
-    caf::anon_send_exit(backend, caf::exit_reason::kill);
-    system.run();
-  }
-
-  template <class Message>
-  void send(Message message) {
-    caf::anon_send(backend, std::move(message));
-    system.run();
-  }
-
-  void become_ready() {
-    send(ensure_ready{});
-    send(lease_granted{11, one_gpu});
-    tell_ready(*driver.runs.back());
-    system.run();
-  }
-
-  bool heard(const std::string& line) const {
-    return std::find(log.begin(), log.end(), line) != log.end();
-  }
-
-  lifecycle_state state() const { return board.snapshot()->model_state("red"); }
-  backend_status status() const { return board.snapshot()->backends.at(7); }
-
-  simulated_system system;
-  config::settings settings = two_models();
-  metrics recorder{settings.gpus.size(), 1};
-  status_board board;
-  scripted_driver driver;
-  journal log;
-  std::vector<scheduling::holder_demand> demands;
-  std::vector<crash_record> records;
-  queue_control_actor queue = fake_queue(*system, log);
-  gpu_lease_actor leases = fake_leases(*system, log, demands);
-  crash_log_actor crashes = fake_crash_log(*system, records);
-  model_backend_actor backend;
-};
-
-struct pinned_fixture : fixture {
-  pinned_fixture() : fixture(config::residency::pinned) {}
+struct pinned_fixture : backend_fixture {
+  pinned_fixture() : backend_fixture(config::residency::pinned) {}
 };
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, fixture) {
+BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, backend_fixture) {
   BOOST_TEST(driver.runs.empty());
   send(ensure_ready{});
   BOOST_TEST(heard("holder 5 acquires 16 GiB"));
@@ -89,7 +37,7 @@ BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, fixture) {
              std::string::npos);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, backend_fixture) {
   BOOST_TEST((status().state == lifecycle_state::stopped));
   BOOST_TEST(status().incarnation == 0u);
   become_ready();
@@ -111,7 +59,7 @@ BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, fixture) {
 }
 
 // A client that is refused may ask for /health at once.
-BOOST_FIXTURE_TEST_CASE(the_board_is_told_before_anybody_feels_it, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_board_is_told_before_anybody_feels_it, backend_fixture) {
   std::optional<backend_status> at_start;
   driver.at_start = [&] { at_start = status(); };
   become_ready();
@@ -121,7 +69,8 @@ BOOST_FIXTURE_TEST_CASE(the_board_is_told_before_anybody_feels_it, fixture) {
   BOOST_TEST((at_start->gpus == one_gpu));
 }
 
-BOOST_FIXTURE_TEST_CASE(it_acquires_when_it_knows_its_number_and_its_queue_is_told, fixture) {
+BOOST_FIXTURE_TEST_CASE(it_acquires_when_it_knows_its_number_and_its_queue_is_told,
+                        backend_fixture) {
   BOOST_TEST(log == (journal{"register model red", "holder 5"}), boost::test_tools::per_element());
   const auto spawn_early = [&] {
     log.clear();
@@ -152,7 +101,7 @@ BOOST_FIXTURE_TEST_CASE(it_acquires_when_it_knows_its_number_and_its_queue_is_to
   system.run();
 }
 
-BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, backend_fixture) {
   send(ensure_ready{});
   BOOST_TEST(log.back() == "load of 7 s");  // it has yet to begin
   system.advance(1s);
@@ -169,7 +118,8 @@ BOOST_FIXTURE_TEST_CASE(the_queue_is_told_when_the_load_will_be_over, fixture) {
              fmt::format("load of 7 s, {:g} s left", settings.scheduling.load_backoff_s + 7));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is_gone, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is_gone,
+                        backend_fixture) {
   become_ready();
   const auto run = driver.runs[0];
   run->tell(runtime_exited{1, exit_reason::segfault, "signal 11 (SIGSEGV)", {"one", "two"}});
@@ -189,7 +139,8 @@ BOOST_FIXTURE_TEST_CASE(a_crash_is_recorded_and_the_lease_freed_when_the_tree_is
                                     "1\n") != std::string::npos);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the_stop, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the_stop,
+                        backend_fixture) {
   become_ready();
   send(lease_asked_back{10});  // an older token
   BOOST_TEST(!heard("close 1"));
@@ -206,7 +157,7 @@ BOOST_FIXTURE_TEST_CASE(a_lease_asked_back_is_given_back_after_the_drain_and_the
   BOOST_TEST((state() == lifecycle_state::stopped));
 }
 
-BOOST_FIXTURE_TEST_CASE(an_idle_model_is_unloaded_only_when_its_queue_agrees, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_idle_model_is_unloaded_only_when_its_queue_agrees, backend_fixture) {
   become_ready();
   system.advance(61s, 100ms);
   BOOST_TEST(heard("close if idle 1"));
@@ -219,7 +170,7 @@ BOOST_FIXTURE_TEST_CASE(an_idle_model_is_unloaded_only_when_its_queue_agrees, fi
   BOOST_TEST(driver.runs[0]->stops.size() == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, backend_fixture) {
   become_ready();
   tell_gone(*driver.runs[0], exit_reason::crashed);
   system.run();
@@ -238,7 +189,8 @@ BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, fixture) {
   BOOST_TEST(driver.runs[1]->stops.size() == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_crash_loop_refuses_what_waits_and_tells_clients_no_details, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_crash_loop_refuses_what_waits_and_tells_clients_no_details,
+                        backend_fixture) {
   send(ensure_ready{});
   for (fencing_token token = 1; token <= settings.scheduling.load_attempts; ++token) {
     send(lease_granted{token, one_gpu});
@@ -255,13 +207,13 @@ BOOST_FIXTURE_TEST_CASE(a_crash_loop_refuses_what_waits_and_tells_clients_no_det
   BOOST_TEST(told->find("start_failed") != std::string::npos);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_refused_lease_refuses_what_waits, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_refused_lease_refuses_what_waits, backend_fixture) {
   send(ensure_ready{});
   send(lease_refused{refusal::does_not_fit});
   BOOST_TEST(heard("refuse does_not_fit ()"));
 }
 
-BOOST_FIXTURE_TEST_CASE(an_orderly_stop_drains_then_stops_then_ends, fixture) {
+BOOST_FIXTURE_TEST_CASE(an_orderly_stop_drains_then_stops_then_ends, backend_fixture) {
   become_ready();
   send(stop_all{});
   BOOST_TEST(heard("close 1"));
@@ -275,7 +227,7 @@ BOOST_FIXTURE_TEST_CASE(an_orderly_stop_drains_then_stops_then_ends, fixture) {
   BOOST_TEST(driver.runs.size() == 1u);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_end_of_the_actor_ends_the_runtime, fixture) {
+BOOST_FIXTURE_TEST_CASE(the_end_of_the_actor_ends_the_runtime, backend_fixture) {
   become_ready();
   caf::anon_send_exit(backend, caf::exit_reason::kill);
   system.run();
@@ -285,7 +237,7 @@ BOOST_FIXTURE_TEST_CASE(the_end_of_the_actor_ends_the_runtime, fixture) {
   BOOST_TEST(records.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_told_how_things_stand, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_queue_started_anew_is_told_how_things_stand, backend_fixture) {
   become_ready();
   journal other_log;
   send(fake_queue(*system, other_log));
@@ -314,7 +266,8 @@ BOOST_FIXTURE_TEST_CASE(a_pinned_model_is_loaded_at_once_and_again_after_a_crash
   BOOST_TEST(heard("holder 5 acquires 16 GiB"));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_load_that_takes_too_long_is_told_even_by_a_silent_driver, fixture) {
+BOOST_FIXTURE_TEST_CASE(a_load_that_takes_too_long_is_told_even_by_a_silent_driver,
+                        backend_fixture) {
   settings.models[0].start_timeout_s = 120;
   send(ensure_ready{});
   send(lease_granted{1, one_gpu});

@@ -97,14 +97,15 @@ class scripted_driver : public runtimes::runtime_driver {
     std::string model;
     runtimes::run_request request;
     runtimes::event_callback tell;
-    std::vector<duration> stops;
+    std::vector<duration> stops{};
+    int checks = 0;
     bool destroyed = false;
   };
 
   std::unique_ptr<runtimes::runtime_handle> start(const config::model_options& model,
                                                   const runtimes::run_request& request,
                                                   runtimes::event_callback on_event) override {
-    runs.push_back(std::make_shared<run>(run{model.name, request, std::move(on_event), {}, false}));
+    runs.push_back(std::make_shared<run>(run{model.name, request, std::move(on_event)}));
     if (at_start) at_start();
     return std::make_unique<handle>(runs.back());
   }
@@ -118,6 +119,7 @@ class scripted_driver : public runtimes::runtime_driver {
     explicit handle(std::shared_ptr<run> r) : run_(std::move(r)) {}
     ~handle() override { run_->destroyed = true; }
     void stop(duration grace) override { run_->stops.push_back(grace); }
+    void check() override { ++run_->checks; }
 
    private:
     std::shared_ptr<run> run_;
@@ -172,6 +174,7 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
         [&log](const queue_activity& m) {
           log.push_back(m.waiting ? "activity waiting" : "activity");
         },
+        [&log](const runtime_signs& m) { log.push_back(fmt::format("signs of run {}", m.run)); },
         [&log](const queue_drained& m) { log.push_back(fmt::format("drained {}", m.closing)); },
         [&log](const queue_not_idle& m) { log.push_back(fmt::format("not_idle {}", m.closing)); },
         [](const runtime_event&) {},
@@ -196,7 +199,8 @@ inline queue_control_actor fake_queue(caf::actor_system& system, journal& log) {
           log.push_back(fmt::format("close{} {}", m.only_if_idle ? " if idle" : "", m.closing));
         },
         [&log](const refuse_waiting& m) {
-          log.push_back(fmt::format("refuse {} ({})", to_string(m.why), m.detail));
+          log.push_back(fmt::format("refuse {}{} ({})", to_string(m.why),
+                                    m.until_ready ? " until ready" : "", m.detail));
         },
         [self, &log](const load_estimated& m) {
           const auto rest = m.ready_at - self->clock().now();

@@ -52,7 +52,9 @@ BOOST_AUTO_TEST_CASE(an_answer_that_breaks_off_fails_and_is_not_passed_on) {
 
 BOOST_AUTO_TEST_CASE(a_stream_that_breaks_off_keeps_its_events) {
   const auto one = begin_stream();
+  BOOST_TEST(home.signs().heard == 1);  // its head
   say_event(*one);
+  BOOST_TEST(home.signs().heard == 2);
   runtime.hang_up();
   wait_for_end(*one);
   BOOST_REQUIRE(one->failed.has_value());
@@ -86,6 +88,8 @@ BOOST_AUTO_TEST_CASE(a_runtime_that_says_nothing_times_out) {
   BOOST_TEST((one->result->how == outcome::timed_out));
   BOOST_TEST(one->result->status == 504);
   BOOST_TEST(home.told().settled.timed_out == 1u);
+  BOOST_TEST(home.signs().deadlines == 1);
+  BOOST_TEST(home.signs().heard == 0);
   wait_for_close();
   require_nothing_held();
 }
@@ -186,8 +190,8 @@ BOOST_AUTO_TEST_CASE(preempting_costs_no_attempt) {
   }
   BOOST_TEST(one->call.preempt());
   grant();
-  home.run_until([&] { return home.gate().in_use(0) == 0; });
-  BOOST_TEST(!one->result.has_value());  // parked
+  home.run_until([&] { return home.signs().refused == 1; });
+  BOOST_TEST(!one->result.has_value());  // it goes back
   one->call.cancel();
   require_nothing_held();
 }

@@ -38,6 +38,14 @@ class test_home final : public call_home {
     ledger.push_back({source, std::string(client_id), counts});
   }
 
+  // What the gate has told of the runtime so far.
+  struct noticed {
+    int heard = 0, deadlines = 0, refused = 0;
+  };
+  const noticed& signs() {
+    gate_.flush_reports();
+    return signs_;
+  }
   // Returns what the gate told its queue since the last call.
   shard_batch told() {
     gate_.flush_reports();
@@ -74,6 +82,11 @@ class test_home final : public call_home {
 
  private:
   void add(shard_batch batch) {
+    for (const auto& report : batch.backends) {
+      signs_.heard += report.signs.heard;
+      signs_.deadlines += static_cast<int>(report.signs.deadlines);
+      signs_.refused += report.signs.refused;
+    }
     told_.tickets.insert(told_.tickets.end(), batch.tickets.begin(), batch.tickets.end());
     told_.cancelled.insert(told_.cancelled.end(), batch.cancelled.begin(), batch.cancelled.end());
     told_.served.insert(told_.served.end(), batch.served.begin(), batch.served.end());
@@ -89,6 +102,7 @@ class test_home final : public call_home {
   metrics meters_{0, 1};
   upstream_pool pool_{io};
   shard_batch told_;
+  noticed signs_;
   admission_gate gate_{0,
                        {},
                        [this](model_index, shard_batch batch) { add(std::move(batch)); },

@@ -132,39 +132,65 @@ BOOST_AUTO_TEST_CASE(a_waiting_call_hears_its_place_and_leaves_at_its_deadline) 
   require_nothing_held();
 }
 
-BOOST_AUTO_TEST_CASE(a_refused_connection_parks_the_call_until_the_limit) {
+// Nothing of it was ever sent, so it waits where it stood, as long as it may.
+BOOST_AUTO_TEST_CASE(a_refused_connection_sends_the_call_back_to_its_queue) {
   {
     scripted_runtime gone(home.io);
     place.port = gone.port();
   }
   const auto one = begin(request());
-  const auto is_parked = [&] { return home.gate().in_use(0) == 0 && !one->call.is_waiting(); };
-  for (int i = 0; i < 3; ++i) {
-    grant();
-    home.run_until(is_parked);
-    BOOST_TEST(!one->result.has_value());
-    BOOST_TEST(home.told().settled.failed == 1u);
-    home.clock += 1s;  // nothing is sent to a runtime that refused a moment ago
+  one->call.ask_place();
+  home.gate().handle(ticket_placed{0, home.told().tickets.at(0).id, 1, 1});
+  home.gate().handle(permit_granted{0, 1, endpoint(), {1, work_class::realtime, 1, 20}, {{}, 8}});
+  for (int i = 1; i <= 9; ++i) {
+    home.run_until([&] { return home.signs().refused == i; });
+    BOOST_TEST(!one->call.is_waiting());  // but for the next tick
+    home.clock += 1s;                     // nothing is sent to a runtime that refused a moment ago
     one->call.tick(home.clock);
     BOOST_REQUIRE(one->call.is_waiting());
+    const auto told = home.told();
+    BOOST_TEST(told.settled.total() == 0u);  // it goes on
+    BOOST_REQUIRE(told.tickets.size() == 1u);
+    BOOST_TEST(told.tickets[0].place.value().sequence == 8u);
+    BOOST_TEST((told.tickets[0].deadline == one->call.arrived_at() + 300s));
+    BOOST_TEST((one->call.queue_wait(home.clock) == i * 1s));
+    home.gate().handle(permit_granted{
+        0, told.tickets[0].id, endpoint(), {1, work_class::realtime, 1, 20}, {{}, 8}});
   }
-  grant();
-  wait_for_end(*one);
-  BOOST_REQUIRE(one->failed.has_value());
-  BOOST_TEST(one->failed->message == "The runtime of model 'demo' cannot be reached.");
-  BOOST_TEST(one->result->status == 502);
-  BOOST_TEST(home.ledger.size() == 1u);
+  one->call.cancel();
+  BOOST_TEST(who->account->limits.tokens_of(charge_day) == 0u);
   require_nothing_held();
 }
 
-BOOST_AUTO_TEST_CASE(a_parked_call_goes_to_the_next_run_of_its_backend) {
+BOOST_AUTO_TEST_CASE(a_call_that_comes_back_is_refused_as_any_other) {
+  {
+    scripted_runtime gone(home.io);
+    place.port = gone.port();
+  }
+  auto patient = request();
+  patient.max_wait_s = 5;
+  const auto one = begin(std::move(patient));
+  BOOST_TEST(grant().is_patient);
+  home.run_until([&] { return home.signs().refused == 1; });
+  one->call.tick(home.clock);
+  const auto ticket = home.told().tickets.at(0);
+  BOOST_TEST(ticket.is_patient);
+  BOOST_TEST((ticket.deadline == one->call.arrived_at() + 5s));
+  home.gate().handle(ticket_refused{0, ticket.id, refusal::deadline_passed, 1, ""});
+  BOOST_REQUIRE(one->failed.has_value());
+  BOOST_TEST((one->failed->code == error_code::queue_timeout));
+  BOOST_TEST(one->result->status == 503);
+  require_nothing_held();
+}
+
+BOOST_AUTO_TEST_CASE(a_call_that_came_back_goes_to_the_next_run_of_its_backend) {
   {
     scripted_runtime gone(home.io);
     place.port = gone.port();
   }
   const auto one = begin(request());
-  grant();
-  home.run_until([&] { return home.gate().in_use(0) == 0; });
+  BOOST_TEST(!grant().is_patient);
+  home.run_until([&] { return home.signs().refused == 1; });
   one->call.tick(home.clock);
   place.port = runtime.port();
   place.incarnation = 2;
@@ -215,11 +241,12 @@ BOOST_AUTO_TEST_CASE(nothing_is_sent_to_a_runtime_that_is_dying) {
   wait_for_end(*broken);
   home.io.restart();
   home.io.poll();
-  const auto next = begin(request());
-  home.run_until([&] { return home.gate().in_use(0) == 0; });  // it is parked
-  BOOST_TEST(runtime.connections == 2);
-  home.clock += 1s;
   home.told();
+  const auto next = begin(request());
+  home.run_what_is_ready();
+  BOOST_TEST(runtime.connections == 2);
+  BOOST_TEST(home.signs().refused == 0);
+  home.clock += 1s;
   next->call.tick(home.clock);
   grant();
   wait_for_request();

@@ -1,4 +1,6 @@
 // The external driver: somebody else's server, watched and left alone.
+#include <signal.h>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -114,12 +116,66 @@ BOOST_AUTO_TEST_CASE(nobody_there) {
   const auto driver = make_driver(programs);
   event_log events;
   const auto started = std::chrono::steady_clock::now();
-  const auto run =
-      driver->start(external_model(unused_port()), request_of(1, 200ms), events.callback());
+  const auto port = unused_port();
+  const auto run = driver->start(external_model(port), request_of(1, 200ms), events.callback());
   events.wait_for<runtime_released>();
   BOOST_TEST((std::chrono::steady_clock::now() - started >= 200ms));
-  BOOST_TEST((events.wait_for<runtime_exited>().reason == exit_reason::start_timeout));
+  const auto exited = events.wait_for<runtime_exited>();
+  BOOST_TEST((exited.reason == exit_reason::start_timeout));
+  BOOST_TEST(exited.detail == "not ready in 0.2 s: nothing answered GET http://localhost:" +
+                                  std::to_string(port) + "/health (Connection refused)");
   BOOST_TEST(events.order() == "exited released");
+}
+
+BOOST_AUTO_TEST_CASE(that_nobody_is_there_is_told_after_a_second_and_once) {
+  const auto driver = make_driver(programs);
+  event_log events;
+  const auto started = std::chrono::steady_clock::now();
+  const auto run =
+      driver->start(external_model(unused_port()), request_of(1, 1500ms), events.callback());
+  BOOST_TEST(!events.wait_for<runtime_checked>().is_healthy);
+  BOOST_TEST((std::chrono::steady_clock::now() - started >= 1s));
+  events.wait_for<runtime_released>();
+  BOOST_TEST(events.order() == "checked exited released");
+}
+
+// Its next look would be two seconds away, and three looks must fail.
+BOOST_AUTO_TEST_CASE(a_check_finds_at_once_that_it_went_away) {
+  const auto port = unused_port();
+  const auto driver = make_driver(programs);
+  event_log events;
+  std::unique_ptr<runtime_handle> run;
+  {
+    const outside_server server(port);
+    run = driver->start(external_model(port), request_of(1), events.callback());
+    events.wait_for<runtime_ready>();
+    run->check();
+    BOOST_TEST(events.wait_for<runtime_checked>().is_healthy);
+  }
+  const auto gone_at = std::chrono::steady_clock::now();
+  run->check();
+  BOOST_TEST(!events.wait_for_next<runtime_checked>(1).is_healthy);
+  events.wait_for<runtime_exited>();
+  BOOST_TEST((std::chrono::steady_clock::now() - gone_at < 1500ms));
+}
+
+BOOST_AUTO_TEST_CASE(one_that_answers_no_check_is_told_and_left_alone) {
+  const auto port = unused_port();
+  outside_server server(port);
+  const auto driver = make_driver(programs);
+  event_log events;
+  const auto run = driver->start(external_model(port), request_of(1), events.callback());
+  events.wait_for<runtime_ready>();
+  const auto pid = static_cast<pid_t>(server.events.wait_for<runtime_spawned>().pid);
+  kill(pid, SIGSTOP);
+  run->check();
+  const auto checked = events.wait_for<runtime_checked>();
+  BOOST_TEST(!checked.is_healthy);
+  BOOST_TEST(checked.detail.ends_with("/health was not answered in 5 s"));
+  kill(pid, SIGCONT);
+  run->check();
+  BOOST_TEST(events.wait_for_next<runtime_checked>(1).is_healthy);
+  BOOST_TEST(events.order() == "ready checked checked");
 }
 
 BOOST_AUTO_TEST_CASE(a_server_that_accepts_and_says_nothing_is_not_ready) {

@@ -214,6 +214,24 @@ BOOST_AUTO_TEST_CASE(killed_from_outside_is_not_out_of_memory) {
   BOOST_TEST(r.exited().detail == "signal 9 (SIGKILL), which the gateway did not send");
 }
 
+BOOST_AUTO_TEST_CASE(a_check_tells_whether_it_answers) {
+  one_run r(std::vector<std::string>{});
+  r.handle->check();  // no effect, as it is not ready
+  const auto port = r.port();
+  r.handle->check();
+  BOOST_TEST(r.events.wait_for<runtime_checked>().is_healthy);
+  kill(r.pid(), SIGSTOP);
+  r.handle->check();
+  const auto failed = r.events.wait_for_next<runtime_checked>(1);
+  BOOST_TEST(!failed.is_healthy);
+  BOOST_TEST(failed.incarnation == 7u);
+  BOOST_TEST(failed.detail ==
+             "GET /health on port " + std::to_string(port) + " was not answered in 2 s");
+  r.handle->stop(0ms);  // a stopped process dies of it, too
+  r.wait_until_released();
+  BOOST_TEST(r.events.order() == "spawned ready checked checked exited released");
+}
+
 BOOST_AUTO_TEST_CASE(a_missing_program_is_reported_not_thrown) {
   config::model_options model;
   model.name = "none";

@@ -43,7 +43,7 @@ std::vector<runtime_event> event_log::all() const {
 }
 
 std::string event_log::order() const {
-  constexpr const char* names[] = {"spawned", "ready", "exited", "released"};
+  constexpr const char* names[] = {"spawned", "ready", "checked", "exited", "released"};
   std::string result;
   for (const auto& event : all()) {
     result += (result.empty() ? "" : " ") + std::string(names[event.index()]);

@@ -33,11 +33,17 @@ class event_log {
 
   template <typename Event>
   Event wait_for() {
+    return wait_for_next<Event>(0);
+  }
+  // The one after the first `skipped` of its kind.
+  template <typename Event>
+  Event wait_for_next(std::size_t skipped) {
     std::unique_lock lock(state_->mutex);
     const Event* found = nullptr;
     const bool came = state_->changed.wait_for(lock, patience, [&] {
+      auto left = skipped;
       for (const auto& event : state_->events) {
-        if ((found = std::get_if<Event>(&event))) return true;
+        if ((found = std::get_if<Event>(&event)) && left-- == 0) return true;
       }
       return false;
     });

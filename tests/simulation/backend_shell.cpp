@@ -61,7 +61,9 @@ void backend_shell::on(const queue_ref& m) {
   introduce();
   if (holder_ != 0) tell_queue(holder_known{id_, holder_});
   tell_load();
-  if (core_.state() == lifecycle_state::ready && endpoint_) open();
+  if (core_.may_admit() && endpoint_) open();
+  if (core_.refuses_until_ready())
+    carry_out(core::refuse_requests{refusal::model_failed, {}, true});
   if (core_.state() == lifecycle_state::draining) close(false);
   on(queue_not_idle{closing_});
 }
@@ -74,6 +76,11 @@ void backend_shell::on(const ensure_ready&) {
 
 void backend_shell::on(const queue_activity& m) {
   apply(core_.activity(m.last_active, m.waiting, g_.w.now()));
+  finish();
+}
+
+void backend_shell::on(const runtime_signs& m) {
+  apply(core_.runtime_noticed(m, g_.w.now()));
   finish();
 }
 
@@ -103,6 +110,10 @@ void backend_shell::on_event(const runtime_ready& e) {
   endpoint_ = std::make_shared<const backend_endpoint>(
       backend_endpoint{id_, e.host, e.address, e.port, "model", core_.incarnation()});
   apply(core_.runtime_ready(e.incarnation, g_.w.now()));
+}
+
+void backend_shell::on_event(const runtime_checked& e) {
+  apply(core_.runtime_checked(e.incarnation, e.is_healthy, g_.w.now()));
 }
 
 void backend_shell::on_event(const runtime_exited& e) {
@@ -170,7 +181,13 @@ void backend_shell::carry_out(const core::start_runtime& e) {
 void backend_shell::carry_out(const core::stop_runtime& e) {
   g_.w.require(!is_drained_ || g_.gpus.in_flight(id_) == 0, "what is drained has nothing in flight",
                id_, g_.gpus.in_flight(id_));
+  g_.w.require(!core_.watch().is_hung() || g_.gpus.is_hung(id_, core_.incarnation()),
+               "only a runtime that hangs is given up", id_);
   g_.gpus.stop(id_, e.grace);
+}
+
+void backend_shell::carry_out(const core::check_runtime&) {
+  g_.gpus.check(id_);
 }
 
 void backend_shell::carry_out(const core::admit_requests&) {
@@ -197,7 +214,12 @@ void backend_shell::close(bool only_if_idle) {
 }
 
 void backend_shell::carry_out(const core::refuse_requests& e) {
-  tell_queue(signalbox::refuse_waiting{id_, e.why, to_seconds(e.retry_after), "it does not start"});
+  tell_queue(signalbox::refuse_waiting{id_, e.why, to_seconds(e.retry_after), "it does not start",
+                                       e.until_ready});
+}
+
+void backend_shell::carry_out(const core::record_exit& e) {
+  g_.sum.hangs += e.reason == core::exit_reason::hung;
 }
 
 void backend_shell::carry_out(const core::loaded&) {
@@ -206,8 +228,8 @@ void backend_shell::carry_out(const core::loaded&) {
 
 void backend_shell::finish() {
   g_.touch(model_);
-  if (core_.state() != told_state_) {
-    told_state_ = core_.state();
+  if (core_.shown_state() != told_state_) {
+    told_state_ = core_.shown_state();
     g_.w.note(core::to_string(told_state_).data(), id_, core_.token());
     tell_load();
   }

@@ -26,6 +26,7 @@ class backend_shell final : public lease_holder {
   void on(const queue_ref& m);
   void on(const ensure_ready& m);
   void on(const queue_activity& m);
+  void on(const runtime_signs& m);
   void on(const queue_drained& m);
   void on(const queue_not_idle& m);
   void on(const runtime_event& m);
@@ -41,6 +42,7 @@ class backend_shell final : public lease_holder {
  private:
   void on_event(const runtime_spawned&) {}
   void on_event(const runtime_ready& e);
+  void on_event(const runtime_checked& e);
   void on_event(const runtime_exited& e);
   void on_event(const runtime_released& e);
   void apply(const core::lifecycle_effects& effects);
@@ -49,11 +51,12 @@ class backend_shell final : public lease_holder {
   void carry_out(const core::give_lease_back& e);
   void carry_out(const core::start_runtime& e);
   void carry_out(const core::stop_runtime& e);
+  void carry_out(const core::check_runtime& e);
   void carry_out(const core::admit_requests&);
   void carry_out(const core::drain_requests&);
   void carry_out(const core::drain_if_idle&) { close(true); }
   void carry_out(const core::refuse_requests& e);
-  void carry_out(const core::record_exit&) {}
+  void carry_out(const core::record_exit& e);
   void carry_out(const core::loaded&);
   template <class Message>
   void tell_queue(Message m);

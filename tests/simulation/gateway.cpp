@@ -14,6 +14,7 @@ void totals::add(const totals& more) {
   refused += more.refused;
   preempted += more.preempted;
   loads += more.loads;
+  hangs += more.hangs;
   swaps += more.swaps;
   deaths += more.deaths;
 }
@@ -106,7 +107,7 @@ bool gateway::is_quiet(model_index m) const {
 // Once all is said, the queue gives permits of the backends that are ready, and of no others.
 void gateway::check_open(model_index m, const queue_shell& queue) {
   supervisor.for_each_living_backend(m, [&](const backend_shell& b) {
-    const bool is_ready = b.life().state() == core::lifecycle_state::ready;
+    const bool is_ready = b.life().may_admit();
     const bool is_open = queue.queue().permits().is_open(b.id());
     if (b.is_answer_due()) return;
     w.require(is_ready == is_open, "a backend is open when it is ready", b.id(), is_open);

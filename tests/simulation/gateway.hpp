@@ -23,7 +23,7 @@ namespace signalbox::simulation {
 // Counts the events of a world, so that a test can see that enough happened.
 struct totals {
   std::uint64_t steps = 0, clients = 0, granted = 0, by_credit = 0, refused = 0, preempted = 0,
-                loads = 0, swaps = 0, deaths = 0;
+                loads = 0, hangs = 0, swaps = 0, deaths = 0;
 
   void add(const totals& more);
 };

@@ -44,6 +44,7 @@ void machine::load(backend_id id, const run& r) {
   const auto& model = g_.s.models[r.model];
   if (w.chance(model.load_hangs)) return;
   const bool fails = w.chance(model.load_fails);
+  if (model.life.external && w.chance(0.3)) tell(r, runtime_checked{r.incarnation, false, {}});
   w.after(w.between(model.load_time / 2, model.load_time * 2),
           [this, id, fails, i = r.incarnation] {
             if (fails) return exits(id, i, core::exit_reason::start_failed);
@@ -57,9 +58,30 @@ void machine::loaded(backend_id id, std::uint64_t incarnation) {
   r->is_ready = true;
   g_.w.note("ready: backend, run", id, incarnation);
   tell(*r, runtime_ready{incarnation, "localhost", "127.0.0.1", 1});
+  if (g_.w.chance(g_.s.models[r->model].hangs)) {
+    g_.w.after(g_.w.between(0s, 20s), [this, id, incarnation] {
+      if (auto* hanging = find(id, incarnation)) hanging->is_hung = true;
+    });
+  }
   if (!g_.w.chance(g_.s.models[r->model].crashes)) return;
   g_.w.after(g_.w.between(0s, 20s),
              [this, id, incarnation] { exits(id, incarnation, core::exit_reason::crashed); });
+}
+
+bool machine::is_hung(backend_id id, std::uint64_t incarnation) {
+  const auto* r = find(id, incarnation);
+  return r != nullptr && r->is_hung;
+}
+
+void machine::check(backend_id id) {
+  const auto found = runs_.find(id);
+  if (found == runs_.end()) return;
+  auto& w = g_.w;
+  const auto takes = found->second.is_hung ? 2s : w.between(0s, 1s);
+  w.after(takes, [this, id, incarnation = found->second.incarnation] {
+    const auto* r = find(id, incarnation);
+    if (r != nullptr && !r->has_exited) tell(*r, runtime_checked{incarnation, !r->is_hung, {}});
+  });
 }
 
 void machine::stop(backend_id id, duration grace) {

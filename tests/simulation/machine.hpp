@@ -20,6 +20,7 @@ class machine {
   void start(const backend_ref& backend, backend_id id, model_index m,
              const core::start_runtime& s);
   void stop(backend_id id, duration grace);
+  void check(backend_id id);  // its health
   // The backend's actor ended: its run is killed. `then` is called when it is gone.
   void kill(backend_id id, callback then);
   void crash_one();  // any
@@ -27,6 +28,7 @@ class machine {
   // Requests that are in flight at a run; false: it cannot be reached.
   bool begin_request(backend_id id, std::uint64_t incarnation);
   void end_request(backend_id id, std::uint64_t incarnation);
+  bool is_hung(backend_id id, std::uint64_t incarnation);  // it answers nothing
   // At the run that is, if any.
   std::uint32_t in_flight(backend_id id) const;
 
@@ -44,7 +46,7 @@ class machine {
     std::uint64_t incarnation = 0;
     core::gpu_set gpus;
     actor_id driver = nobody;  // tells of it
-    bool is_ready = false, is_stopping = false, has_exited = false;
+    bool is_ready = false, is_hung = false, is_stopping = false, has_exited = false;
     std::uint32_t in_flight = 0;
     callback when_gone;
   };

@@ -48,8 +48,9 @@ void queue_shell::on(const signalbox::close_queue& m) {
 }
 
 void queue_shell::on(const signalbox::refuse_waiting& m) {
-  rules_.refuses(m.backend, now() + from_seconds(m.retry_after_s));
-  carry_out(core_.refuse_waiting(m.backend, m.why, from_seconds(m.retry_after_s), m.detail, now()));
+  const auto retry_after = from_seconds(m.retry_after_s);
+  rules_.refuses(m.backend, m.until_ready ? never : now() + retry_after);
+  carry_out(core_.refuse_waiting(m.backend, m.why, retry_after, m.detail, now(), m.until_ready));
 }
 
 void queue_shell::on(const load_estimated& m) {
@@ -166,6 +167,11 @@ void queue_shell::apply(const core::tell_not_idle& e) {
 void queue_shell::apply(const core::tell_activity& e) {
   send(g_.w, actor_, backends_[e.backend].actor, queue_activity{e.last_active, e.waiting},
        g_.backends_of(model_));
+}
+
+void queue_shell::apply(const core::tell_signs& e) {
+  g_.w.note("signs: backend, run", e.backend, e.signs.run);
+  send(g_.w, actor_, backends_[e.backend].actor, e.signs, g_.backends_of(model_));
 }
 
 void queue_shell::apply(const core::tell_demand& e) {

@@ -60,6 +60,7 @@ class queue_shell {
   void apply(const core::tell_drained& e);
   void apply(const core::tell_not_idle& e);
   void apply(const core::tell_activity& e);
+  void apply(const core::tell_signs& e);
   void apply(const core::tell_demand& e);
   void tick();
 

@@ -27,9 +27,19 @@ void make_faulty(world& w, model_setup& m) {
   m.load_fails = 0.5;
   m.load_hangs = 0.1;
   m.crashes = 0.5;
+  m.hangs = w.chance(0.5) ? 0.3 : 0;
   // With several backends that never start, all of them refuse at once too seldom for the bound on
   // a wait (longest_wait).
   if (m.backends == 1 && w.chance(0.1)) m.load_fails = 1;
+}
+
+// Tickets that say how long they wait are never refused for its failures: it does not fail to load,
+// so that their waits are bounded.
+void make_external(model_setup& m) {
+  m.backends = 1;
+  m.life.external = m.life.pinned = true;
+  m.life.needs_lease = false;
+  m.life.idle_unload = 0s;
 }
 
 model_setup random_model(world& w) {
@@ -38,7 +48,11 @@ model_setup random_model(world& w) {
   m.units = static_cast<std::uint32_t>(1 + w.below(8));
   m.life = random_life(w);
   m.need = {(1 + w.below(18)) * gib, 1};
-  if (w.chance(0.3)) make_faulty(w, m);
+  if (w.chance(0.3)) {
+    make_faulty(w, m);
+  } else if (w.chance(0.15)) {
+    make_external(m);
+  }
   m.load_time = w.between(100ms, 5s);
   m.shortest_service = w.between_magnitudes(1ms, 100ms);
   m.longest_service = m.shortest_service + w.between_magnitudes(10ms, 5s);
@@ -55,6 +69,7 @@ void pin(model_setup& m) {
   m.backends = 1;
   m.need = {6 * gib, 1};
   m.is_pinned = m.life.pinned = m.life.needs_lease = true;
+  m.life.external = false;
   m.life.idle_unload = 0s;
 }
 
@@ -81,12 +96,13 @@ fault_setup random_faults(world& w) {
   return f;
 }
 
-// A turn: until the next one is overdue, load (or its timeout), residency, drain, stop, messages;
-// and a model may have to try as often as it takes until its tickets are refused.
+// A turn: until the next one is overdue, load (or its timeout), residency, drain, stop, messages,
+// the time until a hung runtime is given up; and a model may have to try as often as it takes until
+// its tickets are refused.
 duration longest_wait(const setup& s) {
   int holders = static_cast<int>(s.outsiders);
   for (const auto& m : s.models) holders += static_cast<int>(m.backends);
-  const auto turn = s.machine.max_swap_wait + s.machine.min_residency + 20s + 10s + 5s + 2s;
+  const auto turn = s.machine.max_swap_wait + s.machine.min_residency + 20s + 10s + 5s + 2s + 25s;
   return turn * holders * 3;
 }
 
@@ -118,7 +134,7 @@ setup random_setup(world& w) {
     s.models.push_back(random_model(w));
     if (has_pinned && m == 0) {
       pin(s.models.back());
-    } else {
+    } else if (!s.models.back().life.external) {
       place_on_gpus(w, s, s.models.back(), has_exclusive);
     }
     if (is_patient) s.models.back().queue_timeout = 2h;

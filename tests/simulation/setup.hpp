@@ -19,7 +19,8 @@ struct model_setup {
   scheduling::lifecycle_options life;
   scheduling::gpu_need need;
   bool is_pinned = false;
-  double load_fails = 0, load_hangs = 0, crashes = 0;  // probabilities, each for one run
+  // Probabilities, each for one run.
+  double load_fails = 0, load_hangs = 0, crashes = 0, hangs = 0;
   duration load_time{};
   duration shortest_service{}, longest_service{};
   duration queue_timeout{};

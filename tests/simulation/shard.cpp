@@ -81,7 +81,7 @@ void shard::tick() {
   gate_->flush_reports();
   const auto all = living_;
   for (auto* r : all) {
-    if (r->now_in == request::phase::parked) wait(*r);
+    if (r->now_in == request::phase::parked) go_back(*r);
   }
 }
 

@@ -37,7 +37,6 @@ struct request final : http::ticket_holder {
   http::permit permit;
   std::uint32_t charged_by = 0;  // life of the queue that was told of it
   std::uint64_t prompt = 0, completion = 0;
-  int retries = 0;
   bool may_be_resent = false;
   bool is_delivered = false;  // its runtime works on it
 };
@@ -84,7 +83,9 @@ class shard {
   void send_upstream(request& r, http::permit p);
   void leave_upstream(request& r, const backend_endpoint& from);
   void answered(request& r);
+  void deadline_passed(request& r);
   void connection_refused(request& r);
+  void go_back(request& r);
   void connection_lost(request& r);
   void settle(request& r, http::outcome how, bool is_used);
   void preempt(model_index m, work_class work);

@@ -14,7 +14,7 @@ using phase = request::phase;
 namespace {
 
 constexpr duration queue_answer_slack = 2s;  // as in upstream_call.cpp
-constexpr int max_retries = 3;               // as in upstream_call.cpp
+constexpr duration first_byte_timeout = 5s;
 constexpr duration connection_breaks = 5ms;  // at most, after the end of its runtime
 
 }  // namespace
@@ -27,8 +27,7 @@ void shard::client_arrives(model_index m, work_class work, priority level,
   r.prompt = w.below(longest_request_tokens / 2);
   r.completion = w.below(longest_request_tokens / 2);
   const double seems = static_cast<double>(r.prompt) / 2;
-  r.what = {m, work, level, principal, principal % 2 == 0 ? 2.0 : 1.0, seems};
-  r.retries = 0;
+  r.what = {m, work, level, principal, principal % 2 == 0 ? 2.0 : 1.0, seems, w.chance(0.2)};
   r.may_be_resent = w.chance(g_.s.models[m].may_be_resent);
   auto patience = g_.s.models[m].queue_timeout;
   if (w.chance(0.1)) patience = std::min(patience, w.chance(0.5) ? 0s : w.between(0s, 5s));
@@ -67,7 +66,8 @@ void shard::client_leaves(request& r) {
     rules_.waits_no_more(r.what.model);
     gate_->leave(r.what.model, r.ticket);
   }
-  if (r.now_in == phase::in_flight) settle(r, http::outcome::cancelled, false);
+  const bool has_permit = r.now_in == phase::in_flight || r.now_in == phase::parked;
+  if (has_permit) settle(r, http::outcome::cancelled, false);
   end(r);
 }
 
@@ -125,17 +125,36 @@ void shard::leave_upstream(request& r, const backend_endpoint& from) {
 }
 
 void shard::answered(request& r) {
-  settle(r, g_.w.chance(0.02) ? http::outcome::timed_out : http::outcome::completed, true);
+  const auto& to = *r.permit.endpoint();
+  if (g_.gpus.is_hung(to.backend, to.incarnation)) {
+    return plan(r, first_byte_timeout, &shard::deadline_passed);
+  }
+  if (g_.w.chance(0.02)) return deadline_passed(r);
+  r.permit.heard();
+  plan_tick();
+  settle(r, http::outcome::completed, true);
   end(r);
 }
 
-// The runtime died, it seems, and its queue does not know yet: it waits again, as long as it may.
+void shard::deadline_passed(request& r) {
+  settle(r, http::outcome::timed_out, true);
+  end(r);
+}
+
+// The runtime died, it seems, and its queue does not know yet.
 void shard::connection_refused(request& r) {
-  settle(r, http::outcome::failed, false);
-  if (r.retries++ == max_retries) return end(r);
+  r.permit.refused();
   r.now_in = phase::parked;
   next_serial(r);
   plan_tick();
+}
+
+// It waits again where it stood, as long as it may.
+void shard::go_back(request& r) {
+  const auto m = r.what.model;
+  rules_.preempted(m, r.permit.endpoint()->backend, r.what.work, r.charged_by);
+  r.ticket = gate_->wait_again(std::move(r.permit), r.what, r.give_up_at, r);
+  begin_waiting(r);
 }
 
 void shard::connection_lost(request& r) {

@@ -39,6 +39,7 @@ BOOST_AUTO_TEST_CASE(rules_hold_in_hostile_worlds) {
   BOOST_TEST(sum.refused > steps / 1000);
   BOOST_TEST(sum.preempted > steps / 10000);
   BOOST_TEST(sum.loads > steps / 10000);
+  BOOST_TEST(sum.hangs > steps / 2000000);
   BOOST_TEST(sum.swaps > steps / 10000);
   BOOST_TEST(sum.deaths > steps / 10000);
 }
