@@ -15,14 +15,14 @@ export function plainAnswer(body = chatAnswer, headers = '') {
 
 export class Upstream {
   // `answer(head, body, socket)` gives the bytes to answer an inference request with, or null for
-  // none; health checks are answered here and not kept.
-  static async start(answer = () => plainAnswer()) {
+  // none; health checks are answered here and not kept. `port`: that of an earlier one; 0: any.
+  static async start(answer = () => plainAnswer(), port = 0) {
     const me = new Upstream();
     me.requests = [];
     me.sockets = new Set();
     me.answer = answer;
     me.server = net.createServer((socket) => me.serve(socket));
-    me.server.listen(0, '127.0.0.1');
+    me.server.listen(port, '127.0.0.1');
     await once(me.server, 'listening');
     me.port = me.server.address().port;
     return me;
