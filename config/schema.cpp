@@ -38,6 +38,10 @@ void add_server(std::vector<option>& out) {
                     "Most header fields in one request."));
   out.push_back(row("server.max_connections", &t::max_connections, 1, 1000000,
                     "Most client connections; fewer when the limit of open files asks for it."));
+  out.push_back(row("server.trusted_proxies", &t::trusted_proxies, 0, 100,
+                    "Addresses and networks (10.0.0.0/8) of proxies. For what comes through them "
+                    "the client is whom X-Forwarded-For names: in the request log, and where "
+                    "failed logins are counted. Nobody else's X-Forwarded-For is believed."));
   out.push_back(row("server.header_read_timeout_s", &t::header_read_timeout_s, 1, 3600,
                     "Time for a client to send one request or to finish a TLS handshake; an idle "
                     "connection is kept as long."));
@@ -111,8 +115,8 @@ void add_security(std::vector<option>& out) {
                     "first, twice as long with each failure, up to a minute; 0 never."));
   out.push_back(row("security.login_failures_per_address", &t::login_failures_per_address, 0,
                     1000000,
-                    "The same for one client address; set 0 behind a proxy, where all clients have "
-                    "one address."));
+                    "The same for one client address. Behind a proxy set server.trusted_proxies, "
+                    "or all clients have one address."));
   out.push_back(row("security.user_requests_per_minute", &t::user_requests_per_minute, 0, 1e9,
                     "Requests a minute of each user; 0 sets no limit."));
   out.push_back(row("security.user_burst", &t::user_burst, 0, 1e9,

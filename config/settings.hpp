@@ -26,6 +26,7 @@ struct server_options {
   std::uint32_t header_limit = 32 * 1024;             // one header field, bytes
   std::uint32_t header_count_limit = 100;
   std::uint32_t max_connections = 20000;     // of clients, in all
+  std::vector<std::string> trusted_proxies;  // addresses, networks: X-Forwarded-For counts
   std::uint32_t header_read_timeout_s = 15;  // for one request, an idle connection, a TLS handshake
   std::uint32_t write_timeout_s = 30;        // a client that does not read is dropped after this
   double stream_comment_grace_s = 2.0;       // how long a waiting stream stays silent

@@ -9,6 +9,7 @@
 
 #include "config/address.hpp"
 #include "config/load.hpp"
+#include "config/network.hpp"
 #include "config/placement.hpp"
 #include "config/schema.hpp"
 #include "config/values.hpp"
@@ -57,8 +58,20 @@ void check_listen(const server_options& server, problem_list& problems) {
   }
 }
 
+void check_proxies(const server_options& server, problem_list& problems) {
+  for (std::size_t i = 0; i < server.trusted_proxies.size(); ++i) {
+    const std::string& text = server.trusted_proxies[i];
+    if (network::parse(text)) continue;
+    problems.unrelated(fmt::format("server.trusted_proxies[{}]", i),
+                       fmt::format("found {}, allowed an IP address, or a network such as "
+                                   "10.0.0.0/8 or fd00::/8 without bits behind the prefix",
+                                   in_quotes(text)));
+  }
+}
+
 void check_server(const server_options& server, problem_list& problems) {
   check_listen(server, problems);
+  check_proxies(server, problems);
   if (server.tls.certificate.empty() != server.tls.private_key.empty()) {
     const bool has_key = server.tls.certificate.empty();
     problems.unrelated(has_key ? "server.tls.private_key" : "server.tls.certificate",

@@ -188,7 +188,7 @@ void create_token(shard& home, routed_request request) {
                         "scope must name known scopes, separated by blanks.");
 
   auto& gateway = home.gateway();
-  const auto origin = login_origin(request.client->remote_endpoint().address());
+  const auto origin = login_origin(request.from.address());
   auto slot = gateway.take_login_slot(name, origin);
   if (!slot) return refuse_busy(reply);
   const auto user = gateway.keys().users()->find(name);

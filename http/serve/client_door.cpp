@@ -143,7 +143,7 @@ bool client_door::say_last_words() {
   if (!problem) return has_answered_ && !is_timed_out_;
   if (header_ != nullptr) {
     request_.problem = problem;
-    socket_->write_aside(refusal_of_head(home_, peer_, *header_, request_));
+    socket_->write_aside(refusal_of_head(home_, *header_, request_));
   } else {
     socket_->write_aside(refusal_of_bytes(home_, peer_, *problem));
   }
@@ -231,7 +231,7 @@ int client_door::head_ends(http_parser& parser, restinio::http_request_header_t&
   framing.is_chunked = (parser.flags & F_CHUNKED) != 0;
   if ((parser.flags & F_CONTENTLENGTH) != 0) framing.length = parser.content_length;
   framing.problem = framing_.problem();
-  read_head(home_, header, framing, request_);
+  read_head(home_, peer_, header, framing, request_);
   const auto length = framing.length.value_or(0);
   has_length_ = !framing.is_chunked;
   share_ = body_share(home_.gateway().bodies());

@@ -43,6 +43,7 @@ gateway_state::gateway_state(const config::settings& settings, std::uint32_t con
       keys_(std::move(keys)),
       tokens_(make_token_signer(settings.security, settings.data_dir)),
       cors_(settings.cors),
+      proxies_(settings.server.trusted_proxies),
       places_(connections),
       bodies_(body_memory_of(settings)),
       logins_(std::make_shared<login_slots>()) {

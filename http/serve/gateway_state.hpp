@@ -18,6 +18,7 @@
 #include "http/serve/connection_places.hpp"
 #include "http/serve/cors.hpp"
 #include "http/serve/request_log.hpp"
+#include "http/serve/trusted_proxies.hpp"
 
 namespace signalbox {
 class control_plane;
@@ -46,6 +47,7 @@ class gateway_state {
   const principal_ptr& anonymous() const { return anonymous_; }  // null: not allowed
 
   const cors_policy& cors() const { return cors_; }
+  const trusted_proxies& proxies() const { return proxies_; }
   connection_places& places() { return places_; }
   body_budget& bodies() { return bodies_; }
   request_log* log() const { return log_.get(); }  // null: none is kept
@@ -72,6 +74,7 @@ class gateway_state {
   principal_ptr anonymous_;
   token_signer tokens_;
   cors_policy cors_;
+  const trusted_proxies proxies_;
   connection_places places_;
   body_budget bodies_;
   std::unique_ptr<request_log> log_;

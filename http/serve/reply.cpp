@@ -33,13 +33,13 @@ void answer_error(const restinio::request_handle_t& request, error_code code,
          error_body(code, message, param, dialect_of(path_of(request))), std::move(headers));
 }
 
-request_record record_of(std::string_view method, const boost::asio::ip::tcp::endpoint& peer,
+request_record record_of(std::string_view method, const boost::asio::ip::tcp::endpoint& client,
                          const request_names& names, int status, duration took) {
   request_record record;
   record.request_id = names.request_id;
   record.method = method;
   record.route = names.route;
-  record.address = peer.address().to_string();
+  record.address = client.address().to_string();
   record.key_id = names.key_id;
   record.client_id = names.client_id;
   record.status = status;
@@ -59,7 +59,7 @@ void note(gateway_state& gateway, const asked_request& asked, int status) {
   if (asked.who) names.key_id = asked.who->key_id;
   const auto took = std::chrono::steady_clock::now() - asked.arrived_at;
   note(gateway, asked.route_label,
-       record_of(method_of(asked.client), asked.client->remote_endpoint(), names, status, took));
+       record_of(method_of(asked.client), asked.from, names, status, took));
 }
 
 // Adds the fields that every answer has: one, with most of the others in lines behind its value.
@@ -127,6 +127,7 @@ responder::responder(shard& home, const routed_request& request) {
   asked.request_id = request.request_id;
   asked.who = request.who;
   asked.arrived_at = request.arrived_at;
+  asked.from = request.from;
   if (request.found) {
     asked.route = request.found->path;
     asked.route_label = request.found->traits.label;
@@ -156,8 +157,7 @@ void responder::refuse(error_code code, std::string message, std::string param,
   });
 }
 
-std::string refusal_of_head(shard& home, const boost::asio::ip::tcp::endpoint& peer,
-                            const restinio::http_request_header_t& header,
+std::string refusal_of_head(shard& home, const restinio::http_request_header_t& header,
                             const routed_request& request) {
   auto& gateway = home.gateway();
   const auto& problem = *request.problem;
@@ -166,7 +166,7 @@ std::string refusal_of_head(shard& home, const boost::asio::ip::tcp::endpoint& p
   if (request.who) names.key_id = request.who->key_id;
   if (is_sane_client_id(request.headers.client_id)) names.client_id = request.headers.client_id;
   note(gateway, request.found ? request.found->traits.label : metric_route::other,
-       record_of(method_of(header), peer, names, words(problem.code).status,
+       record_of(method_of(header), request.from, names, words(problem.code).status,
                  home.now() - request.arrived_at));
   auto headers = problem.headers;
   add_common(gateway, header, request.request_id, request.who, headers);
@@ -182,10 +182,6 @@ std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& 
   auto headers = problem.headers;
   add_common(gateway, {}, id, nullptr, headers);
   return last_answer(problem, dialect::openai, true, headers);
-}
-
-std::string address_of(const restinio::request_handle_t& request) {
-  return request->remote_endpoint().address().to_string();
 }
 
 std::string_view method_of(const restinio::http_request_header_t& header) {

@@ -50,6 +50,7 @@ struct asked_request {
   principal_ptr who;       // null on an open route
   std::string client_id;   // empty: none
   time_point arrived_at;
+  boost::asio::ip::tcp::endpoint from;
   std::shared_ptr<request_share> share;
 };
 
@@ -59,13 +60,12 @@ struct request_names {
 };
 
 // Returns the part of a log record that every request has. The record views into all that is given.
-request_record record_of(std::string_view method, const boost::asio::ip::tcp::endpoint& peer,
+request_record record_of(std::string_view method, const boost::asio::ip::tcp::endpoint& client,
                          const request_names& names, int status, duration took);
 
 // Counts and logs a request that is refused while its body is still on the way, and returns the
 // whole answer. The connection must be closed after it.
-std::string refusal_of_head(shard& home, const boost::asio::ip::tcp::endpoint& peer,
-                            const restinio::http_request_header_t& header,
+std::string refusal_of_head(shard& home, const restinio::http_request_header_t& header,
                             const routed_request& request);
 // The same for bytes that are no request.
 std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& peer,
@@ -89,9 +89,6 @@ class responder {
 
   std::shared_ptr<claim> claim_;
 };
-
-// Returns the address of the peer, without the port.
-std::string address_of(const restinio::request_handle_t& request);
 
 std::string_view method_of(const restinio::http_request_header_t& header);
 std::string_view method_of(const restinio::request_handle_t& request);

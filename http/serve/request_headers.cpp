@@ -34,8 +34,11 @@ enum class field : std::uint8_t {
   max_wait,
   request_id,
   client_id,
-  private_to_us,  // credentials, our own fields, and Accept-Encoding, because we read the usage
-  ours_to_say,    // fields of an answer that only we set
+  forwarded_for,
+  // Credentials, our own fields, what proxies tell of a client; and Accept-Encoding, because we
+  // read the usage.
+  private_to_us,
+  ours_to_say,  // fields of an answer that only we set
 };
 
 struct known_field {
@@ -53,7 +56,9 @@ constexpr known_field known_fields[] = {
     {"expect", field::expect},
     {"trailer", field::hop_by_hop},
     {"upgrade", field::hop_by_hop},
+    {"forwarded", field::private_to_us},
     {"x-api-key", field::api_key},
+    {"x-real-ip", field::private_to_us},
     {"connection", field::connection},
     {"keep-alive", field::hop_by_hop},
     {"x-priority", field::priority_word},
@@ -65,6 +70,7 @@ constexpr known_field known_fields[] = {
     {"x-admin-token", field::admin_token},
     {"content-length", field::hop_by_hop},
     {"accept-encoding", field::private_to_us},
+    {"x-forwarded-for", field::forwarded_for},
     {"content-encoding", field::content_encoding},
     {"proxy-connection", field::hop_by_hop},
     {"transfer-encoding", field::transfer_encoding},
@@ -74,6 +80,7 @@ constexpr known_field known_fields[] = {
 };
 
 constexpr std::size_t max_known_bytes = 19;
+constexpr std::string_view forwarded_prefix = "x-forwarded-";  // of all others that proxies add
 
 // The position of the first name of each length in known_fields, which is sorted by length. Every
 // field of every request is looked up here.
@@ -92,8 +99,8 @@ static_assert(std::is_sorted(std::begin(known_fields), std::end(known_fields),
                                return a.name.size() < b.name.size();
                              }));
 
-// `name` is a token, so that | 0x20 turns letters into lower case and turns no other character into
-// one of ours.
+// Returns whether the name begins with `known`. It is a token, so that | 0x20 turns letters into
+// lower case and turns no other character into one of ours.
 bool is_known(std::string_view known, std::string_view name) {
   for (std::size_t i = 0; i < known.size(); ++i) {
     if ((name[i] | 0x20) != known[i]) return false;
@@ -102,11 +109,14 @@ bool is_known(std::string_view known, std::string_view name) {
 }
 
 field kind_of(std::string_view name) {
-  if (name.size() > max_known_bytes) return field::other;
-  for (auto i = first_of_length[name.size()]; i < first_of_length[name.size() + 1]; ++i) {
-    if (is_known(known_fields[i].name, name)) return known_fields[i].kind;
+  if (name.size() <= max_known_bytes) {
+    for (auto i = first_of_length[name.size()]; i < first_of_length[name.size() + 1]; ++i) {
+      if (is_known(known_fields[i].name, name)) return known_fields[i].kind;
+    }
   }
-  return field::other;
+  const bool is_of_proxy =
+      name.size() >= forwarded_prefix.size() && is_known(forwarded_prefix, name);
+  return is_of_proxy ? field::private_to_us : field::other;
 }
 
 std::string_view view(const std::string& s) {
@@ -171,6 +181,9 @@ class field_reader {
         break;
       case field::max_wait:
         out_.max_wait = value;
+        break;
+      case field::forwarded_for:
+        out_.forwarded_for.push_back(value);
         break;
       case field::expect:
         out_.expect = value;

@@ -5,6 +5,7 @@
 #include <restinio/http_headers.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/serve/error.hpp"
 
@@ -14,8 +15,10 @@ namespace signalbox::http {
 struct request_headers {
   std::string_view authorization, api_key, admin_token, content_type, content_encoding,
       priority_word, max_wait, request_id, client_id, host, expect;
+  std::vector<std::string_view> forwarded_for;  // the values of all X-Forwarded-For fields
   // The fields for the runtime, as lines that end in CRLF: all except hop-by-hop and framing fields
-  // (RFC 9110 7.6.1), credentials, and fields meant for us.
+  // (RFC 9110 7.6.1), credentials, fields meant for us, and what proxies tell of the client, which
+  // the runtime would take for the truth.
   std::string forwarded;
 };
 

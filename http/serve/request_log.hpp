@@ -17,7 +17,7 @@ namespace signalbox::http {
 // The line of one request.
 struct request_record {
   std::string_view request_id, method, route;  // `route` as in openapi.yaml; empty: unknown
-  std::string address;                         // of the peer
+  std::string address;                         // of the client
   std::string_view key_id, client_id;          // empty: none
   int status = 0;
   duration took{};

@@ -289,6 +289,8 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
                                                               : home.gateway().make_request_id();
   if (auto wrong = check_framing(framing)) return wrong;
   if (bad_headers) return request_problem{bad_headers->code, bad_headers->message};
+  out.from.address(
+      home.gateway().proxies().client_of(out.from.address(), out.headers.forwarded_for));
   if (auto wrong = read_target(header, out.headers.host)) return wrong;
   const auto method = method_of(header) == "HEAD" ? "GET" : method_of(header);
   const auto found = std::find_if(table.begin(), table.end(), [&](const route& r) {
@@ -315,9 +317,11 @@ std::span<const route> routes() {
   return table;
 }
 
-void read_head(shard& home, restinio::http_request_header_t& header, const request_framing& framing,
+void read_head(shard& home, const boost::asio::ip::tcp::endpoint& peer,
+               restinio::http_request_header_t& header, const request_framing& framing,
                routed_request& out) {
   out.arrived_at = home.now();
+  out.from = peer;
   out.problem = check_head(home, header, framing, out);
 }
 

@@ -2,6 +2,7 @@
 // it, and a test compares it with openapi.yaml. The most frequent paths are compared first.
 #pragma once
 
+#include <boost/asio/ip/tcp.hpp>
 #include <memory>
 #include <optional>
 #include <restinio/request_handler.hpp>
@@ -37,7 +38,8 @@ struct routed_request {
   connection_key connection = 0;
   std::optional<request_problem> problem;
   time_point arrived_at{};
-  const route* found = nullptr;  // null: no route has this path and method
+  boost::asio::ip::tcp::endpoint from;  // the client (trusted_proxies), with the peer's port
+  const route* found = nullptr;         // null: no route has this path and method
   request_headers headers;
   content_coding coding = content_coding::identity;  // of the body, until it was read
   principal_ptr who;                                 // null on an open route
@@ -76,7 +78,8 @@ std::span<const route> routes();
 // Reads the head of a request: finds the route, and checks what can be checked before the body is
 // there. Makes its path the one that the table has. `out` views into `header`, also after that
 // was moved.
-void read_head(shard& home, restinio::http_request_header_t& header, const request_framing& framing,
+void read_head(shard& home, const boost::asio::ip::tcp::endpoint& peer,
+               restinio::http_request_header_t& header, const request_framing& framing,
                routed_request& out);
 
 // Returns how many bytes the body of the request may have.

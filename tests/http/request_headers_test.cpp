@@ -72,6 +72,24 @@ BOOST_AUTO_TEST_CASE(a_client_id_is_read_and_stays_here) {
   BOOST_TEST(!is_sane_client_id(std::string(129, 'a')));
 }
 
+BOOST_AUTO_TEST_CASE(what_proxies_tell_of_a_client_stays_here) {
+  request_headers out;
+  const auto problem = read({{"Host", "x"},
+                             {"X-Forwarded-For", "1.1.1.1, 2.2.2.2"},
+                             {"x-forwarded-proto", "https"},
+                             {"X-Forwarded-Host", "a"},
+                             {"X-FORWARDED-Client-Cert", "c"},
+                             {"Forwarded", "for=1.1.1.1"},
+                             {"X-Real-IP", "1.1.1.1"},
+                             {"x-forwarded-for", "3.3.3.3"},
+                             {"X-Forward", "v"}},
+                            out);
+  BOOST_TEST(!problem.has_value());
+  BOOST_TEST(out.forwarded == "X-Forward: v\r\n");
+  const std::vector<std::string_view> all{"1.1.1.1, 2.2.2.2", "3.3.3.3"};
+  BOOST_TEST(out.forwarded_for == all, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(every_connection_field_nominates) {
   request_headers out;
   const auto problem = read({{"Host", "x"},

@@ -123,8 +123,8 @@ export class Gateway {
       this.withKey({ ...options, body, headers }));
   }
 
-  connect() {
-    return RawConnection.open(this.base);
+  connect(options) {
+    return RawConnection.open(this.base, options);
   }
 
   client(options = {}) {

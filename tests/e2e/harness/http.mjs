@@ -7,10 +7,12 @@ import { within } from './processes.mjs';
 
 const answerBoundMs = 30_000;
 
-function start(base, method, path, { headers = {}, body, agent = false, signal } = {}) {
+// `localAddress` is the address to come from.
+function start(base, method, path,
+  { headers = {}, body, agent = false, signal, localAddress } = {}) {
   const url = new URL(base);
   const request = (url.protocol === 'https:' ? https : http).request({
-    host: url.hostname, port: url.port, method, path, headers, agent, signal,
+    host: url.hostname, port: url.port, method, path, headers, agent, signal, localAddress,
   });
   const answer = new Promise((resolve, reject) => {
     request.on('response', resolve);
@@ -106,9 +108,9 @@ export class RawConnection {
     this.closed = new Promise((resolve) => { socket.on('close', resolve); });
   }
 
-  static async open(base) {
+  static async open(base, { localAddress } = {}) {
     const { hostname, port } = new URL(base);
-    const socket = net.connect({ host: hostname, port: Number(port) });
+    const socket = net.connect({ host: hostname, port: Number(port), localAddress });
     await within(5_000, 'connection', once(socket, 'connect'));
     return new RawConnection(socket);
   }
