@@ -3,6 +3,7 @@
 
 #include <simdjson.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,26 @@ inline constexpr std::size_t scan_padding = simdjson::SIMDJSON_PADDING;  // byte
 // `begin` to the start of the scanned text.
 bool scan_json(std::string_view text, std::size_t capacity, simdjson::ondemand::document& document,
                const char** begin = nullptr);
+
+// How deep the JSON of a client may nest.
+inline constexpr int max_json_depth = 512;
+
+enum class json_fault : std::uint8_t { none, malformed, too_deep };
+
+// Checks values that nobody reads: the scanner skips them by their brackets alone.
+class json_checker {
+ public:
+  // Reads the whole value. `depth`: how many objects and arrays it is in.
+  json_fault check(simdjson::ondemand::value& value, int depth);
+
+ private:
+  json_fault check_array(simdjson::ondemand::value& value, int depth);
+  json_fault check_object(simdjson::ondemand::value& value, int depth);
+  json_fault check_text(simdjson::ondemand::value& value);
+  json_fault check_number(simdjson::ondemand::value& value);
+
+  int unusual_left_ = 100;  // values that take long to check
+};
 
 // Returns a JSON object or array without white space between its tokens, hence on one line; empty
 // when `text` is not valid JSON.

@@ -50,7 +50,8 @@ std::optional<request_problem> prepare(shard& home, routed_request& request, cal
   const auto& body = request.client->body();
   auto facts = traits.takes_form
                    ? read_form_body(body, request.headers.content_type)
-                   : read_request_body(body, traits.dialect, traits.streams_by_default);
+                   : read_request_body(body, traits.dialect, traits.streams_by_default,
+                                       body.capacity() - body.size());
   if (auto* wrong = std::get_if<body_problem>(&facts)) {
     return request_problem{error_code::invalid_json, std::move(wrong->message),
                            std::move(wrong->param)};

@@ -1,6 +1,7 @@
 #include "http/proxy/request_body.hpp"
 
 #include <cassert>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "text/json_text.hpp"
@@ -24,9 +25,9 @@ body_problem twice(std::string_view key) {
 
 // stream_options is small and rewritten as a whole, so a DOM suits it. The limit also bounds its
 // nesting, over which the DOM's writer recurses.
-std::optional<body_problem> read_stream_options(const std::string& body, const field_span& span,
+std::optional<body_problem> read_stream_options(std::string_view body, const field_span& span,
                                                 request_facts& facts) {
-  const auto text = std::string_view(body).substr(span.offset, span.length);
+  const auto text = body.substr(span.offset, span.length);
   if (text.size() > max_options_bytes) {
     return body_problem{"stream_options must have at most 4096 bytes.", "stream_options"};
   }
@@ -47,30 +48,28 @@ std::optional<body_problem> read_stream_options(const std::string& body, const f
 
 class body_reader {
  public:
-  body_reader(const std::string& body, dialect spoken, bool streams)
+  body_reader(std::string_view body, dialect spoken, bool streams)
       : body_(body), has_options_(spoken == dialect::openai) {
     facts_.stream = streams;
     facts_.text_bytes = body.size();
   }
 
-  std::variant<request_facts, body_problem> read() {
-    od::document document;
+  std::variant<request_facts, body_problem> read(std::size_t room) {
     od::object object;
-    if (!scan_json(body_, body_.capacity(), document, &begin_) ||
-        document.get_object().get(object) != simdjson::SUCCESS) {
+    if (!scan_json(body_, body_.size() + room, document_, &begin_) ||
+        document_.get_object().get(object) != simdjson::SUCCESS) {
       return body_problem{"The request body is not a JSON object.", ""};
     }
     for (auto field : object) {
       if (auto problem = read_field(field)) return *problem;
     }
-    if (document.current_location().error() == simdjson::SUCCESS) {
+    if (document_.current_location().error() == simdjson::SUCCESS) {
       return body_problem{"There is text after the JSON object.", ""};
     }
     return finish();
   }
 
  private:
-  // A value that is not read is skipped by the loop that calls this.
   std::optional<body_problem> read_field(simdjson::simdjson_result<od::field> field) {
     std::string_view key;
     od::value value;
@@ -78,13 +77,23 @@ class body_reader {
     if (field.value().get(value) != simdjson::SUCCESS) return malformed();
     if (key == "model") return model_.seen ? twice("model") : read_model(value);
     if (key == "stream") return stream_.seen ? twice("stream") : read_stream(value);
-    if (key == "n") return read_number_of_answers(value);
-    if (key == "prompt") facts_.asks_several |= value.type() == od::json_type::array;
-    if (key != "stream_options" || !has_options_) return std::nullopt;
-    if (options_.seen) return twice("stream_options");
-    std::string_view raw;  // a view into the input
-    if (simdjson::to_json_string(value).get(raw) != simdjson::SUCCESS) return malformed();
-    options_ = span_of(raw);
+    if (key == "n") read_number_of_answers(value);
+    if (key == "prompt") read_number_of_prompts(value);
+    const bool is_options = key == "stream_options" && has_options_;
+    if (is_options && options_.seen) return twice("stream_options");
+    const char* const begin = value.raw_json_token().data();
+    switch (checker_.check(value, 1)) {
+      case json_fault::malformed:
+        return malformed();
+      case json_fault::too_deep:
+        return body_problem{"The request body nests more than 512 deep.", ""};
+      case json_fault::none:
+        break;
+    }
+    if (!is_options) return std::nullopt;
+    const char* next = nullptr;  // the comma or the bracket behind the value
+    if (document_.current_location().get(next) != simdjson::SUCCESS) return malformed();
+    options_ = span_of({begin, static_cast<std::size_t>(next - begin)});
     return std::nullopt;
   }
 
@@ -104,20 +113,26 @@ class body_reader {
 
   std::optional<body_problem> read_stream(od::value& value) {
     stream_.seen = true;
-    if (value.is_null()) return std::nullopt;
+    bool is_null = false;
+    if (value.is_null().get(is_null) == simdjson::SUCCESS && is_null) return std::nullopt;
     if (value.get_bool().get(facts_.stream) != simdjson::SUCCESS) {
       return body_problem{"The field 'stream' must be true or false.", "stream"};
     }
     return std::nullopt;
   }
 
-  // What is wrong with it is the runtime's to say.
-  std::optional<body_problem> read_number_of_answers(od::value& value) {
+  // Looks at the value only. What is wrong with it is the runtime's to say.
+  void read_number_of_answers(od::value& value) {
+    const auto text = value.raw_json_token();
     std::uint64_t answers = 0;
-    if (value.get_uint64().get(answers) == simdjson::SUCCESS && answers > 1) {
-      facts_.asks_several = true;
-    }
-    return std::nullopt;
+    std::from_chars(text.data(), text.data() + text.size(), answers);
+    facts_.asks_several = facts_.asks_several || answers > 1;
+  }
+
+  void read_number_of_prompts(od::value& value) {
+    od::json_type type{};
+    if (value.type().get(type) != simdjson::SUCCESS) return;
+    facts_.asks_several = facts_.asks_several || type == od::json_type::array;
   }
 
   std::variant<request_facts, body_problem> finish() {
@@ -142,7 +157,9 @@ class body_reader {
 
   static body_problem malformed() { return {"The request body is not valid JSON.", ""}; }
 
-  const std::string& body_;
+  const std::string_view body_;
+  od::document document_;
+  json_checker checker_;
   const bool has_options_;       // `stream_options` is a field of the dialect
   const char* begin_ = nullptr;  // of the scanned text
   request_facts facts_;
@@ -151,9 +168,9 @@ class body_reader {
 
 }  // namespace
 
-std::variant<request_facts, body_problem> read_request_body(const std::string& body, dialect spoken,
-                                                            bool streams) {
-  return body_reader(body, spoken, streams).read();
+std::variant<request_facts, body_problem> read_request_body(std::string_view body, dialect spoken,
+                                                            bool streams, std::size_t room) {
+  return body_reader(body, spoken, streams).read(room);
 }
 
 body_pieces apply_edits(std::string_view body, const std::vector<body_edit>& edits) {

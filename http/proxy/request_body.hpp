@@ -41,15 +41,17 @@ struct body_problem {
 
 inline constexpr std::size_t max_model_bytes = 200;  // of the name in a request
 
-// Refuses a body that is not a JSON object; a `model` that is missing, not a string or over 200
-// bytes; a `stream` that is not boolean; a `stream_options` that is not an object, is over 4 KiB or
-// has an `include_usage` that is not boolean; and any of these keys twice, because two readers
-// could disagree on which one counts. Only OpenAI's dialect has `stream_options`; in others it is
-// not read, and there is no usage_edit. `streams`: when the body does not say. The scanner is
+// Refuses a body that is not a JSON object, or nests too deep; a `model` that is missing, not a
+// string or over 200 bytes; a `stream` that is not boolean; a `stream_options` that is not an
+// object, is over 4 KiB or has an `include_usage` that is not boolean; and any of these keys twice,
+// because two readers could disagree on which one counts. Only OpenAI's dialect has
+// `stream_options`; in others it is not read, and there is no usage_edit. `streams`: when the body
+// does not say. `room`: how many bytes behind the body may be read as well. The scanner is
 // thread-local, so each shard has one.
-std::variant<request_facts, body_problem> read_request_body(const std::string& body,
+std::variant<request_facts, body_problem> read_request_body(std::string_view body,
                                                             dialect spoken = dialect::openai,
-                                                            bool streams = false);
+                                                            bool streams = false,
+                                                            std::size_t room = 0);
 
 // Returns the edited body as pieces for a gathered write. They view into `body` and `edits`, which
 // must outlive them. There may be two edits at most, sorted by offset. Pieces that are not needed

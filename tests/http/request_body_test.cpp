@@ -14,13 +14,13 @@ using namespace signalbox::http;
 namespace {
 
 request_facts facts_of(const std::string& body) {
-  auto result = read_request_body(body);
+  auto result = read_request_body(body, dialect::openai, false, body.capacity() - body.size());
   if (auto* problem = std::get_if<body_problem>(&result)) BOOST_FAIL(problem->message);
   return std::get<request_facts>(result);
 }
 
 std::string problem_of(const std::string& body) {
-  auto result = read_request_body(body);
+  auto result = read_request_body(body, dialect::openai, false, body.capacity() - body.size());
   return std::holds_alternative<body_problem>(result) ? std::get<body_problem>(result).message : "";
 }
 
@@ -83,6 +83,72 @@ BOOST_AUTO_TEST_CASE(what_is_no_json_object_is_refused) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_nobody_reads_is_json_too) {
+  const auto with = [](const std::string& value) {
+    return R"({"a":)" + value + R"(,"model":"m"})";
+  };
+  const auto refuses = [&](std::initializer_list<const char*> all) {
+    for (const auto* bad : all) {
+      BOOST_TEST(problem_of(with(bad)) != "", bad);
+      BOOST_TEST(problem_of(with("[0," + std::string(bad) + "]")) != "", bad);
+      BOOST_TEST(problem_of(with(R"({"x":)" + std::string(bad) + "}")) != "", bad);
+    }
+  };
+  refuses({"", "[1}", "{1]", "[1,]", "[,1]", "[1 2]", "[1", "[1]]", "]", "[\"b\":1]", "[[1],2,{]",
+           "1 2", "\"b\" \"c\"", "\"b\":1", "/**/1"});
+  refuses({"{\"b\"}", "{\"b\":}", "{\"b\":1,}", "{b:1}", "{1:1}", "{\"b\" 1}", "{\"b\":1 \"c\":2}",
+           "{\"b\":1,,\"c\":2}", "{\"\\x\":1}"});
+  refuses({"tru", "truee", "nul", "nulll", "None", "NaN", "Infinity", "-", "01", "-01", "+1", "1.",
+           ".5", "1e", "1e+", "1.e5", "0x1"});
+  refuses({"1e400x", "01e400", "1e400-1", "1.e400", "1e400."});
+  refuses(
+      {"\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\ud83g\"", "\"\\ud83d\\x\"", "\"a\nb\"", "'a'"});
+  for (const auto* good :
+       {"[]", "{}", "[[],{}]", " [ 1 , { \"b\" : [ ] } ] ", "-0", "1E+2", "0.5e-3", "1e400",
+        "-1e400", "18446744073709551616", "123456789012345678901234567890", "\"\\ud83d\"",
+        "\"\\ude00 \\ud83d \\\\ud83d\"", "\"\\uD83D\\uDE00\"", "\"\\/\\b\\f\\n\\r\\t\\\"\"",
+        "{\"model\":1,\"stream\":\"x\",\"model\":2}"}) {
+    BOOST_TEST(problem_of(with(good)) == "", good);
+    BOOST_TEST(problem_of(with("[0," + std::string(good) + "]")) == "", good);
+  }
+  for (const auto* word : {"nul", "n", "nulll", "nulx", "tru", "fals", "[true]"}) {
+    BOOST_TEST(problem_of(R"({"model":"m","stream":)" + std::string(word) + "}") != "", word);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_body_nests_only_so_deep) {
+  const auto deep = [](const std::string& key, const std::string& open, const std::string& close,
+                       int levels) {
+    std::string body = R"({"model":"m",")" + key + "\":";
+    for (int i = 0; i < levels; ++i) body += open;
+    body += "0";
+    for (int i = 0; i < levels; ++i) body += close;
+    return body + "}";
+  };
+  const std::string refusal = "The request body nests more than 512 deep.";
+  for (const auto* key : {"a", "stream_options"}) {
+    BOOST_TEST(problem_of(deep(key, "[", "]", 512)) == refusal);
+    BOOST_TEST(problem_of(deep(key, "{\"b\":", "}", 512)) == refusal);
+    BOOST_TEST(problem_of(deep(key, "[", "", 1'000'000)) == refusal);
+  }
+  BOOST_TEST(problem_of(deep("a", "[", "]", 511)) == "");
+  BOOST_TEST(problem_of(deep("stream_options", "{\"b\":", "}", 511)) == "");
+}
+
+// They would cost a shard much more time than others.
+BOOST_AUTO_TEST_CASE(a_body_has_few_values_that_take_long_to_check) {
+  for (const auto* value : {"1e400", "\"\\ud83d\""}) {
+    const auto with = [&](int count) {
+      std::string body = R"({"model":"m","a":[0)";
+      for (int i = 0; i < count; ++i) body += "," + std::string(value);
+      return body + "]}";
+    };
+    BOOST_TEST(problem_of(with(50)) == "", value);
+    BOOST_TEST(problem_of(with(200)) != "", value);
+  }
+  BOOST_TEST(problem_of(R"({"model":"m","a":1)" + std::string(2000, '0') + "}") != "");
+}
+
 BOOST_AUTO_TEST_CASE(a_stream_is_made_to_send_usage_and_nothing_else_changes) {
   const std::string body =
       " {\"model\" : \"demo\",\"stream\":true,  \"x\":1e400,\"y\":\"\\u00e9\" } ";
@@ -103,9 +169,7 @@ BOOST_AUTO_TEST_CASE(stream_options_are_bounded_and_checked) {
   const auto with = [](const std::string& options) {
     return R"({"model":"a","stream":true,"stream_options":)" + options + "}";
   };
-  // As deep as it is long: a writer that recurses over it would run out of stack.
-  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
-  BOOST_TEST(problem_of(with(R"({"x":)" + deep + "}")) ==
+  BOOST_TEST(problem_of(with(R"({"x":")" + std::string(4096, 'x') + "\"}")) ==
              "stream_options must have at most 4096 bytes.");
   BOOST_TEST(problem_of(with("[]")) == "stream_options must be an object.");
   BOOST_TEST(problem_of(with(R"({"include_usage":1})")) ==
