@@ -41,6 +41,11 @@ std::string clean_text(std::string_view text, std::size_t max_bytes) {
   return clean;
 }
 
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  return text.starts_with(mark) ? text.substr(mark.size()) : text;
+}
+
 std::string clean_line(std::string_view line) {
   std::string clean;
   for_each_character(line, [&](utf::code_point point, std::string_view bytes) {

@@ -11,6 +11,9 @@ namespace signalbox {
 // character, and each NUL, becomes U+FFFD. A longer text is cut between two characters.
 std::string clean_text(std::string_view text, std::size_t max_bytes = std::string_view::npos);
 
+// Returns the text behind the byte order mark that some programs write before it.
+std::string_view without_byte_order_mark(std::string_view text);
+
 // The same for one line of a program's output; also removes control characters other than tabs.
 std::string clean_line(std::string_view line);
 

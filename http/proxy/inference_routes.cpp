@@ -10,6 +10,7 @@
 #include "http/serve/reply.hpp"
 #include "http/serve/routes.hpp"
 #include "text/ascii.hpp"
+#include "text/utf8.hpp"
 
 namespace signalbox::http {
 
@@ -47,11 +48,11 @@ std::optional<request_problem> prepare(shard& home, routed_request& request, cal
   out.client_id = request.headers.client_id;
   if (auto wrong = read_wait(request.headers.max_wait, out.max_wait_s)) return wrong;
   const auto& traits = request.found->traits;
-  const auto& body = request.client->body();
+  const auto& whole = request.client->body();
   auto facts = traits.takes_form
-                   ? read_form_body(body, request.headers.content_type)
-                   : read_request_body(body, traits.dialect, traits.streams_by_default,
-                                       body.capacity() - body.size());
+                   ? read_form_body(whole, request.headers.content_type)
+                   : read_request_body(out.body, traits.dialect, traits.streams_by_default,
+                                       whole.capacity() - whole.size());
   if (auto* wrong = std::get_if<body_problem>(&facts)) {
     return request_problem{error_code::invalid_json, std::move(wrong->message),
                            std::move(wrong->param)};
@@ -103,7 +104,8 @@ void infer(shard& home, routed_request request) {
   call_request out;
   out.method = method_of(request.client);
   out.path = target_of(request.client->header());
-  out.body = request.client->body();
+  out.body = request.found->traits.takes_form ? std::string_view(request.client->body())
+                                              : without_byte_order_mark(request.client->body());
   out.owner = request.client;
   out.route = request.found->traits.label;
   out.dialect = request.found->traits.dialect;

@@ -41,4 +41,19 @@ describe('bodies', () => {
       assert.equal(upstream.last.body, text.replace('plain', 'other'));
     }
   });
+
+  test('a byte order mark before the body is dropped', async () => {
+    const mark = '\ufeff';
+    for (const text of ['{"model":"plain","a":"é"}', ' {"a":1, "model":"plain","stream":true}']) {
+      await post(text);
+      const { body } = upstream.last;
+      assert.equal((await post(mark + text)).status, 200);
+      assert.equal(upstream.last.body, body);
+      assert.equal((await post(mark + mark + text)).status, 400);
+    }
+    assert.equal((await post(mark)).status, 400);
+    const key = await gateway.post('/v1/keys', `${mark}{"name":"with a mark"}`);
+    assert.equal(key.status, 201, key.text);
+    assert.equal(key.json.name, 'with a mark');
+  });
 });

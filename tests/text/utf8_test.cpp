@@ -21,6 +21,16 @@ BOOST_AUTO_TEST_CASE(clean_text_cuts_between_characters) {
   BOOST_TEST(clean_text("日", 2) == "");
 }
 
+BOOST_AUTO_TEST_CASE(a_text_has_one_byte_order_mark_at_most) {
+  const std::string mark = "\xEF\xBB\xBF";
+  BOOST_TEST(without_byte_order_mark(mark + "{}") == "{}");
+  BOOST_TEST(without_byte_order_mark(mark) == "");
+  BOOST_TEST(without_byte_order_mark(mark + mark + "a") == mark + "a");
+  for (const auto* text : {"", "\xEF", "\xEF\xBB", "{}", " \xEF\xBB\xBF{}", "\xFE\xFF"}) {
+    BOOST_TEST(without_byte_order_mark(text) == text);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_line_is_valid_and_harmless) {
   BOOST_TEST(clean_line("gr\xc3\xbc\xc3\x9f\tdich") == "gr\xc3\xbc\xc3\x9f\tdich");
   BOOST_TEST(clean_line("a\xff\x62\xc3") == "a\xef\xbf\xbd\x62\xef\xbf\xbd");
