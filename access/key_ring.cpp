@@ -86,15 +86,25 @@ void key_ring::apply(const keys_changed& news) {
     }
     stored_.insert_or_assign(key.id, secrets_of(key));
   }
+  const auto now = std::chrono::steady_clock::now();
+  const auto today = day(now, std::chrono::system_clock::now());
   for (const auto& state : news.states) {
     account_of(state.key_id)
-        ->limits.restore_rates(to_steady(state.requests_full_at), to_steady(state.tokens_full_at));
+        ->limits.restore_rates(to_steady(state.requests_full_at), to_steady(state.tokens_full_at),
+                               now);
   }
   for (const auto& used : news.used_today) {
-    account_of(used.key_id)->limits.restore_day(used.day, used.tokens);
+    if (used.date == today.date) {
+      account_of(used.key_id)->limits.restore_day(today.number, used.tokens);
+    }
   }
   if (!news.users.empty()) apply_users(news.users);
   publish();
+}
+
+scheduling::counted_day key_ring::day(time_point now, wall_time wall) {
+  const std::lock_guard lock(days_mutex_);
+  return days_.at(now, wall);
 }
 
 user_ptr key_ring::entry_of(const user_record& user) {

@@ -12,6 +12,7 @@
 
 #include "access/authentication.hpp"
 #include "records/keys.hpp"
+#include "scheduling/day_clock.hpp"
 
 namespace signalbox {
 
@@ -57,6 +58,8 @@ class key_ring {
   principal_ptr make_principal(const key_record& key);
   // Call it on the thread of the key registry only.
   void apply(const keys_changed& news);
+  // Returns the day that limits and usage count by. Thread-safe.
+  scheduling::counted_day day(time_point now, wall_time wall);
 
  private:
   using secrets = std::vector<std::pair<secret_digest, principal_ptr>>;
@@ -73,6 +76,8 @@ class key_ring {
   scheduling::key_limits user_limits_;
   std::atomic<key_table_ptr> table_;
   std::atomic<user_table_ptr> users_{std::make_shared<const user_table>()};
+  std::mutex days_mutex_;
+  scheduling::day_clock days_;
 };
 
 // Returns how far the limits of a principal are from full, as wall-clock times: these can be stored

@@ -92,7 +92,8 @@ class key_registry : public key_registry_actor::base {
     read_changes(users_, users_version, news.users);
     if (!loaded_) {
       news.states = store_.states();
-      news.used_today = store_.used_today();
+      const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+      news.used_today = store_.used_on(static_cast<std::int32_t>(today.time_since_epoch().count()));
     }
     if (!loaded_ || !news.keys.empty() || !news.users.empty()) listener_(news);
     if (std::exchange(away_, false)) spdlog::info("keys: the database is back");

@@ -88,10 +88,9 @@ constexpr const char* delete_full_states =
 const std::string select_states = "SELECT key_id, " + microseconds("requests_full_at") + ", " +
                                   microseconds("tokens_full_at") + " FROM key_limit_states";
 
-constexpr const char* select_used_today =
-    "SELECT key_id, day - date '1970-01-01' AS day_number,"
-    " sum(prompt_tokens + completion_tokens)::bigint AS tokens"
-    " FROM usage_daily WHERE day = (now() AT TIME ZONE 'UTC')::date GROUP BY key_id, day";
+constexpr const char* select_used =
+    "SELECT key_id, sum(prompt_tokens + completion_tokens)::bigint AS tokens"
+    " FROM usage_daily WHERE day = date '1970-01-01' + $1::int GROUP BY key_id";
 
 // The columns of select_keys, looked up once for all rows: there may be 100,000.
 struct key_columns {
@@ -277,15 +276,13 @@ std::vector<key_limit_state> key_store::states() {
   return states;
 }
 
-std::vector<key_day_use> key_store::used_today() {
+std::vector<key_day_use> key_store::used_on(std::int32_t date) {
   std::vector<key_day_use> used;
-  const auto rows = read_rows(db_, select_used_today);
+  const auto rows = read_rows(db_, select_used, date);
   const auto key_id = rows.column_number("key_id");
-  const auto day = rows.column_number("day_number");
   const auto tokens = rows.column_number("tokens");
   for (const auto& row : rows) {
-    used.push_back({row[key_id].as<std::string>(), row[day].as<std::int32_t>(),
-                    row[tokens].as<std::uint64_t>()});
+    used.push_back({row[key_id].as<std::string>(), date, row[tokens].as<std::uint64_t>()});
   }
   return used;
 }

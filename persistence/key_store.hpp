@@ -32,7 +32,7 @@ class key_store {
 
   void save_states(const std::vector<key_limit_state>& states);
   std::vector<key_limit_state> states();  // of the limits that are not full yet
-  std::vector<key_day_use> used_today();
+  std::vector<key_day_use> used_on(std::int32_t date);
 
  private:
   database& db_;

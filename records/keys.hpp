@@ -41,7 +41,7 @@ struct key_limit_state {
 };
 struct key_day_use {
   std::string key_id;
-  std::int32_t day;  // days since 1970-01-01, UTC
+  std::int32_t date;  // days since 1970-01-01, UTC
   std::uint64_t tokens;
 };
 
@@ -63,7 +63,7 @@ struct keys_changed {
   std::vector<key_record> keys;
   std::vector<user_record> users;
   std::vector<key_limit_state> states;  // in the first news only
-  std::vector<key_day_use> used_today;
+  std::vector<key_day_use> used_today;  // in the first news only; by the registry's wall clock
 };
 // Called on the thread of the registry. A registry that restarts sends everything again.
 using key_listener = std::function<void(const keys_changed&)>;

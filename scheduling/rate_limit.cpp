@@ -73,8 +73,9 @@ duration rate_limiter::until_full(time_point now) const {
   return std::max(duration::zero(), full_at() - now);
 }
 
-void rate_limiter::restore(time_point full_at) {
-  const std::int64_t at = full_at.time_since_epoch().count();
+void rate_limiter::restore(time_point full_at, time_point now) {
+  const std::int64_t at =
+      std::min(full_at, now + duration(ns(owed_most_ns))).time_since_epoch().count();
   auto seen = full_at_.load(std::memory_order_relaxed);
   while (seen < at && !full_at_.compare_exchange_weak(seen, at, std::memory_order_relaxed)) {
   }
@@ -124,15 +125,14 @@ std::optional<limit_exceeded> limit_account::take_request(const key_limits& limi
 
 std::optional<limit_exceeded> limit_account::begin_inference(const key_limits& limits,
                                                              const token_charge& charge,
-                                                             duration until_midnight,
-                                                             time_point now) {
+                                                             duration until_next, time_point now) {
   // Counts even without a limit, because one may be set while the request runs.
   const auto before = concurrent_.fetch_add(1, std::memory_order_relaxed);
   std::optional<limit_exceeded> exceeded;
   if (limits.max_concurrent > 0 && before >= limits.max_concurrent) {
     exceeded = {limit_kind::max_concurrent, concurrent_retry};
   } else if (limits.tokens_per_day > 0 && day_.used(charge.day) >= limits.tokens_per_day) {
-    exceeded = {limit_kind::tokens_per_day, until_midnight};
+    exceeded = {limit_kind::tokens_per_day, until_next};
   } else if (limits.tokens_per_minute > 0) {
     const auto taken = tokens_.take(token_rate(limits), 1, charge.estimate, now);
     if (!taken.allowed) exceeded = {limit_kind::tokens_per_minute, taken.retry_after};
@@ -161,9 +161,10 @@ void limit_account::end_inference(const key_limits& limits, const token_charge& 
   }
 }
 
-void limit_account::restore_rates(time_point requests_full_at, time_point tokens_full_at) {
-  requests_.restore(requests_full_at);
-  tokens_.restore(tokens_full_at);
+void limit_account::restore_rates(time_point requests_full_at, time_point tokens_full_at,
+                                  time_point now) {
+  requests_.restore(requests_full_at, now);
+  tokens_.restore(tokens_full_at, now);
 }
 
 void limit_account::restore_day(std::int32_t day, std::uint64_t tokens) {

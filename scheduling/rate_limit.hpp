@@ -21,7 +21,7 @@ struct key_limits {
   double burst = 10;               // requests at once after a pause; values below 1 count as 1
   double tokens_per_minute = 0;
   std::uint32_t max_concurrent = 0;  // inference requests, waiting or running
-  std::uint64_t tokens_per_day = 0;  // a day of UTC
+  std::uint64_t tokens_per_day = 0;  // as day_clock has it
 };
 
 // A rate at which units come back evenly, up to `burst` of them. It is at least one unit a day.
@@ -50,7 +50,9 @@ class rate_limiter {
 
   // The state as it is kept over a restart.
   time_point full_at() const { return time_point(duration(full_at_.load())); }
-  void restore(time_point full_at);  // ignored if the present value is later
+  // Ignored if the present value is later. A clock that was set between two processes may have made
+  // it any time: no more is owed than can be.
+  void restore(time_point full_at, time_point now);
 
  private:
   std::atomic<std::int64_t> full_at_{0};  // time_point as nanoseconds
@@ -60,7 +62,7 @@ class rate_limiter {
 // lost at midnight.
 class day_counter {
  public:
-  void add(std::int32_t day, std::uint64_t units);  // day: days since 1970-01-01, up to 65535
+  void add(std::int32_t day, std::uint64_t units);  // day: counted_day::number
   void take_back(std::int32_t day, std::uint64_t units);
   std::uint64_t used(std::int32_t day) const;
 
@@ -92,9 +94,9 @@ class limit_account {
  public:
   std::optional<limit_exceeded> take_request(const key_limits& limits, time_point now);
   // Begins an inference request of about `charge.estimate` tokens. If it is allowed,
-  // end_inference() must follow once. `until_midnight` is the time to the end of the day of UTC.
+  // end_inference() must follow once. `until_next` is the time to the end of the day.
   std::optional<limit_exceeded> begin_inference(const key_limits& limits,
-                                                const token_charge& charge, duration until_midnight,
+                                                const token_charge& charge, duration until_next,
                                                 time_point now);
   void end_inference(const key_limits& limits, const token_charge& charge, double tokens,
                      time_point now);
@@ -104,7 +106,7 @@ class limit_account {
   std::uint32_t concurrent() const { return concurrent_.load(); }
   std::uint64_t tokens_of(std::int32_t day) const { return day_.used(day); }
   // These take over the counts of an earlier process, unless this one has counted more.
-  void restore_rates(time_point requests_full_at, time_point tokens_full_at);
+  void restore_rates(time_point requests_full_at, time_point tokens_full_at, time_point now);
   void restore_day(std::int32_t day, std::uint64_t tokens);
 
  private:

@@ -1,7 +1,6 @@
 #include "http/proxy/inference_routes.hpp"
 
 #include <charconv>
-#include <chrono>
 
 #include "http/proxy/client_answer.hpp"
 #include "http/proxy/form_body.hpp"
@@ -78,19 +77,14 @@ std::string_view target_of(const restinio::http_request_header_t& header) {
   return query.empty() ? path : std::string_view(path.data(), path.size() + 1 + query.size());
 }
 
-duration time_to_midnight() {
-  const auto now = std::chrono::system_clock::now();
-  return std::chrono::ceil<std::chrono::days>(now) - now;
-}
-
 // Takes what the request may use of its key's limits, or says which one is reached. A call has to
 // end what was taken.
 std::optional<request_problem> take_limits(shard& home, time_point now, call_request& out) {
   const auto& who = *out.who;
-  out.charge = home.charge_of(static_cast<double>(out.facts.text_bytes) / json_bytes_of_token);
-  const auto until_midnight = who.limits.tokens_per_day > 0 ? time_to_midnight() : duration::zero();
+  const auto& today = home.today();
+  out.charge = {static_cast<double>(out.facts.text_bytes) / json_bytes_of_token, today.number};
   const auto exceeded =
-      who.account->limits.begin_inference(who.limits, out.charge, until_midnight, now);
+      who.account->limits.begin_inference(who.limits, out.charge, today.ends_at - now, now);
   if (who.limits.tokens_per_minute > 0) home.note_use(out.who);
   if (!exceeded) return std::nullopt;
   auto refusal = refusal_of(who, *exceeded);

@@ -44,6 +44,7 @@ class gateway_state {
   model_table_ptr models() const;
 
   const key_ring& keys() const { return *keys_; }
+  key_ring& keys() { return *keys_; }
   const principal_ptr& anonymous() const { return anonymous_; }  // null: not allowed
 
   const cors_policy& cors() const { return cors_; }

@@ -8,7 +8,6 @@
 #include <future>
 #include <mutex>
 
-#include "access/usage_query.hpp"
 #include "actors/control_plane.hpp"
 #include "http/proxy/client_answer.hpp"
 #include "http/serve/client_door.hpp"
@@ -242,13 +241,20 @@ void shard::account(const principal_ptr& who, const served_model_ptr& model, usa
                     std::string_view client_id, usage_counts counts) {
   counts.last_seen = ticked_at_;
   if (who->limits.tokens_per_minute > 0) note_use(who);
-  auto found = usage_.find(std::tuple(who.get(), model.get(), source, today_, client_id));
+  const auto date = today().date;
+  auto found = usage_.find(std::tuple(who.get(), model.get(), source, date, client_id));
   if (found == usage_.end()) {
     if (usage_.size() >= max_usage_rows) flush_usage();
-    const usage_key key(who.get(), model.get(), source, today_, client_id);
+    const usage_key key(who.get(), model.get(), source, date, client_id);
     found = usage_.emplace(key, pending_usage{who, model, {}}).first;
   }
   found->second.counts += counts;
+}
+
+const scheduling::counted_day& shard::today() {
+  const auto at = now();
+  if (at >= today_.ends_at) today_ = gateway_.keys().day(at, std::chrono::system_clock::now());
+  return today_;
 }
 
 void shard::note_use(const principal_ptr& who) {
@@ -274,7 +280,6 @@ void shard::tick() {
     if (!e) tick();
   });
   ticked_at_ = std::chrono::system_clock::now();
-  today_ = day_of(ticked_at_);
   const auto now = std::chrono::steady_clock::now();
   // We walk over a copy, because a request that ends removes itself from the original.
   for (const auto& request : all_requests()) request->tick(now);

@@ -84,8 +84,8 @@ class shard final : public call_home {
 
   // Notes that limits of this principal were used, so that their state is kept for the next start.
   void note_use(const principal_ptr& who);
-  // Returns the first charge of a request of about `tokens` tokens.
-  scheduling::token_charge charge_of(double tokens) const { return {tokens, today_}; }
+  // Returns the day that limits and usage count by.
+  const scheduling::counted_day& today();
 
   void account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
                std::string_view client_id, usage_counts counts) override;
@@ -153,7 +153,7 @@ class shard final : public call_home {
   std::condition_variable idle_;
   std::size_t active_ = 0;  // requests of both kinds; under active_mutex_
   wall_time ticked_at_{};   // the last tick
-  std::int32_t today_ = 0;  // days since 1970-01-01 UTC; as of the last tick
+  scheduling::counted_day today_;
   std::thread thread_;
 };
 

@@ -77,6 +77,17 @@ BOOST_AUTO_TEST_CASE(a_rotated_key_has_two_secrets_and_one_account) {
   BOOST_TEST(!ring.table()->find("new"));
 }
 
+BOOST_AUTO_TEST_CASE(what_was_used_counts_for_the_day_of_its_date_only) {
+  key_ring ring({key("k", "k"), key("other", "other")});
+  const auto today = ring.day(std::chrono::steady_clock::now(), std::chrono::system_clock::now());
+  ring.apply({{}, {}, {}, {{"k", today.date, 100}, {"other", today.date + 1, 100}}});
+  const auto used = [&](const char* token) {
+    return ring.table()->find(token)->account->limits.tokens_of(today.number);
+  };
+  BOOST_TEST(used("k") == 100u);
+  BOOST_TEST(used("other") == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(the_configuration_hides_a_key_of_the_database) {
   key_ring ring({key("k", "configured", {"realtime"})});
   ring.apply({{key("k", "stored", {"admin"}), key("other", "configured", {"admin"})}, {}, {}, {}});

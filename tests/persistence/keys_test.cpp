@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(states_of_limits_are_kept_until_they_are_full) {
   BOOST_TEST(store.states().empty());
 }
 
-BOOST_AUTO_TEST_CASE(what_was_used_today_is_known) {
+BOOST_AUTO_TEST_CASE(what_was_used_of_a_day_is_known) {
   const auto today = static_cast<std::int32_t>(
       std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now())
           .time_since_epoch()
@@ -208,11 +208,12 @@ BOOST_AUTO_TEST_CASE(what_was_used_today_is_known) {
   }
   row.day = today - 1;
   usage_store(db).add(make_uuid(), {row});
-  const auto used = store.used_today();
+  const auto used = store.used_on(today);
   BOOST_REQUIRE_EQUAL(used.size(), 1u);
   BOOST_TEST(used[0].key_id == "k1");
-  BOOST_TEST(used[0].day == today);
+  BOOST_TEST(used[0].date == today);
   BOOST_TEST(used[0].tokens == 14u);
+  BOOST_TEST(store.used_on(today + 1).empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

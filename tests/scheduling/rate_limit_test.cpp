@@ -176,11 +176,23 @@ BOOST_AUTO_TEST_CASE(a_restart_gives_no_new_burst) {
   limits.burst = 10;
   limits.tokens_per_day = 100;
   for (int i = 0; i < 10; ++i) BOOST_TEST(!before.take_request(limits, start));
-  after.restore_rates(before.requests().full_at(), before.tokens().full_at());
+  after.restore_rates(before.requests().full_at(), before.tokens().full_at(), start);
   after.restore_day(today, 100);
   BOOST_TEST(after.take_request(limits, start).has_value());
   BOOST_TEST(!after.take_request(limits, start + 1s));
   BOOST_TEST(after.begin_inference(limits, {1, today}, 1h, start).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_clock_that_was_set_locks_nobody_out_for_ever) {
+  limit_account account;
+  key_limits limits;
+  limits.requests_per_minute = limits.tokens_per_minute = 60;
+  account.restore_rates(start + 8760h, start + 8760h, start);
+  BOOST_TEST((account.requests().until_full(start) == 24h));
+  BOOST_TEST((account.tokens().until_full(start) == 24h));
+  account.restore_rates(start - 8760h, start - 8760h, start);
+  BOOST_TEST((account.requests().until_full(start) == 24h));
+  BOOST_TEST(!account.take_request(limits, start + 24h));
 }
 
 BOOST_AUTO_TEST_CASE(no_limit_refuses_nothing) {
