@@ -40,4 +40,11 @@ void write_private_file(const std::filesystem::path& path, const std::string& te
   }
 }
 
+void make_group_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  std::filesystem::create_directories(path.parent_path(), ignored);
+  const unique_fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+  if (fd.get() >= 0) ::fchmod(fd.get(), 0640);
+}
+
 }  // namespace signalbox

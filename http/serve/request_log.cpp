@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "system/private_file.hpp"
 #include "text/rfc3339.hpp"
 
 namespace signalbox::http {
@@ -30,9 +31,11 @@ spdlog::sink_ptr make_sink(const config::log_options& options, const std::string
   if (options.requests == "-") return std::make_shared<spdlog::sinks::stdout_sink_mt>();
   // An absolute path replaces the data folder.
   const auto path = std::filesystem::path(data_dir) / options.requests;
+  spdlog::file_event_handlers handlers;
+  handlers.before_open = make_group_file;
   try {
     return std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
-        path.string(), options.requests_max_bytes, options.requests_files);
+        path.string(), options.requests_max_bytes, options.requests_files, false, handlers);
   } catch (const spdlog::spdlog_ex& e) {
     throw std::runtime_error("cannot write the request log: " + std::string(e.what()));
   }

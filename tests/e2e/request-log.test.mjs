@@ -77,12 +77,16 @@ test('a file that cannot be had stops the start; - is standard output', async ()
   await gateway.stop();
 });
 
-test('the next file begins at the size that is configured', async () => {
-  const gateway = await startGateway({ config: { models: [simModel('one')],
-    log: { requests: 'r.log', requests_max_bytes: '1MiB', requests_files: 2 } } });
-  const sizes = () => readdirSync(path.join(gateway.folder, 'data'))
-    .filter((name) => /^r(\.\d)?\.log$/.test(name))
-    .map((name) => statSync(path.join(gateway.folder, 'data', name)).size);
+test('the next file begins at the size that is configured, readable for few', async () => {
+  const before = process.umask(0);
+  const started = startGateway({ config: { models: [simModel('one')],
+    log: { requests: 'logs/r.log', requests_max_bytes: '1MiB', requests_files: 2 } } });
+  process.umask(before);
+  const gateway = await started;
+  const folder = path.join(gateway.folder, 'data', 'logs');
+  const stats = () => readdirSync(folder).filter((name) => /^r(\.\d)?\.log$/.test(name))
+    .map((name) => statSync(path.join(folder, name)));
+  const sizes = () => stats().map(({ size }) => size);
   const longest = 'x'.repeat(128);
   await waitFor('three files, and never a fourth', async () => {
     await Promise.all(Array.from({ length: 100 }, () => gateway.send('GET', '/health',
@@ -91,6 +95,7 @@ test('the next file begins at the size that is configured', async () => {
   }, 60_000);
   await gateway.stop();
   assert.ok(sizes().length === 3 && sizes().every((size) => size <= 1024 * 1024));
+  assert.deepEqual(stats().map(({ mode }) => mode & 0o777), [0o640, 0o640, 0o640]);
 });
 
 test('no secret is ever written, however it comes', async () => {
