@@ -51,6 +51,7 @@ void list_models(shard& home, routed_request request) {
   const auto now = gateway.board().snapshot();
   for (const auto& served : gateway.models()->models()) {
     const auto& model = served->options;
+    if (!request.who->may_use(model)) continue;
     list["data"].push_back(detail ? detailed_object(gateway, model, *now)
                                   : model_object(gateway, model));
   }
@@ -61,7 +62,7 @@ void show_model(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto name = parameter_of(request);
   const auto model = home.gateway().models()->find(name);
-  if (!model) return unknown_model(reply, name);
+  if (!model || !request.who->may_use(model->options)) return unknown_model(reply, name);
   answer_json(reply,
               detailed_object(home.gateway(), model->options, *home.gateway().board().snapshot()));
 }

@@ -68,6 +68,22 @@ describe('keys', () => {
     assert.equal((await gateway.send('GET', '/metrics', { key })).status, 200);
   });
 
+  test('a key that is bound to models finds no others', async () => {
+    for (const scopes of [['realtime'], ['realtime', 'monitor'], ['admin']]) {
+      const { key } = await make({ models: ['uno'], scopes }); // an alias of one
+      const get = (rest) => gateway.send('GET', `/v1/models${rest}`, { key });
+      for (const query of ['', '?detail=true']) {
+        assert.deepEqual((await get(query)).json.data.map((model) => model.id), ['one']);
+      }
+      for (const name of ['one', 'uno']) assert.equal((await get(`/${name}`)).json.id, 'one');
+      const [other, unknown] = [await get('/two'), await get('/nobody')];
+      assert.deepEqual([other.status, unknown.status], [404, 404]);
+      assert.equal(other.text.replace('two', 'nobody'), unknown.text);
+    }
+    const all = (await gateway.send('GET', '/v1/models')).json.data.map((model) => model.id);
+    assert.ok(all.includes('one') && all.includes('two'), `${all}`);
+  });
+
   test('a rotated key has both secrets until the grace is over', async () => {
     const { id, key: first } = await make();
     const rotated = await gateway.post(`/v1/keys/${id}/rotate`, { grace_s: 3600 });
