@@ -42,6 +42,19 @@ describe('bodies', () => {
     }
   });
 
+  test('an order that nests deep is refused at once', async () => {
+    const deep = (open, close, length = 16_000) => {
+      const levels = Math.floor(length / (open.length + close.length));
+      return open.repeat(levels) + close.repeat(levels);
+    };
+    for (const text of [deep('[', ''), deep('[', ']'), deep('{"a":', ''), `[${deep('[],', '')}1]`,
+      `{"name":${deep('[', ']')}}`, `{"limits":{"burst":${deep('[', ']')}}}`]) {
+      const began = performance.now();
+      assert.equal((await gateway.post('/v1/keys', text)).status, 400, text.slice(0, 100));
+      assert.ok(performance.now() - began < 1_000, text.slice(0, 100));
+    }
+  });
+
   test('a byte order mark before the body is dropped', async () => {
     const mark = '\ufeff';
     for (const text of ['{"model":"plain","a":"é"}', ' {"a":1, "model":"plain","stream":true}']) {
