@@ -28,8 +28,9 @@ void add_server(std::vector<option>& out) {
   out.push_back(row("server.body_limit", &t::body_limit, kib, gib,
                     "Largest body of an inference request; a larger one is answered with 413."));
   out.push_back(row("server.body_memory", &t::body_memory, 0, 1024 * gib,
-                    "Memory for the bodies of all requests, until they are answered; past it new "
-                    "requests get 503. 0 takes an eighth of the machine's memory."));
+                    "Memory for the bodies of all requests, until they are answered, at least "
+                    "body_limit; past it new requests get 503. 0 takes an eighth of the machine's "
+                    "memory, or body_limit if that is more."));
   out.push_back(row("server.response_limit", &t::response_limit, kib, gib,
                     "Largest answer of a runtime that is not streamed."));
   out.push_back(row("server.header_limit", &t::header_limit, kib, mib,

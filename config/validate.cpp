@@ -78,6 +78,12 @@ void check_server(const server_options& server, problem_list& problems) {
                        fmt::format("found without {}, allowed both or none",
                                    has_key ? "certificate" : "private_key"));
   }
+  if (server.body_memory != 0 && server.body_memory < server.body_limit) {
+    problems.unrelated(
+        "server.body_memory",
+        fmt::format("found {}, allowed 0, or at least body_limit ({})",
+                    format_size(server.body_memory), format_size(server.body_limit)));
+  }
   if (server.header_limit > server.body_limit) {
     problems.unrelated("server.header_limit", fmt::format("found {}, allowed up to body_limit ({})",
                                                           format_size(server.header_limit),

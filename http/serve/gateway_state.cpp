@@ -29,8 +29,9 @@ std::uint64_t machine_memory() {
 }
 
 std::uint64_t body_memory_of(const config::settings& settings) {
-  const auto given = settings.server.body_memory;
-  return std::max(given > 0 ? given : machine_memory() / 8, settings.server.body_limit);
+  const auto& server = settings.server;
+  if (server.body_memory > 0) return server.body_memory;
+  return std::max(machine_memory() / 8, server.body_limit);
 }
 
 }  // namespace

@@ -322,6 +322,10 @@ BOOST_AUTO_TEST_CASE(limits_relate_to_each_other) {
                      "(60)"),
       beside_a_model("server: {body_limit: 16KiB}",
                      "f:1: server.header_limit: found 32KiB, allowed up to body_limit (16KiB)"),
+      beside_a_model("server: {body_memory: 31MiB}",
+                     "f:1: server.body_memory: found 31MiB, allowed 0, or at least body_limit "
+                     "(32MiB)"),
+      beside_a_model("server: {body_memory: 1GiB, body_limit: 1GiB}", ""),
       beside_a_model("database: {url: 'mysql://u:p@h/d'}",
                      "f:1: database.url: found another form, allowed "
                      "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
