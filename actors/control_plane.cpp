@@ -95,8 +95,9 @@ struct control_plane::state {
 
   const config::settings& settings;
   configuration_source source;
-  std::mutex reload_mutex;            // one reload at a time: the next one reads the file after it
-  std::function<void()> reload_step;  // under reload_mutex; may be empty
+  std::mutex reload_mutex;           // one reload at a time: the next one reads the file after it
+  std::function<void()> first_step;  // under reload_mutex, as the next; may be empty
+  models_step last_step;
   std::atomic<int> reloads{0};
   persistence::database& db;
   persistence::epoch_source epochs;  // each new lease pool asks it
@@ -115,7 +116,7 @@ struct control_plane::state {
 reload_report control_plane::state::reload(bool now) {
   const std::lock_guard lock(reload_mutex);
   if (!supervisor) throw std::runtime_error("the gateway is shutting down");
-  if (reload_step) reload_step();
+  if (first_step) first_step();
   config::settings fresh, merged = settings;
   std::vector<std::string> unapplied;
   try {
@@ -139,6 +140,7 @@ reload_report control_plane::state::reload(bool now) {
       .receive([&](const reload_report& r) { report = r; }, [](const caf::error&) {});
   if (!report) throw std::runtime_error("the supervisor does not answer");
   report->needs_restart = std::move(unapplied);
+  if (last_step) last_step(merged.models);
   return *report;
 }
 
@@ -192,7 +194,12 @@ model_queue_actor control_handles::queue_of(model_index model) const {
 
 void control_plane::before_reload(std::function<void()> step) {
   const std::lock_guard lock(state_->reload_mutex);
-  state_->reload_step = std::move(step);
+  state_->first_step = std::move(step);
+}
+
+void control_plane::after_reload(models_step step) {
+  const std::lock_guard lock(state_->reload_mutex);
+  state_->last_step = std::move(step);
 }
 
 bool control_plane::reload(bool now, std::function<void(const reload_report&)> on_done,

@@ -84,6 +84,9 @@ class control_plane {
   // From now on each reload first calls `step`, or nothing if that is empty, on the reload's thread
   // and whether or not the configuration is valid. The call waits until no reload runs.
   void before_reload(std::function<void()> step);
+  // The same after each reload that was applied, with the models that are served from then on.
+  using models_step = std::function<void(const std::vector<config::model_options>&)>;
+  void after_reload(models_step step);
 
   // Stops everything in order: queues refuse their tickets, backends drain and stop their runtimes,
   // the ledger and the crash log write what they have, and the actors end. Backends that still run

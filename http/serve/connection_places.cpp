@@ -20,7 +20,7 @@ void return_place::operator()(connection_places* home) const {
 connection_place connection_places::take() {
   auto taken = taken_.load();
   do {
-    if (taken == count_) return nullptr;
+    if (taken >= count_.load()) return nullptr;
   } while (!taken_.compare_exchange_weak(taken, taken + 1));
   return connection_place(this);
 }

@@ -23,13 +23,14 @@ class connection_places {
   connection_places(const connection_places&) = delete;
 
   connection_place take();  // null: all are taken
-  std::uint32_t count() const { return count_; }
+  std::uint32_t count() const { return count_.load(); }
+  // Places beyond the new count that are taken stay so until they are given back.
+  void set_count(std::uint32_t count) { count_.store(count); }
 
  private:
   friend struct return_place;
 
-  const std::uint32_t count_;
-  std::atomic<std::uint32_t> taken_{0};
+  std::atomic<std::uint32_t> count_, taken_{0};
 };
 
 // Returns how many client connections a process of `shards` shards may have that may open

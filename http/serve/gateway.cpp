@@ -59,10 +59,11 @@ loaded_certificate load_certificate(const config::tls_options& files) {
   return {std::move(context), config::fingerprint(*report.pair->chain.front())};
 }
 
-std::uint32_t connections_for(const config::settings& settings) {
+// Returns how many clients may be connected, and says so if it is another number than `before`.
+std::uint32_t connections_for(const config::settings& settings, std::uint32_t before) {
   const auto descriptors = descriptor_limit();
   const auto count = affordable_connections(settings, shard_count(settings), descriptors);
-  if (count < settings.server.max_connections) {
+  if (count < settings.server.max_connections && count != before) {
     spdlog::warn(
         "server.max_connections: {} instead of {}, because the process may have only {} open files "
         "(ulimit -n), and keeps some of them for runtimes, the database and logs",
@@ -82,7 +83,7 @@ struct gateway::state {
         control_plane& control, metrics& m, std::function<void(const std::string&)> tell)
       : on_certificate(std::move(tell)),
         keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
-        shared(settings, connections_for(settings), keys, control, m) {}
+        shared(settings, connections_for(settings, 0), keys, control, m) {}
 
   std::function<void(const std::string&)> on_certificate;
   std::shared_ptr<key_ring> keys;  // shared with the registry, which may outlive us
@@ -120,10 +121,12 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
     listen = own.bound();  // all shards use the port that the first one got
   }
   if (context) control.before_reload([this] { reload_certificate(); });
+  control.after_reload([this](const auto& models) { make_room_for(models); });
 }
 
 gateway::~gateway() {
   state_->shared.control().before_reload({});
+  state_->shared.control().after_reload({});
   stop();
 }
 
@@ -151,6 +154,13 @@ void gateway::reload_certificate() {
   } catch (const std::exception& e) {
     spdlog::error("TLS: keeping the certificate in use: {}", e.what());
   }
+}
+
+void gateway::make_room_for(const std::vector<config::model_options>& models) {
+  auto now = state_->shared.settings();
+  now.models = models;
+  auto& places = state_->shared.places();
+  places.set_count(connections_for(now, places.count()));
 }
 
 void gateway::drain(duration grace, const std::function<bool()>& hurry) {

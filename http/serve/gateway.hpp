@@ -50,6 +50,9 @@ class gateway {
   // Reads the certificate files again, for new connections; established ones keep theirs. A pair
   // with mistakes is logged and ignored. Called by each reload of the configuration.
   void reload_certificate();
+  // Counts anew how many connections of clients leave enough descriptors for these models. Called
+  // after each reload.
+  void make_room_for(const std::vector<config::model_options>& models);
 
   struct state;
   std::unique_ptr<state> state_;

@@ -36,6 +36,28 @@ async function stranger(status) {
 
 const slow = (name, options = {}) => simModel(name, { 'decode-tps': 20 }, options);
 
+test('a reload counts the descriptors for its models', async () => {
+  const config = (...models) => ({ server: { listen: ['127.0.0.1:0'], shards: 1 }, models,
+    keys: [{ id: 'administrator', token: adminKey, scopes: ['admin'] }] });
+  const few = simModel('few', {}, { max_concurrent: 10 });
+  const many = simModel('many', {}, { max_concurrent: 100 });
+  const gateway = await startGateway({ openFiles: 1024, config: config(few) });
+  const counts = () => [...gateway.log.matchAll(/server\.max_connections: (\d+) instead of 20000/g)]
+    .map(([, count]) => Number(count));
+  const reload = async (...models) => {
+    writeFileSync(path.join(gateway.folder, 'signalbox.yaml'), JSON.stringify(config(...models)));
+    assert.equal((await gateway.send('POST', '/admin/reload')).status, 200);
+  };
+  const [first, ...none] = counts();
+  assert.ok(first > 0 && none.length === 0, gateway.log);
+  await reload(few, many);
+  await reload(few, many); // the same number is not told again
+  assert.deepEqual(counts(), [first, first - 108]); // 100 requests, and 8 for a model
+  await reload(few);
+  assert.deepEqual(counts(), [first, first - 108, first]);
+  await gateway.stop();
+});
+
 describe('reload', () => {
   let gateway;
   const start = [

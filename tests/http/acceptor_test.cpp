@@ -115,6 +115,21 @@ BOOST_AUTO_TEST_CASE(as_many_are_open_as_there_are_places) {
   BOOST_TEST(r.failures == 0);
 }
 
+BOOST_AUTO_TEST_CASE(the_number_of_places_changes_while_they_are_taken) {
+  acceptor_rig r(3);
+  r.connect(6);
+  r.until([&] { return r.accepted.size() == 3; });
+  r.places.set_count(1);
+  r.accepted.pop_front();
+  r.accepted.pop_front();
+  BOOST_TEST(!r.places.take());  // one is still open
+  r.accepted.clear();
+  r.until([&] { return r.accepted.size() == 1; });
+  BOOST_TEST(!r.places.take());
+  r.places.set_count(2);
+  r.until([&] { return r.accepted.size() == 2; });
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_that_fails_takes_no_other_along) {
   acceptor_rig r(1);
   r.throws = true;
