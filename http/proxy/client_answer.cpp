@@ -213,7 +213,7 @@ void client_answer::write_log(const call_result& result) const {
   if (!log) return;
   const auto& request = call_.request();
   auto record =
-      record_of(request.method, client_.handle->remote_endpoint(),
+      record_of(request.method, client_.from,
                 {request.request_id, client_.route, request.who->key_id, request.client_id},
                 result.status, result.took);
   record.inference = {request.model->options.name, to_string(result.how), request.facts.stream,

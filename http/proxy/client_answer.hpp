@@ -3,6 +3,7 @@
 // its shard's thread.
 #pragma once
 
+#include <boost/asio/ip/tcp.hpp>
 #include <memory>
 #include <optional>
 #include <restinio/request_handler.hpp>
@@ -23,6 +24,7 @@ struct inference_client {
   connection_key connection = 0;
   std::string_view route;  // its pattern, for the log
   std::shared_ptr<request_share> share;
+  boost::asio::ip::tcp::endpoint from;  // as in routed_request
 };
 
 class client_answer final : public call_listener {

@@ -124,7 +124,7 @@ void infer(shard& home, routed_request request) {
   }
   out.max_answer_bytes = home.gateway().settings().server.response_limit;
   inference_client client{std::move(request.client), request.connection, request.found->path,
-                          std::move(request.share)};
+                          std::move(request.share), request.from};
   home.begin(request.connection,
              std::make_shared<client_answer>(home, std::move(client), std::move(out)));
 }

@@ -50,6 +50,7 @@ describe('behind proxies', () => {
       assert.match(await raw.untilClosed(), /^HTTP\/1\.1 401 /);
     }],
     ['no such route', (options) => gateway.send('GET', '/nowhere', options)],
+    ['an answer of a runtime', (options) => gateway.chat('plain', {}, options)],
   ];
   for (const [what, send] of ways) {
     test(`the request log has the client: ${what}`, async () => {
