@@ -23,6 +23,11 @@ bool is_host_name(const std::string& host) {
          host.find_first_not_of("0123456789.") != std::string::npos;
 }
 
+bool is_path(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c > 0x20 && c < 0x7f && c != '?' && c != '#'; });
+}
+
 std::optional<address> split(std::string_view text) {
   auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
@@ -52,11 +57,18 @@ std::optional<address> parse_listen(std::string_view text) {
   return is_name && parsed->host != "localhost" ? std::nullopt : parsed;
 }
 
-std::optional<address> parse_endpoint(std::string_view text) {
-  constexpr std::string_view scheme = "http://";
-  if (!text.starts_with(scheme)) return std::nullopt;
-  auto parsed = split(text.substr(scheme.size()));
-  return parsed && parsed->port != 0 ? parsed : std::nullopt;
+std::optional<endpoint_address> parse_endpoint(std::string_view text) {
+  constexpr std::string_view plain_scheme = "http://", tls_port = ":443";
+  const bool is_tls = text.starts_with(tls_scheme);
+  if (!is_tls && !text.starts_with(plain_scheme)) return std::nullopt;
+  text.remove_prefix((is_tls ? tls_scheme : plain_scheme).size());
+  std::string where(text.substr(0, text.find('/')));
+  auto path = text.substr(where.size());
+  while (path.ends_with('/')) path.remove_suffix(1);
+  if (is_tls && (where.find(':') == where.npos || where.ends_with(']'))) where += tls_port;
+  const auto parsed = split(where);
+  if (!parsed || parsed->port == 0 || !is_path(path)) return std::nullopt;
+  return endpoint_address{{parsed->host, parsed->port, is_tls}, std::string(path)};
 }
 
 std::string to_string(const address& a) {

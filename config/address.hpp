@@ -18,9 +18,15 @@ struct address {
 // for a free one.
 std::optional<address> parse_listen(std::string_view text);
 
-// Parses "http://HOST:PORT" with nothing behind it. HOST is a name, an IPv4 address or [IPv6]; the
-// port is not 0.
-std::optional<address> parse_endpoint(std::string_view text);
+// Where a runtime answers. The path is put before that of each request; it begins with / and does
+// not end in one, or is empty.
+struct endpoint_address : address {
+  std::string path;
+};
+
+// Parses "http://HOST:PORT/PATH" or "https://HOST:PORT/PATH". HOST is a name, an IPv4 address or
+// [IPv6]; the port is not 0, and may be left out with https://; so may the path.
+std::optional<endpoint_address> parse_endpoint(std::string_view text);
 
 std::string to_string(const address& a);  // "[::1]:8000", "https://[::1]:8443"
 

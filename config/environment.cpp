@@ -163,6 +163,21 @@ void apply_environment(const environment& env, settings& out, problem_list& prob
   }
 }
 
+void resolve_api_keys(const environment& env, settings& out, problem_list& problems) {
+  for (std::size_t i = 0; i < out.models.size(); ++i) {
+    model_options& model = out.models[i];
+    if (model.api_key_env.empty()) continue;
+    if (auto key = non_empty(env, model.api_key_env)) {
+      model.api_key = *key;
+    } else {
+      problems.unreadable(
+          fmt::format("models[{}].api_key_env", i),
+          fmt::format("model {} needs the environment variable {}, which is not set",
+                      in_quotes(model.name), in_quotes(model.api_key_env)));
+    }
+  }
+}
+
 void resolve_tokens(const environment& env, settings& out, problem_list& problems) {
   for (std::size_t i = 0; i < out.keys.size(); ++i) {
     key_options& key = out.keys[i];

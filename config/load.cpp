@@ -13,6 +13,7 @@
 #include "config/problems.hpp"
 #include "config/programs.hpp"
 #include "config/reader.hpp"
+#include "config/trust.hpp"
 #include "config/validate.hpp"
 #include "config/yaml.hpp"
 
@@ -66,6 +67,17 @@ std::vector<certificate_finding> check_certificate(const tls_options& files,
   return std::move(report.doubts);
 }
 
+void check_authorities(const std::vector<model_options>& models, problem_list& problems) {
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    if (models[i].tls_ca.empty()) continue;
+    try {
+      make_trust(models[i].tls_ca);
+    } catch (const std::runtime_error& e) {
+      problems.unrelated(fmt::format("models[{}].tls_ca", i), e.what());
+    }
+  }
+}
+
 void tell(const problem_list& found, const machine_check::teller& teller) {
   if (!teller) return;
   for (const auto& line : found.lines()) teller(line);
@@ -86,10 +98,14 @@ settings load_text(const std::string& yaml, const std::string& name, const envir
   read_yaml(yaml, name, s, problems);
   apply_environment(env, s, problems);
   resolve_tokens(env, s, problems);
+  resolve_api_keys(env, s, problems);
   fill_dependent_defaults(s, problems);
   check(s, problems);
   std::vector<certificate_finding> warnings;
-  if (machine) warnings = check_certificate(s.server.tls, problems);
+  if (machine) {
+    warnings = check_certificate(s.server.tls, problems);
+    check_authorities(s.models, problems);
+  }
   const bool is_strict = machine && !machine->on_doubt;
   if (is_strict) check_commands(s, machine->program_dir, env, problems);
   problems.raise();

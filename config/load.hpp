@@ -48,7 +48,8 @@ settings load_text(const std::string& yaml, const std::string& name, const envir
 void validate(const settings& s);
 
 std::string json_schema();  // for editors; config/signalbox.schema.json
-// Lists every variable that load() reads, except those that keys[].token_env names.
+// Lists every variable that load() reads, except those that keys[].token_env and
+// models[].api_key_env name.
 std::vector<std::string> environment_names();
 
 // Converts YAML to JSON text (the API contract is written in YAML and served as JSON). Values that

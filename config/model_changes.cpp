@@ -12,6 +12,7 @@ model_change compare(const model_options& now, const model_options& next) {
   same_rules.aliases = now.aliases;
   same_rules.max_concurrent = now.max_concurrent;
   same_rules.max_waiting = now.max_waiting;
+  same_rules.connection_idle_s = now.connection_idle_s;
   same_rules.queue_timeout_s = now.queue_timeout_s;
   same_rules.request_timeout_s = now.request_timeout_s;
   same_rules.first_byte_timeout_s = now.first_byte_timeout_s;

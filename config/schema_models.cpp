@@ -23,7 +23,14 @@ void add_models(std::vector<option>& out) {
           "NAME=VALUE entries added to the runtime's minimal environment (driver process).",
           {.multiline = true}));
   out.push_back(row("models[].endpoint", &t::endpoint, 0, text_bytes,
-                    "Where the runtime answers, as http://HOST:PORT (driver external)."));
+                    "Where the runtime answers (driver external): http://HOST:PORT or "
+                    "https://HOST[:PORT], with the path that is put before all others, if any."));
+  out.push_back(row("models[].tls_ca", &t::tls_ca, 0, text_bytes,
+                    "PEM file of authorities that may have signed the certificate of an https:// "
+                    "endpoint, beside those that the system trusts."));
+  out.push_back(row("models[].api_key_env", &t::api_key_env, 0, name_bytes,
+                    "Environment variable with the key that the runtime wants, which is sent as "
+                    "Authorization: Bearer; when empty, none is sent."));
   out.push_back(row("models[].upstream_model", &t::upstream_model, 0, name_bytes,
                     "Name that the runtime knows the model by; when empty, the model's name."));
   out.push_back(row("models[].health_path", &t::health_path, 1, text_bytes,
@@ -45,6 +52,9 @@ void add_models(std::vector<option>& out) {
                     "Ask the runtime for the usage of streams, for accounting: auto (until it "
                     "refuses), always, never.",
                     {.words = usage_words}));
+  out.push_back(row("models[].connection_idle_s", &t::connection_idle_s, 0, 3600,
+                    "How long a connection to the runtime is kept without a request, unless the "
+                    "runtime promises another time (Keep-Alive: timeout=); 0 keeps none."));
 }
 
 void add_model_times(std::vector<option>& out) {

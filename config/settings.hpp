@@ -71,7 +71,10 @@ struct model_options {
   driver_kind driver = driver_kind::process;
   std::vector<std::string> command;      // process: argv; {port}, {model}, {data} are replaced
   std::vector<std::string> environment;  // process: NAME=VALUE, added to a minimal environment
-  std::string endpoint;                  // external: http://host:port
+  std::string endpoint;                  // external: http[s]://host:port[/path]
+  std::string tls_ca;                    // https endpoint: PEM file of authorities to trust, too
+  std::string api_key_env;               // resolved into api_key while loading
+  std::string api_key;                   // the runtime's, sent as a bearer token; never shown
   std::string upstream_model;            // the name the runtime knows it by; default: name
   std::string health_path = "/health";   // ready when this answers 200
   std::uint64_t gpu_memory = 0;          // bytes on one GPU; 0: needs no GPU
@@ -79,6 +82,7 @@ struct model_options {
   double idle_unload_s = 600;  // 0: never
   std::uint32_t max_concurrent = 10;
   std::uint32_t max_waiting = 100;
+  double connection_idle_s = 0.8;  // how long an idle connection to the runtime is kept; 0: not
   double start_timeout_s = 120;    // from spawn to ready
   double stop_grace_s = 10;        // from SIGTERM to SIGKILL
   double drain_timeout_s = 60;     // requests in flight have this long to finish before a stop

@@ -207,7 +207,9 @@ void check_external_model(const model_options& m, const std::string& path, probl
     problems.unrelated(path, "found no endpoint, which driver external needs");
   } else if (!parse_endpoint(m.endpoint)) {
     problems.unrelated(path + ".endpoint",
-                       fmt::format("found {}, allowed http://HOST:PORT", in_quotes(m.endpoint)));
+                       fmt::format("found {}, allowed http://HOST:PORT or https://HOST[:PORT], "
+                                   "with or without a path",
+                                   in_quotes(m.endpoint)));
   }
   auto only_process = [&](bool given, const char* key) {
     if (given) problems.unrelated(path + key, "allowed with driver process only");
@@ -231,6 +233,21 @@ void check_times(const model_options& m, const std::string& path, problem_list& 
   at_most(m.expected_load_s, "expected_load_s", m.start_timeout_s, "start_timeout_s");
 }
 
+// Both go into requests or files as they are. The key itself is never shown.
+void check_connection(const model_options& m, const std::string& path, problem_list& problems) {
+  constexpr std::size_t max_key_bytes = 4096;
+  if (!is_visible_ascii(m.api_key) || m.api_key.size() > max_key_bytes) {
+    problems.unrelated(path + ".api_key_env",
+                       fmt::format("found a variable with {} bytes, allowed up to {} of visible "
+                                   "ASCII",
+                                   m.api_key.size(), max_key_bytes));
+  }
+  const auto endpoint = parse_endpoint(m.endpoint);
+  if (!m.tls_ca.empty() && (!endpoint || !endpoint->is_tls)) {
+    problems.unrelated(path + ".tls_ca", "allowed with an https:// endpoint only");
+  }
+}
+
 void check_models(const settings& s, problem_list& problems) {
   if (s.models.empty()) problems.unrelated("models", "found none, allowed at least one");
   std::map<std::string, std::string> names;  // name to the path of its first use
@@ -251,6 +268,7 @@ void check_models(const settings& s, problem_list& problems) {
                                      "blanks",
                                      in_quotes(m.health_path)));
     }
+    check_connection(m, path, problems);
     check_times(m, path, problems);
   }
 }

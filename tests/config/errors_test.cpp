@@ -154,11 +154,14 @@ BOOST_AUTO_TEST_CASE(addresses) {
   }
   expect({beside_a_model("server:\n  listen:\n  - 127.0.0.1:80\n  - 127.0.0.1:80",
                          "f:4: server.listen[1]: found \"127.0.0.1:80\" a second time")});
-  for (const char* bad : {"127.0.0.1:80", "https://a:80", "http://a", "http://a:0", "http://a:80/",
-                          "http://a:80/v1", "http://u@a:80", "http://a b:80", "http://:80"}) {
-    expect({in_a_model(
-        "driver: external, endpoint: '" + std::string(bad) + "'",
-        "f:3: models[0].endpoint: found \"" + std::string(bad) + "\", allowed http://HOST:PORT")});
+  for (const std::string bad :
+       {"127.0.0.1:80", "https://", "https://:443", "http://a", "http://a/v1", "http://a:0",
+        "https://a:0", "http://a:80?x", "http://a:80/v1?x", "http://a:80/#x", "http://a:80/a b",
+        "http://u@a:80", "https://u:p@a", "http://a b:80", "http://:80", "ftp://a:80"}) {
+    expect({in_a_model("driver: external, endpoint: '" + bad + "'",
+                       "f:3: models[0].endpoint: found \"" + bad +
+                           "\", allowed http://HOST:PORT or https://HOST[:PORT], with or without a "
+                           "path")});
   }
 }
 

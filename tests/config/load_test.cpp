@@ -253,8 +253,4 @@ BOOST_AUTO_TEST_CASE(addresses_are_taken_apart) {
   BOOST_TEST(tls->port == 8443);
   BOOST_TEST(tls->is_tls);
   BOOST_TEST(to_string(*tls) == "https://[::1]:8443");
-  auto endpoint = parse_endpoint("http://gpu-box.lan:19001");
-  BOOST_TEST_REQUIRE(endpoint.has_value());
-  BOOST_TEST(endpoint->host == "gpu-box.lan");
-  BOOST_TEST(endpoint->port == 19001);
 }

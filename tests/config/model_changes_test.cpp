@@ -75,8 +75,11 @@ BOOST_AUTO_TEST_CASE(only_what_a_runtime_was_started_with_needs_a_new_one) {
   next.max_concurrent = 3;
   next.request_timeout_s = 5;
   next.idle_unload_s = next.expected_load_s = next.start_timeout_s = 7;
-  next.drain_timeout_s = next.stop_grace_s = 7;
+  next.drain_timeout_s = next.stop_grace_s = next.connection_idle_s = 7;
   BOOST_TEST((compare(now, next) == model_change::rules));
+  auto rotated = now;
+  rotated.api_key = "another, in the same variable";
+  BOOST_TEST((compare(now, rotated) == model_change::runtime));
   next.command = {"other"};
   BOOST_TEST((compare(now, next) == model_change::runtime));
 }
