@@ -54,6 +54,7 @@ constexpr known_field known_fields[] = {
     {"origin", field::private_to_us},
     {"server", field::ours_to_say},
     {"expect", field::expect},
+    {"alt-svc", field::ours_to_say},
     {"trailer", field::hop_by_hop},
     {"upgrade", field::hop_by_hop},
     {"forwarded", field::private_to_us},
@@ -71,15 +72,19 @@ constexpr known_field known_fields[] = {
     {"content-length", field::hop_by_hop},
     {"accept-encoding", field::private_to_us},
     {"x-forwarded-for", field::forwarded_for},
+    {"clear-site-data", field::ours_to_say},
+    {"x-queue-wait-ms", field::ours_to_say},
     {"content-encoding", field::content_encoding},
     {"proxy-connection", field::hop_by_hop},
+    {"x-selected-model", field::ours_to_say},
     {"transfer-encoding", field::transfer_encoding},
     {"proxy-authenticate", field::hop_by_hop},
     {"x-max-wait-seconds", field::max_wait},
     {"proxy-authorization", field::hop_by_hop},
+    {"strict-transport-security", field::ours_to_say},
 };
 
-constexpr std::size_t max_known_bytes = 19;
+constexpr std::size_t max_known_bytes = 25;
 constexpr std::string_view forwarded_prefix = "x-forwarded-";  // of all others that proxies add
 
 // The position of the first name of each length in known_fields, which is sorted by length. Every
@@ -136,14 +141,11 @@ header_problem bad(std::string message) {
 
 // Returns whether `name` is one of the comma-separated options of a Connection field.
 bool nominated(std::string_view connection, std::string_view name) {
-  while (!connection.empty()) {
-    auto option = connection.substr(0, connection.find(','));
-    connection.remove_prefix(std::min(connection.size(), option.size() + 1));
-    while (!option.empty() && option.front() == ' ') option.remove_prefix(1);
-    while (!option.empty() && option.back() == ' ') option.remove_suffix(1);
-    if (equals_ignoring_case(option, name)) return true;
-  }
-  return false;
+  bool found = false;
+  for_each_listed(connection, [&](std::string_view option) {
+    found = found || equals_ignoring_case(option, name);
+  });
+  return found;
 }
 
 class field_reader {
@@ -264,8 +266,9 @@ bool is_sane_client_id(std::string_view id) {
 }
 
 bool is_forwarded_to_client(std::string_view name) {
-  constexpr std::string_view cors = "access-control-";
-  if (equals_ignoring_case(name.substr(0, cors.size()), cors)) return false;
+  for (const std::string_view ours : {"access-control-", "x-ratelimit-"}) {
+    if (equals_ignoring_case(name.substr(0, ours.size()), ours)) return false;
+  }
   const auto kind = kind_of(name);
   return kind == field::other || kind == field::content_type || kind == field::content_encoding;
 }

@@ -42,7 +42,7 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
                                            request_headers& out);
 
 // Returns whether a field of an answer goes on to the client: not hop-by-hop or framing fields, nor
-// fields that only we set (such as those of CORS).
+// fields that only we set (such as those of CORS, of limits, or about our host as a whole).
 bool is_forwarded_to_client(std::string_view name);
 
 // Returns whether the text is a valid field name (RFC 9110 5.6.2).

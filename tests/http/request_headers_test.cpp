@@ -138,15 +138,20 @@ BOOST_AUTO_TEST_CASE(request_ids_are_taken_over_when_sane) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(hop_by_hop_fields_of_an_answer_stay_here) {
+BOOST_AUTO_TEST_CASE(fields_of_an_answer_that_are_not_for_the_client_stay_here) {
   for (const auto* name : {"Connection", "transfer-encoding", "Content-Length", "Server", "Date",
                            "Keep-Alive", "x-request-id"}) {
     BOOST_TEST(!is_forwarded_to_client(name), name);
   }
-  for (const auto* name : {"Access-Control-Allow-Origin", "access-control-max-age"}) {
+  for (const auto* name :
+       {"Access-Control-Allow-Origin", "access-control-max-age", "x-selected-model",
+        "X-Queue-Wait-MS", "X-RateLimit-Limit-Requests", "x-ratelimit-reset",
+        "Strict-Transport-Security", "Clear-Site-Data", "SET-COOKIE", "Alt-Svc"}) {
     BOOST_TEST(!is_forwarded_to_client(name), name);
   }
   BOOST_TEST(is_forwarded_to_client("Access-Controls"));
+  BOOST_TEST(is_forwarded_to_client("X-RateLimits"));
+  BOOST_TEST(is_forwarded_to_client("X-Selected-Models"));
   BOOST_TEST(is_forwarded_to_client("Content-Type"));
   BOOST_TEST(is_forwarded_to_client("Content-Encoding"));
   BOOST_TEST(is_forwarded_to_client("X-Anything"));
