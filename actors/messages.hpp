@@ -2,7 +2,6 @@
 // of facts are past tense, names of commands imperative; units stand last in a name.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -13,6 +12,8 @@
 #include <vector>
 
 #include "config/settings.hpp"
+#include "config/trust.hpp"
+#include "records/backend_link.hpp"
 #include "records/crash.hpp"
 #include "records/keys.hpp"
 #include "records/runtime.hpp"
@@ -27,21 +28,19 @@
 
 namespace signalbox {
 
-// What shards find out about one run of a backend, for all of them. Any thread may read and write.
-struct runtime_findings {
-  std::atomic<bool> refuses_stream_options{false};
-};
-
-// The address of one run of a backend, to which requests with its permits go. Immutable; shards
-// share it.
+// The address of one run of a backend, to which requests with its permits go. Immutable but for
+// what the link says; shards share it.
 struct backend_endpoint {
   backend_id backend = 0;
   std::string host;     // the Host header, as configured; IPv6 in brackets
-  std::string address;  // the IP address to connect to, as text without brackets
+  std::string address;  // the IP address to connect to, as text without brackets, until it moves
   std::uint16_t port = 0;
   std::string upstream_model;     // the runtime's name of the model
   std::uint64_t incarnation = 0;  // of the backend's run; a new run has a greater one
-  std::shared_ptr<runtime_findings> findings = std::make_shared<runtime_findings>();
+  std::string path{};             // put before that of each request
+  std::string api_key{};          // sent as a bearer token; empty: none. Never logged
+  config::trust_ptr trust{};      // for TLS; null: without
+  std::shared_ptr<backend_link> link = std::make_shared<backend_link>();
 };
 using endpoint_ptr = std::shared_ptr<const backend_endpoint>;
 

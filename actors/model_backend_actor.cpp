@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "actors/backend_options.hpp"
+#include "actors/endpoint.hpp"
 #include "actors/shell.hpp"
 
 namespace signalbox {
@@ -157,9 +158,7 @@ class model_backend : public model_backend_actor::base {
 
   void on_event(const runtime_ready& e, time_point now) {
     if (e.incarnation != core_.incarnation()) return;
-    auto upstream = config().upstream_model.empty() ? config().name : config().upstream_model;
-    endpoint_ = std::make_shared<const backend_endpoint>(backend_endpoint{
-        backend_, e.host, e.address, e.port, std::move(upstream), core_.incarnation()});
+    endpoint_ = make_endpoint(backend_, config(), e, link_);
     apply(core_.runtime_ready(e.incarnation, now), now);
   }
 
@@ -183,6 +182,7 @@ class model_backend : public model_backend_actor::base {
     model_ = m.model;
     model_->meters->state_changed(core_.shown_state());
     core_.set_options(lifecycle_of(settings_, config()));
+    set_rules(*link_, config());
     tell_load(clock().now());
     if (core_.state() == lifecycle_state::ready && config().max_concurrent != units)
       send(queue_, units_changed{backend_, config().max_concurrent});
@@ -236,10 +236,11 @@ class model_backend : public model_backend_actor::base {
 
   void carry_out(const scheduling::start_runtime& e, time_point now) {
     load_started_ = now;
-    runtimes::run_request request;
-    request.incarnation = e.incarnation;
-    request.gpus = e.gpus;
-    request.start_timeout = from_seconds(config().start_timeout_s);
+    const runtimes::run_request request{.incarnation = e.incarnation,
+                                        .gpus = e.gpus,
+                                        .start_timeout = from_seconds(config().start_timeout_s)};
+    set_rules(*request.link, config());
+    link_ = request.link;
     // The driver must not keep us alive; its messages to a dead actor are dropped.
     auto weak_self = caf::actor_cast<caf::weak_actor_ptr>(ctrl());
     handle_ = driver_.start(config(), request, [weak_self](runtime_event event) {
@@ -371,6 +372,7 @@ class model_backend : public model_backend_actor::base {
 
   scheduling::model_lifecycle core_;
   std::unique_ptr<runtimes::runtime_handle> handle_;
+  std::shared_ptr<backend_link> link_ = std::make_shared<backend_link>();
   holder_id holder_ = 0;         // our number at the pool; 0: not registered yet
   bool is_acquire_due_ = false;  // ask for the lease once registered
   endpoint_ptr endpoint_;        // of the current run

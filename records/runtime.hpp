@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "scheduling/model_lifecycle.hpp"
+
+struct ssl_ctx_st;  // OpenSSL's
 
 namespace signalbox {
 
@@ -22,6 +25,8 @@ struct runtime_ready {
   std::string host;     // as in backend_endpoint
   std::string address;  // as in backend_endpoint
   std::uint16_t port;
+  std::string path{};                   // as in backend_endpoint
+  std::shared_ptr<ssl_ctx_st> trust{};  // as in backend_endpoint
 };
 // The answer to a check, or unasked: an external runtime that is not ready cannot be reached.
 struct runtime_checked {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/settings.hpp"
+#include "records/backend_link.hpp"
 #include "records/runtime.hpp"
 #include "scheduling/gpu_set.hpp"
 
@@ -20,6 +21,8 @@ struct run_request {
   std::uint64_t incarnation = 0;
   scheduling::gpu_set gpus;  // CUDA_VISIBLE_DEVICES of the child; without any it sees none
   duration start_timeout{};  // longest time until ready; then it exits with start_timeout
+  // Hears of it when the host of a ready runtime has another address.
+  std::shared_ptr<backend_link> link = std::make_shared<backend_link>();
 };
 
 using event_callback = std::function<void(runtime_event)>;

@@ -26,15 +26,28 @@ constexpr duration unreachable_after = 1s;  // of failures, while it is not read
 }  // namespace
 
 external_run::external_run(boost::asio::io_context& io, const config::model_options& model,
-                           run_request request, event_callback on_event)
-    : run(io, model, request, std::move(on_event)), timer_(io) {}
+                           run_request request, event_callback on_event, name_lookup lookup)
+    : run(io, model, std::move(request), std::move(on_event)),
+      lookup_(std::move(lookup)),
+      timer_(io) {}
 
 void external_run::begin() {
   const auto endpoint = config::parse_endpoint(model_.endpoint);
   if (!endpoint) {
     return end(exit_reason::start_failed, "the endpoint is not of the form http://host:port");
   }
-  target_ = {.host = endpoint->host, .port = endpoint->port, .path = model_.health_path};
+  path_ = endpoint->path;
+  target_ = {.host = endpoint->host,
+             .port = endpoint->port,
+             .path = path_ + model_.health_path,
+             .api_key = model_.api_key};
+  if (endpoint->is_tls) {
+    try {
+      target_.trust = config::make_trust(model_.tls_ca);
+    } catch (const std::runtime_error& e) {
+      return end(exit_reason::start_failed, e.what());
+    }
+  }
   give_up_at_ = clock::now() + request_.start_timeout;
   probe();
 }
@@ -50,7 +63,8 @@ void external_run::probe() {
              [self = self_as<external_run>(), timeout](const probe_result& result) {
                self->is_probing_ = false;
                self->probed(result, timeout);
-             });
+             },
+             lookup_);
 }
 
 void external_run::check() {
@@ -76,12 +90,20 @@ duration external_run::next_gap() const {
   return failures_ > 0 ? gap_while_failing : gap_while_up;
 }
 
-// Requests now go to the address that answered, so that address is the one to watch. The next run
-// resolves the name anew.
+// Requests now go to the address that answered, so that address is the one to watch.
 void external_run::became_ready(const std::string& address) {
   target_.address = address;
   const bool v6 = target_.host.find(':') != std::string::npos;
-  tell_ready(v6 ? "[" + target_.host + "]" : target_.host, address, target_.port);
+  tell_ready({0, v6 ? "[" + target_.host + "]" : target_.host, address, target_.port, path_,
+              target_.trust});
+}
+
+// Each probe looks the name up anew. From now on requests go where the last one was answered.
+void external_run::moved(const std::string& address) {
+  spdlog::info("model {}: {} answers at {} instead of {}", model_.name, target_.host, address,
+               target_.address);
+  target_.address = address;
+  request_.link->move_to(address);
 }
 
 // Once the runtime is ready, only a refused or broken connection counts as a failure: a busy server
@@ -98,7 +120,13 @@ void external_run::probed(const probe_result& result, duration timeout) {
     spdlog::warn("model {}: {}{}: {}", model_.name, model_.endpoint, model_.health_path,
                  result.why);
   }
-  if (result.outcome == probe_outcome::ok && !ready()) became_ready(result.address);
+  if (result.outcome == probe_outcome::ok) {
+    if (!ready()) {
+      became_ready(result.address);
+    } else if (result.address != target_.address) {
+      moved(result.address);
+    }
+  }
   if (ready() && failures_ > failures_allowed) {
     return end(exit_reason::crashed, "endpoint went away: " + result.why);
   }

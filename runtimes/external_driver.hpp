@@ -11,8 +11,9 @@ namespace signalbox::runtimes {
 
 class external_run : public run {
  public:
+  // `lookup` is the system's when it is empty.
   external_run(boost::asio::io_context& io, const config::model_options& model, run_request request,
-               event_callback on_event);
+               event_callback on_event, name_lookup lookup = {});
 
   void begin() override;
   void stop(duration grace) override;
@@ -25,9 +26,12 @@ class external_run : public run {
   void tell_if_unreachable(const probe_result& result, duration timeout);
   duration next_gap() const;
   void became_ready(const std::string& address);
+  void moved(const std::string& address);
   void end(scheduling::exit_reason reason, const std::string& detail);
 
+  const name_lookup lookup_;
   probe_target target_;
+  std::string path_;  // of the endpoint
   time_point give_up_at_{};
   std::uint32_t failures_ = 0;  // in a row
   time_point failing_since_{};  // the first of these

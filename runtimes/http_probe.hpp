@@ -2,10 +2,13 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "config/trust.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::runtimes {
@@ -21,7 +24,11 @@ struct probe_target {
   std::string host;  // a name or an address, IPv6 without brackets; also for the Host header
   std::uint16_t port = 0;
   std::string path{};
-  std::string address{};  // IP to connect to; empty: any of the host's that listens
+  // The IP address that answered before. It is tried before the others that the name has, and also
+  // when the name has it no longer, or cannot be looked up. Empty: none did.
+  std::string address{};
+  std::string api_key{};         // sent as a bearer token; empty: none
+  config::trust_ptr trust = {};  // for TLS; null: without
 };
 
 struct probe_result {
@@ -30,9 +37,16 @@ struct probe_result {
   std::string why{};      // for the log, when not ok
 };
 
+// Looks up a name and calls back on the loop, never from inside the call.
+using found_addresses = std::vector<boost::asio::ip::address>;
+using lookup_callback =
+    std::function<void(const boost::system::error_code& error, found_addresses found)>;
+using name_lookup = std::function<void(const std::string& host, lookup_callback on_found)>;
+
 // Calls back exactly once, on the io_context and never from inside the call, within `timeout`
-// (resolving a name has a longer limit of its own).
+// (looking up a name that never answered before has a longer limit of its own). `lookup` is the
+// system's when it is empty.
 void probe_http(boost::asio::io_context& io, const probe_target& target, duration timeout,
-                std::function<void(const probe_result&)> on_result);
+                std::function<void(const probe_result&)> on_result, name_lookup lookup = {});
 
 }  // namespace signalbox::runtimes

@@ -199,8 +199,10 @@ void process_run::release() {
 }
 
 void process_run::ask_health(std::function<void(const probe_result&)> on_result) {
-  probe_http(io_, {.host = local_address, .port = port_, .path = model_.health_path},
-             local_probe_timeout, std::move(on_result));
+  probe_http(
+      io_,
+      {.host = local_address, .port = port_, .path = model_.health_path, .api_key = model_.api_key},
+      local_probe_timeout, std::move(on_result));
 }
 
 std::string process_run::explain(const probe_result& result) const {
@@ -231,7 +233,7 @@ void process_run::probed(const probe_result& result, time_point asked_at) {
                  &process_run::probe);
   }
   start_timer_.cancel();
-  tell_ready(local_address, local_address, port_);
+  tell_ready({0, local_address, local_address, port_});
 }
 
 void process_run::start_timed_out() {

@@ -31,10 +31,11 @@ class run : public std::enable_shared_from_this<run> {
   void tell_spawned(std::int64_t pid) {
     if (!exited_) on_event_(runtime_spawned{request_.incarnation, pid});
   }
-  void tell_ready(const std::string& host, const std::string& address, std::uint16_t port) {
+  void tell_ready(runtime_ready where) {  // its incarnation is filled in
     if (exited_ || ready_) return;
     ready_ = true;
-    on_event_(runtime_ready{request_.incarnation, host, address, port});
+    where.incarnation = request_.incarnation;
+    on_event_(std::move(where));
   }
   void tell_checked(bool is_healthy, std::string detail) {
     if (!exited_) {

@@ -27,7 +27,7 @@ constexpr auto done_linger = std::chrono::seconds(1);
 bool may_ask_for_usage(const config::model_options& model, const backend_endpoint& endpoint) {
   return model.usage_in_streams == config::usage_wish::always ||
          (model.usage_in_streams == config::usage_wish::automatic &&
-          !endpoint.findings->refuses_stream_options);
+          !endpoint.link->refuses_usage());
 }
 
 // Whether the answer is of this media type, whatever its parameters.
@@ -326,7 +326,7 @@ bool upstream_call::ask_without_usage() {
       (text_.find("stream_options") == text_.npos && text_.find("include_usage") == text_.npos)) {
     return false;
   }
-  permit_.endpoint()->findings->refuses_stream_options = true;
+  permit_.endpoint()->link->note_refused_usage();
   text_.clear();
   head_.clear();
   upstream_head_.clear();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "actors/endpoint.hpp"
 #include "tests/actors/model_backend_fixture.hpp"
 
 namespace signalbox::test {
@@ -35,6 +36,37 @@ BOOST_FIXTURE_TEST_CASE(from_demand_to_an_open_queue, backend_fixture) {
   BOOST_TEST(heard("load of 2 s"));
   BOOST_TEST(recorder.render().find("signalbox_model_load_seconds_sum{model=\"red\"} 2\n") !=
              std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(connections_go_by_the_rules_of_the_model_as_they_are_now, backend_fixture) {
+  become_ready();
+  auto& link = *driver.runs[0]->request.link;
+  BOOST_TEST((link.keep_idle() == 800ms));
+  for (int i = 0; i < 2; ++i) link.opened();
+  BOOST_TEST(!link.has_too_many());
+  link.opened();
+  BOOST_TEST(link.has_too_many());
+  settings.models[0].max_concurrent = 3;
+  settings.models[0].connection_idle_s = 0;
+  send(model_changed{served(settings, 0, recorder)});
+  BOOST_TEST(!link.has_too_many());
+  BOOST_TEST((link.keep_idle() == 0ms));
+}
+
+BOOST_AUTO_TEST_CASE(an_endpoint_has_what_its_requests_need) {
+  config::model_options model;
+  model.name = "red";
+  model.api_key = "rk-1";
+  const auto link = std::make_shared<backend_link>();
+  const runtime_ready run{4, "gpu-box.lan", "10.0.0.7", 443, "/openai", config::make_trust("")};
+  const auto made = make_endpoint(7, model, run, link);
+  BOOST_TEST(made->backend == 7u);
+  BOOST_TEST(made->incarnation == 4u);
+  BOOST_TEST(made->upstream_model == "red");
+  BOOST_TEST(made->path == "/openai");
+  BOOST_TEST(made->api_key == "rk-1");
+  BOOST_TEST(made->trust == run.trust);
+  BOOST_TEST(made->link == link);
 }
 
 BOOST_FIXTURE_TEST_CASE(the_board_has_what_is_so_now, backend_fixture) {

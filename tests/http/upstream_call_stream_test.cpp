@@ -106,9 +106,10 @@ BOOST_AUTO_TEST_CASE(the_first_event_has_its_own_deadline_whenever_the_head_came
 }
 
 BOOST_AUTO_TEST_CASE(a_runtime_that_refuses_to_tell_usage_is_asked_again_and_remembered) {
-  const auto place_of_run = endpoint();
   for (const auto* const status : {"400 Bad Request", "422 Unprocessable Entity"}) {
-    place_of_run->findings->refuses_stream_options = false;
+    place.link = std::make_shared<backend_link>();  // a new run
+    ++place.incarnation;
+    const auto place_of_run = endpoint();
     home.gate().handle(credits_given{0, 1, place_of_run});
     const auto one = begin(request(R"({"model":"demo","stream":true})"));
     wait_for_request();
@@ -122,7 +123,7 @@ BOOST_AUTO_TEST_CASE(a_runtime_that_refuses_to_tell_usage_is_asked_again_and_rem
     BOOST_TEST(one->text == word + finish + done);
     BOOST_TEST(counts().estimated == 1u);
     BOOST_TEST(counts().completion_tokens == 2u);
-    BOOST_TEST(place_of_run->findings->refuses_stream_options);
+    BOOST_TEST(place_of_run->link->refuses_usage());
     const auto next = begin_stream();  // by a credit that was kept
     BOOST_TEST(runtime.requests.back().find("stream_options") == std::string::npos);
     next->call.cancel();
