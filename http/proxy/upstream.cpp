@@ -1,12 +1,14 @@
 #include "http/proxy/upstream.hpp"
 
-#include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/connect.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <tuple>
 #include <utility>
+
+#include "http/proxy/upstream_pool.hpp"
 
 namespace signalbox::http {
 
@@ -17,56 +19,75 @@ namespace {
 
 constexpr std::size_t max_head_bytes = 64 * 1024;
 
-// The queue of a runtime that died has called its credits back within this time.
-constexpr auto suspicion = std::chrono::milliseconds(100);
+// A connection is closed this much sooner than the runtime promised: a request may be under way.
+constexpr auto promise_margin = std::chrono::milliseconds(500);
 
-// It is switched off, so that the kernel acknowledges every second event of a stream instead of
-// each one at once. That was a fifth of an event's cost.
-using quick_acknowledgement = asio::detail::socket_option::boolean<IPPROTO_TCP, TCP_QUICKACK>;
+// The kernel takes 40 ms to acknowledge what it need not acknowledge at once. What comes so long
+// after the last read, nearly, may have been waiting for that.
+constexpr auto late_gap = std::chrono::milliseconds(35);
 
 upstream_connection& self(http_parser* parser) {
   return *static_cast<upstream_connection*>(parser->data);
 }
 
+// 100 Continue and the like come before the answer. A switch of protocols is an answer, but none
+// to us.
+bool is_interim(unsigned status) {
+  return status >= 100 && status < 200 && status != 101;
+}
+
 }  // namespace
 
-void upstream_head::clear() {
-  status = 0;
-  text_.clear();
-  fields_.clear();
-  value_began_ = true;
+upstream_connection::upstream_connection(asio::io_context& io, upstream_pool& pool,
+                                         endpoint_ptr endpoint)
+    : pool_(pool), endpoint_(std::move(endpoint)), moves_(link().moves()), socket_(io) {
+  link().opened();
 }
 
-// The parser gives a name or a value in parts if it came in parts from the network.
-void upstream_head::add_to_name(std::string_view part) {
-  const auto at = static_cast<std::uint32_t>(text_.size());
-  if (value_began_) {
-    if (fields_.empty()) {
-      text_.reserve(512);
-      fields_.reserve(16);
-    }
-    fields_.push_back({at, at, at});
-    value_began_ = false;
-  }
-  text_.append(part);
-  fields_.back().value = fields_.back().end = static_cast<std::uint32_t>(text_.size());
+// A loop that ends drops its connections as they are.
+upstream_connection::~upstream_connection() {
+  stop_counting();
 }
 
-void upstream_head::add_to_value(std::string_view part) {
-  value_began_ = true;
-  text_.append(part);
-  fields_.back().end = static_cast<std::uint32_t>(text_.size());
+void upstream_connection::stop_counting() {
+  if (std::exchange(counts_, false)) link().closed();
 }
 
-upstream_connection::upstream_connection(upstream_pool& pool, endpoint_ptr endpoint)
-    : pool_(pool), endpoint_(std::move(endpoint)), socket_(pool.io_) {}
+void upstream_connection::note_unasked_bytes() {
+  if (!link().note_unasked_bytes()) return;
+  spdlog::warn(
+      "the runtime at {}:{} sends bytes that no request asked for; until it is started again, each "
+      "request gets a connection of its own",
+      endpoint_->host, endpoint_->port);
+}
+
+bool upstream_connection::is_trusted() const {
+  return moves_ == link().moves() && !link().sends_unasked();
+}
+
+bool upstream_connection::may_be_kept() const {
+  return keep_idle_ > duration::zero() && is_trusted() && !link().has_too_many();
+}
+
+void upstream_connection::become_idle(time_point now) {
+  pooled_ = true;
+  paused_ = false;
+  idle_since_ = now;
+  read();  // so that a close by the runtime is seen
+  socket_.read_by(now + keep_idle_);
+}
+
+void upstream_connection::become_busy() {
+  pooled_ = false;
+  socket_.read_by(never);
+}
 
 void upstream_connection::send(const gathered_pieces& pieces, upstream_sink& sink) {
   sink_ = &sink;
   ++exchanges_;
   pieces_ = pieces;
   head_.clear();
-  message_complete_ = answer_began_ = paused_ = false;
+  message_complete_ = answer_began_ = body_began_ = is_lumpy_ = paused_ = false;
   http_parser_init(&parser_, HTTP_RESPONSE);
   parser_.data = this;
   if (socket_.is_open()) {
@@ -78,23 +99,24 @@ void upstream_connection::send(const gathered_pieces& pieces, upstream_sink& sin
 
 void upstream_connection::connect() {
   boost::system::error_code error;
-  const auto address = asio::ip::make_address(endpoint_->address, error);
-  auto failed = [me = shared_from_this()] { me->end(upstream_end::connect_failed, false); };
+  const auto moved_to = link().address();
+  const auto address =
+      asio::ip::make_address(moved_to.empty() ? endpoint_->address : moved_to, error);
   if (error) {
-    asio::post(socket_.get_executor(), failed);
+    asio::post(socket_.get_executor(),
+               [me = shared_from_this()] { me->end(upstream_end::connect_failed, false); });
     return;
   }
+  auto host = endpoint_->host;
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
   connecting_ = true;
-  socket_.async_connect(tcp::endpoint(address, endpoint_->port),
-                        [me = shared_from_this()](boost::system::error_code e) {
-                          me->connecting_ = false;
-                          if (!me->sink_) return;
-                          if (e) return me->end(upstream_end::connect_failed, false);
-                          boost::system::error_code ignored;
-                          me->socket_.set_option(tcp::no_delay(true), ignored);
-                          me->socket_.set_option(quick_acknowledgement(false), ignored);
-                          me->write();
-                        });
+  socket_.connect(tcp::endpoint(address, endpoint_->port), endpoint_->trust, host,
+                  [me = shared_from_this()](const io_error& e) {
+                    me->connecting_ = false;
+                    if (!me->sink_) return;
+                    if (e) return me->end(upstream_end::connect_failed, false);
+                    me->write();
+                  });
 }
 
 void upstream_connection::write() {
@@ -145,17 +167,47 @@ void upstream_connection::give_up_connecting() {
 }
 
 void upstream_connection::received(std::size_t bytes) {
-  // A runtime that sends bytes without a request has its connection closed.
-  if (!sink_) return abandon();
+  if (!sink_) {
+    note_unasked_bytes();
+    return abandon();
+  }
   answer_began_ = true;
   const auto me = shared_from_this();
+  const bool body_had_begun = body_began_;
+  body_parts_ = 0;
   const auto used = http_parser_execute(&parser_, &callbacks(), buffer_.data(), bytes);
   if (!sink_) return;  // the sink abandoned us
   if (message_complete_) {
+    if (used != bytes) note_unasked_bytes();
     return end(upstream_end::complete, used == bytes && http_should_keep_alive(&parser_) != 0);
   }
   if (HTTP_PARSER_ERRNO(&parser_) != HPE_OK) return end(upstream_end::not_http, false);
+  acknowledge(body_had_begun);
   read();
+}
+
+// A runtime that leaves Nagle's algorithm on keeps a small piece back until what it sent before is
+// acknowledged, and the kernel takes its time for that. So we do it at once while a part of the
+// answer is missing. (The kernel soon forgets that it was told to; each call acknowledges what has
+// come.)
+//
+// The events of a stream would cost a fifth more that way. Of these we acknowledge at once what is
+// late, as that cannot be many; and everything in a stream that came in a lump, several events
+// after such a gap.
+void upstream_connection::acknowledge(bool body_had_begun) {
+  const bool is_stream = (parser_.flags & F_CHUNKED) != 0;
+  if (is_stream && body_began_) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool is_late = body_had_begun && now - read_at_ >= late_gap;
+    read_at_ = now;
+    is_lumpy_ = is_lumpy_ || (is_late && body_parts_ > 1);
+    if (!is_late && !is_lumpy_) {
+      if (std::exchange(acknowledges_at_once_, false)) socket_.acknowledge(false);
+      return;
+    }
+  }
+  acknowledges_at_once_ = true;
+  socket_.acknowledge(true);
 }
 
 void upstream_connection::closed_by_peer() {
@@ -172,9 +224,7 @@ void upstream_connection::end(upstream_end how, bool keep) {
   if (!sink) return;
   // An answer may come before the whole request was sent. The write still uses the pieces, which
   // the sink may free now, so the connection is not kept.
-  if (keep && !writing_) {
-    paused_ = false;
-    read();  // so that a close by the runtime is seen while idle
+  if (keep && !writing_ && may_be_kept()) {
     pool_.put_back(me);
   } else {
     abandon();
@@ -184,20 +234,26 @@ void upstream_connection::end(upstream_end how, bool keep) {
 
 void upstream_connection::abandon() {
   sink_ = nullptr;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  socket_.close();
+  stop_counting();
   if (pooled_) pool_.forget(*this);
 }
 
 int upstream_connection::headers_complete() {
-  // 100 Continue and other 1xx are not the answer.
-  if (parser_.status_code >= 100 && parser_.status_code < 200) {
+  if (is_interim(parser_.status_code)) {
     head_.clear();
     return 0;
   }
+  constexpr int refuse = -1;
+  if (parser_.status_code < 200 || parser_.status_code > 599) return refuse;
   head_.status = static_cast<int>(parser_.status_code);
+  keep_idle_ = link().keep_idle();
+  const auto promised = head_.end_hop();
+  if (promised && keep_idle_ > duration::zero()) {
+    keep_idle_ = std::max<duration>(*promised - promise_margin, duration::zero());
+  }
   sink_->upstream_headers(head_);
-  if (!sink_) return -1;  // abandoned from within
+  if (!sink_) return refuse;  // abandoned from within
   const bool has_no_body = pieces_[0].starts_with("HEAD ");
   return has_no_body ? 1 : 0;
 }
@@ -219,12 +275,14 @@ const http_parser_settings& upstream_connection::callbacks() {
     s.on_headers_complete = [](http_parser* p) { return self(p).headers_complete(); };
     s.on_body = [](http_parser* p, const char* at, std::size_t n) {
       auto& c = self(p);
+      c.body_began_ = true;
+      ++c.body_parts_;
       c.sink_->upstream_body({at, n});
       return c.sink_ ? 0 : 1;
     };
     s.on_message_complete = [](http_parser* p) {
       auto& c = self(p);
-      if (p->status_code >= 100 && p->status_code < 200) return 0;
+      if (is_interim(p->status_code)) return 0;
       c.message_complete_ = true;
       http_parser_pause(p, 1);  // bytes after it would answer no request
       return 0;
@@ -232,72 +290,6 @@ const http_parser_settings& upstream_connection::callbacks() {
     return s;
   }();
   return settings;
-}
-
-upstream_pool::upstream_pool(asio::io_context& io) : io_(io) {}
-
-upstream_pool::~upstream_pool() {
-  close_all();
-}
-
-upstream_connection_ptr upstream_pool::take(const endpoint_ptr& endpoint, bool fresh) {
-  auto& slot = slots_[endpoint->backend];
-  if (endpoint->incarnation > slot.incarnation) {
-    auto old = std::exchange(slot.idle, {});
-    for (auto& connection : old) {
-      connection->pooled_ = false;
-      connection->abandon();
-    }
-    slot.incarnation = endpoint->incarnation;
-  }
-  if (fresh || slot.idle.empty() || endpoint->incarnation < slot.incarnation) {
-    return std::make_shared<upstream_connection>(*this, endpoint);
-  }
-  auto connection = std::move(slot.idle.back());
-  slot.idle.pop_back();
-  connection->pooled_ = false;
-  return connection;
-}
-
-void upstream_pool::suspect(const endpoint_ptr& endpoint, time_point now) {
-  // Backends that are gone have left their entries.
-  std::erase_if(slots_, [now](const auto& slot) {
-    return slot.second.idle.empty() && now >= slot.second.suspect_until;
-  });
-  auto& slot = slots_[endpoint->backend];
-  slot.suspect = endpoint->incarnation;
-  slot.suspect_until = now + suspicion;
-}
-
-bool upstream_pool::is_suspect(const endpoint_ptr& endpoint, time_point now) const {
-  const auto slot = slots_.find(endpoint->backend);
-  return slot != slots_.end() && slot->second.suspect == endpoint->incarnation &&
-         now < slot->second.suspect_until;
-}
-
-void upstream_pool::put_back(upstream_connection_ptr connection) {
-  auto& slot = slots_[connection->endpoint_->backend];
-  const bool current = connection->endpoint_->incarnation == slot.incarnation;
-  if (!current || slot.idle.size() >= max_idle) return connection->abandon();
-  connection->pooled_ = true;
-  slot.idle.push_back(std::move(connection));
-}
-
-void upstream_pool::forget(const upstream_connection& connection) {
-  const auto slot = slots_.find(connection.endpoint_->backend);
-  if (slot == slots_.end()) return;
-  auto& idle = slot->second.idle;
-  std::erase_if(idle, [&](const auto& other) { return other.get() == &connection; });
-}
-
-void upstream_pool::close_all() {
-  const auto all = std::exchange(slots_, {});
-  for (const auto& [backend, slot] : all) {
-    for (const auto& connection : slot.idle) {
-      connection->pooled_ = false;
-      connection->abandon();
-    }
-  }
 }
 
 }  // namespace signalbox::http

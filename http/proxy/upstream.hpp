@@ -7,42 +7,13 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <memory>
-#include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "actors/messages.hpp"
-#include "http/serve/polled_socket.hpp"
+#include "http/proxy/upstream_head.hpp"
+#include "http/proxy/upstream_socket.hpp"
 
 namespace signalbox::http {
-
-// Status and header fields of an answer. Their text is in one string, so that a field costs no
-// allocation.
-class upstream_head {
- public:
-  int status = 0;
-
-  void clear();
-  void add_to_name(std::string_view part);  // begins a field unless the last one has no value yet
-  void add_to_value(std::string_view part);
-  std::size_t bytes() const { return text_.size(); }
-  template <typename Visit>  // (name, value)
-  void for_each_field(Visit visit) const {
-    const std::string_view all = text_;
-    for (const auto& f : fields_) {
-      visit(all.substr(f.name, f.value - f.name), all.substr(f.value, f.end - f.value));
-    }
-  }
-
- private:
-  struct field {
-    std::uint32_t name, value, end;  // where they begin in text_, and where the value ends
-  };
-  std::string text_;
-  std::vector<field> fields_;
-  bool value_began_ = true;
-};
 
 // The ways in which an exchange ends.
 enum class upstream_end : std::uint8_t {
@@ -51,7 +22,7 @@ enum class upstream_end : std::uint8_t {
   connect_failed,   // nothing was sent
   closed_unused,    // closed before a byte of the answer came
   broken,           // closed or reset in the middle
-  not_http          // the answer does not parse
+  not_http          // the answer does not parse, or has a status that no answer to us can have
 };
 
 // Receives an answer. It is called from the shard's loop, never from inside send().
@@ -72,10 +43,14 @@ class upstream_pool;
 // The pieces of a request: its head, and the body with our edits. Unused pieces are empty.
 using gathered_pieces = std::array<std::string_view, 6>;
 
-// A connection to a run of a backend, which carries one exchange at a time.
+// A connection to a run of a backend, which carries one exchange at a time. It counts in the
+// endpoint's link until it is closed.
 class upstream_connection : public std::enable_shared_from_this<upstream_connection> {
  public:
-  upstream_connection(upstream_pool& pool, endpoint_ptr endpoint);
+  upstream_connection(boost::asio::io_context& io, upstream_pool& pool, endpoint_ptr endpoint);
+  ~upstream_connection();
+  upstream_connection(const upstream_connection&) = delete;
+  upstream_connection& operator=(const upstream_connection&) = delete;
 
   // The text of `pieces`, and `sink`, must live until upstream_ended() or abandon().
   void send(const gathered_pieces& pieces, upstream_sink& sink);
@@ -94,58 +69,48 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
  private:
   friend class upstream_pool;
 
+  // For the pool.
+  bool is_trusted() const;  // may carry another exchange
+  bool may_be_kept() const;
+  void become_idle(time_point now);
+  void become_busy();
+  time_point idle_since() const { return idle_since_; }
+  // It is new, and its request has heard nothing yet.
+  bool is_unheard() const { return sink_ != nullptr && exchanges_ == 1 && !answer_began_; }
+
   void connect();
   void write();
   void read();
   void received(std::size_t bytes);
+  void acknowledge(bool body_had_begun);
+  void note_unasked_bytes();
+  void stop_counting();
   void closed_by_peer();
   void end(upstream_end how, bool keep);
   static const http_parser_settings& callbacks();
   int headers_complete();
+  backend_link& link() const { return *endpoint_->link; }
 
   upstream_pool& pool_;
   endpoint_ptr endpoint_;
-  polled_socket socket_;
+  const std::uint32_t moves_;  // of the link, when it was made
+  upstream_socket socket_;
   http_parser parser_{};
   upstream_sink* sink_ = nullptr;
   gathered_pieces pieces_;
   upstream_head head_;
   std::uint32_t exchanges_ = 0;
+  duration keep_idle_{};
+  time_point idle_since_{};
+  bool counts_ = true;  // as open
   bool connecting_ = false, reading_ = false, writing_ = false, paused_ = false, pooled_ = false;
-  bool message_complete_ = false, answer_began_ = false;
+  bool message_complete_ = false, answer_began_ = false, body_began_ = false;
+  bool acknowledges_at_once_ = true;  // as a new connection does
+  bool is_lumpy_ = false;             // the stream that is read
+  std::uint32_t body_parts_ = 0;      // in the last read
+  time_point read_at_{};              // the last read of a stream's body
   std::array<char, 16 * 1024> buffer_;
 };
 using upstream_connection_ptr = std::shared_ptr<upstream_connection>;
-
-// The idle connections of one shard; the one used last is taken first. Not thread-safe.
-class upstream_pool {
- public:
-  explicit upstream_pool(boost::asio::io_context& io);
-  ~upstream_pool();
-
-  // Returns an idle connection to this run of the backend, or a new one; with `fresh` a new one.
-  upstream_connection_ptr take(const endpoint_ptr& endpoint, bool fresh);
-  // Notes that a connection to this run of the backend failed. The runtime may be dying with its
-  // listener still open for some milliseconds, so nothing should be sent there for a moment.
-  void suspect(const endpoint_ptr& endpoint, time_point now);
-  bool is_suspect(const endpoint_ptr& endpoint, time_point now) const;
-  void close_all();
-
- private:
-  friend class upstream_connection;
-  static constexpr std::size_t max_idle = 1024;  // for each backend
-
-  struct idle_of_backend {
-    std::uint64_t incarnation = 0;
-    std::uint64_t suspect = 0;  // incarnation that is suspect until suspect_until
-    time_point suspect_until{};
-    std::vector<upstream_connection_ptr> idle;
-  };
-  void put_back(upstream_connection_ptr connection);
-  void forget(const upstream_connection& connection);
-
-  boost::asio::io_context& io_;
-  std::unordered_map<backend_id, idle_of_backend> slots_;
-};
 
 }  // namespace signalbox::http

@@ -45,6 +45,11 @@ bool expects_body(std::string_view method) {
   return method == "POST" || method == "PUT" || method == "PATCH";
 }
 
+// The runtime refused a credential, and the only one that it ever sees is the gateway's.
+bool is_our_fault(int status) {
+  return status == 401 || status == 407;
+}
+
 std::string refusal_text(const signalbox::ticket_refused& why, const std::string& model) {
   switch (why.why) {
     case refusal::queue_full:
@@ -215,9 +220,11 @@ void upstream_call::build_head() {
   }
   std::size_t length = request_.body.size();
   for (const auto& edit : edits_) length = length - edit.length + edit.text.size();
-  upstream_head_.reserve(256 + request_.forwarded_headers.size());
+  upstream_head_.reserve(256 + request_.forwarded_headers.size() + endpoint.path.size() +
+                         endpoint.api_key.size());
   upstream_head_.append(request_.method)
       .append(" ")
+      .append(endpoint.path)
       .append(request_.path)
       .append(" HTTP/1.1\r\nHost: ")
       .append(endpoint.host)
@@ -227,6 +234,9 @@ void upstream_call::build_head() {
       .append(request_.forwarded_headers)
       .append("X-Request-Id: ")
       .append(request_.request_id);
+  if (!endpoint.api_key.empty()) {
+    upstream_head_.append("\r\nAuthorization: Bearer ").append(endpoint.api_key);
+  }
   if (length > 0 || expects_body(request_.method)) {
     upstream_head_.append("\r\nContent-Length: ").append(std::to_string(length));
   }
@@ -242,6 +252,13 @@ time_point upstream_call::answer_deadline(time_point now, double gap_s) const {
 void upstream_call::upstream_headers(upstream_head& head) {
   permit_.heard();
   std::swap(head_, head);
+  if (is_our_fault(head_.status)) {
+    return fail(error_code::upstream_failed,
+                "The runtime of model '" + options().name + "' refused the gateway's credential (" +
+                    std::to_string(head_.status) +
+                    "); the operator sets it with the model's api_key_env.",
+                outcome::failed);
+  }
   const bool has_lines = is_of_type(head_, "application/x-ndjson");
   is_stream_ = head_.status == 200 && (has_lines || is_of_type(head_, "text/event-stream"));
   if (!is_stream_) {

@@ -25,7 +25,7 @@
 #include "http/proxy/admission_gate.hpp"
 #include "http/proxy/request_body.hpp"
 #include "http/proxy/sse.hpp"
-#include "http/proxy/upstream.hpp"
+#include "http/proxy/upstream_pool.hpp"
 #include "http/serve/dialect.hpp"
 #include "http/serve/error.hpp"
 
@@ -131,6 +131,8 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void resume();
 
   bool is_waiting() const { return phase_ == phase::waiting; }
+  // It will send its request at the end of this turn.
+  bool is_about_to_send() const { return phase_ == phase::sending && !upstream_; }
   bool is_stream() const { return is_stream_; }  // the answer; false before its head came
   // Whether nothing of an answer has come that its client could read.
   bool is_silent() const { return !events_.saw_event() && phase_ < phase::ending; }

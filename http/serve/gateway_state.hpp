@@ -14,6 +14,7 @@
 #include "actors/metrics.hpp"
 #include "actors/model_table.hpp"
 #include "config/settings.hpp"
+#include "http/proxy/upstream_pools.hpp"
 #include "http/serve/body_budget.hpp"
 #include "http/serve/connection_places.hpp"
 #include "http/serve/cors.hpp"
@@ -51,6 +52,7 @@ class gateway_state {
   const trusted_proxies& proxies() const { return proxies_; }
   connection_places& places() { return places_; }
   body_budget& bodies() { return bodies_; }
+  upstream_pools& pools() { return pools_; }
   request_log* log() const { return log_.get(); }  // null: none is kept
 
   const token_signer& tokens() const { return tokens_; }
@@ -78,6 +80,7 @@ class gateway_state {
   const trusted_proxies proxies_;
   connection_places places_;
   body_budget bodies_;
+  upstream_pools pools_;
   std::unique_ptr<request_log> log_;
   std::shared_ptr<login_slots> logins_;  // slots may be held longer than we live
   std::atomic<bool> draining_{false};

@@ -139,6 +139,9 @@ class socket_poller final : public boost::asio::execution_context::service {
   // two seconds. Closed at once, with input unread, the connection would be reset, which can take
   // our last bytes from the peer before it has read them (RFC 9112 9.6).
   void linger(std::unique_ptr<polled_descriptor> socket, connection_place place);
+  // Handles what has arrived by now, without waiting for the loop to come to it. Not to be called
+  // while a socket's handler runs.
+  void look() { handle_events(); }
   // Ends what has waited too long. Call it a few times a second.
   void check_deadlines(time_point now);
 

@@ -64,7 +64,7 @@ shard::shard(shard_id id, gateway_state& gateway)
       gateway_(gateway),
       timer_(io_),
       inbox_(std::make_shared<inbox_port>(*this)),
-      pool_(io_),
+      pool_(io_, &gateway.pools()),
       gate_(
           id,
           {gateway.settings().scheduling.prompt_token_weight,
@@ -72,7 +72,9 @@ shard::shard(shard_id id, gateway_state& gateway)
           [this](model_index model, shard_batch batch) { send(model, std::move(batch)); },
           [this] { asio::post(io_, [this] { gate_.flush(); }); },
           [] { return std::chrono::steady_clock::now(); },
-          [this](model_index model, work_class work) { preempt(model, work); }) {}
+          [this](model_index model, work_class work) { preempt(model, work); }) {
+  gateway_.pools().add(pool_, poster());
+}
 
 shard::~shard() {
   stop();
@@ -223,6 +225,10 @@ void shard::at_turn_end(std::shared_ptr<upstream_call> call) {
 }
 
 void shard::end_turn() {
+  if (std::any_of(turn_end_.begin(), turn_end_.end(),
+                  [](const auto& call) { return call->is_about_to_send(); })) {
+    pool_.look();
+  }
   auto calls = std::exchange(turn_end_, {});
   const auto now = std::chrono::steady_clock::now();
   for (const auto& call : calls) {

@@ -23,8 +23,8 @@
 #include "actors/model_table.hpp"
 #include "config/settings.hpp"
 #include "http/proxy/admission_gate.hpp"
-#include "http/proxy/upstream.hpp"
 #include "http/proxy/upstream_call.hpp"
+#include "http/proxy/upstream_pool.hpp"
 
 namespace signalbox {
 class control_plane;

@@ -1,6 +1,9 @@
 // A runtime on the loop of a test, which reads requests and says what the test tells it to.
 #pragma once
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/write.hpp>
 
@@ -16,19 +19,28 @@ class scripted_runtime {
  public:
   using tcp = boost::asio::ip::tcp;
 
-  explicit scripted_runtime(boost::asio::io_context& io)
-      : acceptor_(io, {boost::asio::ip::address_v4::loopback(), 0}) {
+  explicit scripted_runtime(boost::asio::io_context& io,
+                            const tcp::endpoint& at = {boost::asio::ip::address_v4::loopback(), 0})
+      : acceptor_(io, at) {
     accept();
   }
 
   std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
-  // To the sender of the last request.
+  // To the sender of the last request. Nagle's algorithm is on unless it was switched off for it.
+  void switch_nagle_off() { last_->socket.set_option(tcp::no_delay(true)); }
   void say(const std::string& bytes) {
     boost::asio::write(last_->socket, boost::asio::buffer(bytes));
   }
-  void say_whole(const std::string& body, const std::string& status = "200 OK") {
-    say("HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\nContent-Length: " +
-        std::to_string(body.size()) + "\r\n\r\n" + body);
+  void say_whole(const std::string& body, const std::string& status = "200 OK",
+                 const std::string& fields = {}) {
+    say("HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\n" + fields +
+        "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  // Whether the sender of the last request has acknowledged all that was said to it.
+  bool is_acknowledged() {
+    int unacknowledged = -1;
+    return ::ioctl(last_->socket.native_handle(), SIOCOUTQ, &unacknowledged) == 0 &&
+           unacknowledged == 0;
   }
   void hang_up() { last_->socket.close(); }
   void hang_up_all() {

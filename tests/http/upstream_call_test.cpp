@@ -88,6 +88,40 @@ BOOST_AUTO_TEST_CASE(other_methods_go_on_without_a_body) {
   BOOST_TEST(runtime.connections == 1);  // an answer to HEAD ends where its head ends
 }
 
+BOOST_AUTO_TEST_CASE(a_runtime_gets_its_path_and_its_key) {
+  place.path = "/openai/v2";
+  place.api_key = "rk-secret";
+  const auto one = begin_at_runtime(request());
+  BOOST_TEST(runtime.requests[0] ==
+             "POST /openai/v2/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:" +
+                 std::to_string(runtime.port()) +
+                 "\r\nX-Own: yes\r\nX-Request-Id: req-1\r\nAuthorization: Bearer rk-secret\r\n"
+                 "Content-Length: 30\r\n\r\n"
+                 R"({"model":"runtime-name","n":1})");
+  runtime.say_whole(usage_answer);
+  wait_for_end(*one);
+  BOOST_TEST(one->completed);
+}
+
+BOOST_AUTO_TEST_CASE(a_credential_that_the_runtime_refuses_is_no_fault_of_the_client) {
+  place.api_key = "rk-secret";
+  for (const std::string status : {"401 Unauthorized", "407 Proxy Authentication Required"}) {
+    const auto one = begin_at_runtime(request());
+    runtime.say_whole(R"({"error":"who are you?"})", status);
+    wait_for_end(*one);
+    BOOST_REQUIRE(one->failed.has_value());
+    BOOST_TEST((one->failed->code == error_code::upstream_failed));
+    BOOST_TEST(one->failed->message ==
+               "The runtime of model 'demo' refused the gateway's "
+               "credential (" +
+                   status.substr(0, 3) + "); the operator sets it with the model's api_key_env.");
+    BOOST_TEST(one->result->status == 502);
+    BOOST_TEST((one->result->how == outcome::failed));
+    BOOST_TEST(one->text.empty());
+    require_nothing_held();
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_answer_of_an_error_counts_as_one) {
   const auto one = begin_at_runtime(request());
   runtime.say_whole("{}", "500 Oh");

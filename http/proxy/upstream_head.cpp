@@ -1,0 +1,82 @@
+#include "http/proxy/upstream_head.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "text/ascii.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+// Of a promise in seconds; a server that promises more is believed this much.
+constexpr std::uint32_t longest_promise = 60;
+
+std::optional<duration> promised_time(std::string_view keep_alive) {
+  constexpr std::string_view name = "timeout=";
+  std::optional<duration> promised;
+  for_each_listed(keep_alive, [&](std::string_view option) {
+    if (!equals_ignoring_case(option.substr(0, name.size()), name)) return;
+    std::uint32_t seconds = 0;
+    const auto digits = option.substr(name.size());
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    if (error != std::errc{} || end != digits.data() + digits.size()) return;
+    promised = std::chrono::seconds(std::min(seconds, longest_promise));
+  });
+  return promised;
+}
+
+}  // namespace
+
+void upstream_head::clear() {
+  status = 0;
+  text_.clear();
+  fields_.clear();
+  value_began_ = true;
+}
+
+// The parser gives a name or a value in parts if it came in parts from the network.
+void upstream_head::add_to_name(std::string_view part) {
+  const auto at = static_cast<std::uint32_t>(text_.size());
+  if (value_began_) {
+    if (fields_.empty()) {
+      text_.reserve(512);
+      fields_.reserve(16);
+    }
+    fields_.push_back({at, at, at});
+    value_began_ = false;
+  }
+  text_.append(part);
+  fields_.back().value = fields_.back().end = static_cast<std::uint32_t>(text_.size());
+}
+
+void upstream_head::add_to_value(std::string_view part) {
+  value_began_ = true;
+  text_.append(part);
+  fields_.back().end = static_cast<std::uint32_t>(text_.size());
+}
+
+std::optional<duration> upstream_head::end_hop() {
+  std::optional<duration> promised;
+  std::vector<std::string_view> named;
+  for (const auto& f : fields_) {
+    const auto name = name_of(f);
+    if (equals_ignoring_case(name, "keep-alive")) promised = promised_time(value_of(f));
+    if (!equals_ignoring_case(name, "connection")) continue;
+    for_each_listed(value_of(f), [&](std::string_view option) {
+      const bool is_usual =
+          equals_ignoring_case(option, "keep-alive") || equals_ignoring_case(option, "close");
+      if (!is_usual) named.push_back(option);
+    });
+  }
+  if (named.empty()) return promised;
+  std::erase_if(fields_, [&](const field& f) {
+    return std::any_of(named.begin(), named.end(), [&](std::string_view option) {
+      return equals_ignoring_case(option, name_of(f));
+    });
+  });
+  return promised;
+}
+
+}  // namespace signalbox::http

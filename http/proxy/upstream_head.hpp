@@ -1,0 +1,49 @@
+// Status and header fields of a runtime's answer, and what its hop-by-hop fields say.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduling/types.hpp"
+
+namespace signalbox::http {
+
+// The text is in one string, so that a field costs no allocation.
+class upstream_head {
+ public:
+  int status = 0;
+
+  void clear();
+  void add_to_name(std::string_view part);  // begins a field unless the last one has no value yet
+  void add_to_value(std::string_view part);
+  std::size_t bytes() const { return text_.size(); }
+  template <typename Visit>  // (name, value)
+  void for_each_field(Visit visit) const {
+    for (const auto& f : fields_) visit(name_of(f), value_of(f));
+  }
+
+  // Drops the fields that a Connection field names (RFC 9110 7.6.1). Returns how long the runtime
+  // promises to keep the connection (Keep-Alive: timeout=), if it does.
+  std::optional<duration> end_hop();
+
+ private:
+  struct field {
+    std::uint32_t name, value, end;  // where they begin in text_, and where the value ends
+  };
+  std::string_view name_of(const field& f) const {
+    return std::string_view(text_).substr(f.name, f.value - f.name);
+  }
+  std::string_view value_of(const field& f) const {
+    return std::string_view(text_).substr(f.value, f.end - f.value);
+  }
+
+  std::string text_;
+  std::vector<field> fields_;
+  bool value_began_ = true;
+};
+
+}  // namespace signalbox::http
