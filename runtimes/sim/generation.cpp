@@ -144,6 +144,15 @@ void generation::answer_whole() {
                   : completion_body(request_, id_, options_.usage);
   if (faults_.has(fault::bad_json)) body.resize(body.size() / 2);
   const bool cut = faults_.has(fault::close_idle);
+  if (options_.nagle) {
+    auto response = handle_->create_response<restinio::user_controlled_output_t>();
+    response.append_header(restinio::http_field::content_type, "application/json")
+        .set_content_length(body.size())
+        .connection_keep_alive()
+        .flush();
+    response.append_body(std::move(body)).done();
+    return finish();
+  }
   handle_->create_response()
       .append_header(restinio::http_field::content_type, "application/json")
       .connection_keep_alive()
@@ -161,6 +170,7 @@ void generation::begin_stream() {
   stream_->append_header(restinio::http_field::content_type, "text/event-stream")
       .append_header(restinio::http_field::cache_control, "no-cache")
       .connection_keep_alive();
+  if (options_.nagle) stream_->flush();
   send_due_events();
 }
 

@@ -47,6 +47,13 @@ void declare(CLI::App& app, sim_options& o, std::vector<std::string>& faults) {
   app.add_option("--slots", o.slots, "requests that run at once")->check(CLI::Range(1, 100000));
   app.add_option("--max-waiting", o.max_waiting, "requests that wait for a slot; more get 503")
       ->check(CLI::Range(0, 100000));
+  app.add_option(
+         "--threads", o.threads,
+         "connections that are served at once, as with a thread for each: others wait until "
+         "one is closed; 0: all")
+      ->check(CLI::Range(0, 20000));
+  app.add_flag("--nagle", o.nagle,
+               "leave Nagle's algorithm on, and send the head of an answer before its body");
   app.add_option("--memory", o.memory_bytes, "GPU memory it pretends to use; only reported")
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--default-tokens", o.default_tokens, "length when the request gives none")

@@ -17,6 +17,7 @@ class meters {
         completion_tokens(counter("sim_completion_tokens_total", "Completion tokens produced")),
         requests(counter("sim_requests_total", "Inference requests accepted")),
         cancelled(counter("sim_cancelled_total", "Requests whose client went away")),
+        connections(counter("sim_connections_total", "Connections accepted")),
         active(prometheus::BuildGauge()
                    .Name("sim_active")
                    .Help("Requests that hold a slot")
@@ -37,6 +38,7 @@ class meters {
   prometheus::Counter& completion_tokens;
   prometheus::Counter& requests;
   prometheus::Counter& cancelled;
+  prometheus::Counter& connections;
   prometheus::Gauge& active;
 };
 

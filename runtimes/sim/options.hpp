@@ -32,6 +32,8 @@ struct sim_options {
   double decode_tps = 60;             // completion tokens per second of one request; 0: no delay
   std::uint32_t slots = 64;           // requests that run at once
   std::uint32_t max_waiting = 10000;  // requests that wait for a slot; more get 503
+  std::uint32_t threads = 0;  // each connection holds one while it is open, more wait; 0: no limit
+  bool nagle = false;         // on, and the head of an answer is sent by itself
   std::uint64_t memory_bytes = 0;     // only reported
   std::uint32_t default_tokens = 64;  // completion length when the request does not say
   std::uint32_t embedding_dim = 64;

@@ -19,24 +19,26 @@ using restinio::request_handle_t;
 
 constexpr std::size_t max_connections = 20000;
 
-// Notices when a connection is gone, so that its requests stop.
-class leave_listener {
+// Counts connections, and notices when one is gone, so that its requests stop.
+class connection_listener {
  public:
-  explicit leave_listener(std::function<void(restinio::connection_id_t)> on_closed)
-      : on_closed_(std::move(on_closed)) {}
+  connection_listener(prometheus::Counter& opened,
+                      std::function<void(restinio::connection_id_t)> on_closed)
+      : opened_(opened), on_closed_(std::move(on_closed)) {}
   void state_changed(const restinio::connection_state::notice_t& notice) noexcept {
-    if (std::holds_alternative<restinio::connection_state::closed_t>(notice.cause())) {
-      on_closed_(notice.connection_id());
-    }
+    using namespace restinio::connection_state;
+    if (std::holds_alternative<accepted_t>(notice.cause())) opened_.Increment();
+    if (std::holds_alternative<closed_t>(notice.cause())) on_closed_(notice.connection_id());
   }
 
  private:
+  prometheus::Counter& opened_;
   std::function<void(restinio::connection_id_t)> on_closed_;
 };
 
 struct sim_traits
     : restinio::single_thread_traits_t<restinio::asio_timer_manager_t, restinio::null_logger_t> {
-  using connection_state_listener_t = leave_listener;
+  using connection_state_listener_t = connection_listener;
   static constexpr bool use_connection_count_limiter = true;
 };
 
@@ -129,7 +131,7 @@ void server::open() {
         settings.port(options_.port)
             .address(options_.host)
             .max_pipelined_requests(2)
-            .max_parallel_connections(max_connections)
+            .max_parallel_connections(options_.threads > 0 ? options_.threads : max_connections)
             .incoming_http_msg_limits(restinio::incoming_http_msg_limits_t{}
                                           .max_url_size(8192)
                                           .max_field_name_size(1024)
@@ -139,10 +141,11 @@ void server::open() {
             .read_next_http_message_timelimit(std::chrono::seconds(75))
             .write_http_response_timelimit(std::chrono::seconds(60))
             .handle_request_timeout(std::chrono::hours(24))
-            .socket_options_setter([](auto& o) { o.set_option(asio::ip::tcp::no_delay(true)); })
+            .socket_options_setter(
+                [this](auto& o) { o.set_option(asio::ip::tcp::no_delay(!options_.nagle)); })
             .acceptor_post_bind_hook([&](auto& a) { port = a.local_endpoint().port(); })
-            .connection_state_listener(
-                std::make_shared<leave_listener>([this](auto id) { connection_closed(id); }))
+            .connection_state_listener(std::make_shared<connection_listener>(
+                meters_.connections, [this](auto id) { connection_closed(id); }))
             .request_handler([this](request_handle_t request) {
               // Posted, because an answer from inside the handler fails with pipelining clients.
               asio::post(io_, [this, request = std::move(request)] { dispatch(request); });

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "tests/runtimes/support.hpp"
 
@@ -330,4 +331,26 @@ BOOST_AUTO_TEST_CASE(a_wrong_command_line_is_refused) {
       driver->start(sim_model(programs, {"--fault", "nonsense"}), request_of(1), events.callback());
   const auto detail = events.wait_for<runtime_exited>().detail;
   BOOST_TEST(detail.starts_with("exit status 2 before it was ready"));
+}
+
+BOOST_AUTO_TEST_CASE(an_open_connection_holds_a_thread) {
+  const sim s({"--threads", "2", "--decode-tps", "0"});
+  const call ask{.body = sim::chat_body({})};
+  std::optional<http_client> first(s.port);
+  http_client second(s.port), third(s.port);
+  BOOST_TEST(first->send(ask).status() == 200u);
+  BOOST_TEST(second.send(ask).status() == 200u);
+  third.write(ask);
+  BOOST_TEST(second.send({.target = "/metrics"}).body().find("sim_requests_total 2\n") !=
+             std::string::npos);
+  first.reset();
+  BOOST_TEST(third.read_some().starts_with("HTTP/1.1 200 OK"));
+}
+
+BOOST_AUTO_TEST_CASE(with_nagle_the_answers_are_the_same) {
+  const sim s({"--nagle", "--decode-tps", "0"});
+  const auto whole = json::parse(s.chat({{"max_tokens", 20}}).body());
+  BOOST_TEST(whole["usage"]["completion_tokens"] == 20);
+  const auto events = events_of(s.chat({{"max_tokens", 20}, {"stream", true}}).body());
+  BOOST_TEST(text_of(events) == whole["choices"][0]["message"]["content"].get<std::string>());
 }
