@@ -161,7 +161,7 @@ describe('a server that somebody else runs', () => {
     await waitFor('it waits', async () => (await gateway.queue('outside')).waiting === 1);
     await refusedSoon('outside');
     assert.equal((await gateway.queue('outside')).waiting, 1);
-    upstream = await Upstream.start(once, upstream.port);
+    upstream = await Upstream.start(once, { port: upstream.port });
     assert.equal((await patient).status, 200);
     assert.equal((await gateway.chat('outside')).status, 200);
     assert.equal((await gateway.states()).outside, 'ready');

@@ -134,7 +134,7 @@ describe('runtimes that misbehave', () => {
     });
   }
 
-  for (const status of [400, 401, 404, 422, 429, 500, 503]) {
+  for (const status of [400, 403, 404, 422, 429, 500, 503]) {
     test(`the runtime's ${status} stays one`, async () => {
       for (const stream of [false, true]) {
         const answer = await gateway.chat('demo', { stream }, fault(`status=${status}`));

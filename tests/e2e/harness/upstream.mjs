@@ -1,5 +1,6 @@
 // A runtime that is already there (driver external) and keeps what it was sent, byte for byte.
 import net from 'node:net';
+import tls from 'node:tls';
 import { once } from 'node:events';
 
 const chatAnswer = JSON.stringify({
@@ -15,13 +16,17 @@ export function plainAnswer(body = chatAnswer, headers = '') {
 
 export class Upstream {
   // `answer(head, body, socket)` gives the bytes to answer an inference request with, or null for
-  // none; health checks are answered here and not kept. `port`: that of an earlier one; 0: any.
-  static async start(answer = () => plainAnswer(), port = 0) {
+  // none; health checks are answered here, and only their heads are kept. `port`: that of an earlier
+  // one; 0: any. With `identity`, the key and certificate of a server, it speaks TLS.
+  static async start(answer = () => plainAnswer(), { port = 0, identity } = {}) {
     const me = new Upstream();
     me.requests = [];
+    me.probes = [];
     me.sockets = new Set();
     me.answer = answer;
-    me.server = net.createServer((socket) => me.serve(socket));
+    me.scheme = identity ? 'https' : 'http';
+    const serve = (socket) => me.serve(socket);
+    me.server = identity ? tls.createServer(identity, serve) : net.createServer(serve);
     me.server.listen(port, '127.0.0.1');
     await once(me.server, 'listening');
     me.port = me.server.address().port;
@@ -29,7 +34,8 @@ export class Upstream {
   }
 
   model(name, options = {}) {
-    return { name, driver: 'external', endpoint: `http://127.0.0.1:${this.port}`, ...options };
+    const endpoint = `${this.scheme}://127.0.0.1:${this.port}`;
+    return { name, driver: 'external', endpoint, ...options };
   }
 
   serve(socket) {
@@ -52,6 +58,7 @@ export class Upstream {
 
   take(socket, head, body) {
     if (head.startsWith('GET ')) {
+      this.probes.push(head);
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
       return;
     }
