@@ -1,5 +1,5 @@
-// What all shards share about their connections to one run of a backend, and find out about it. Thread-safe; a connection
-// and a request read it, and none of its numbers orders anything else.
+// What all shards share about their connections to one run of a backend, and find out about it.
+// Thread-safe; a connection and a request read it, and none of its numbers orders anything else.
 #pragma once
 
 #include <atomic>

@@ -36,6 +36,11 @@ bool is_interim(unsigned status) {
   return status >= 100 && status < 200 && status != 101;
 }
 
+// RFC 9112 6.3.
+bool has_no_body_with(unsigned status) {
+  return status == 204 || status == 304;
+}
+
 }  // namespace
 
 upstream_connection::upstream_connection(asio::io_context& io, upstream_pool& pool,
@@ -67,6 +72,13 @@ bool upstream_connection::is_trusted() const {
 
 bool upstream_connection::may_be_kept() const {
   return keep_idle_ > duration::zero() && is_trusted() && !link().has_too_many();
+}
+
+// Whether the runtime reads another request. Chunks of HTTP/1.0 are not to be trusted (RFC 9112
+// 6.1).
+bool upstream_connection::may_go_on() const {
+  const bool is_odd = parser_.http_minor == 0 && (parser_.flags & F_CHUNKED) != 0;
+  return http_should_keep_alive(&parser_) != 0 && !closes_ && !is_odd;
 }
 
 void upstream_connection::become_idle(time_point now) {
@@ -179,7 +191,7 @@ void upstream_connection::received(std::size_t bytes) {
   if (!sink_) return;  // the sink abandoned us
   if (message_complete_) {
     if (used != bytes) note_unasked_bytes();
-    return end(upstream_end::complete, used == bytes && http_should_keep_alive(&parser_) != 0);
+    return end(upstream_end::complete, used == bytes && may_go_on());
   }
   if (HTTP_PARSER_ERRNO(&parser_) != HPE_OK) return end(upstream_end::not_http, false);
   acknowledge(body_had_begun);
@@ -245,16 +257,22 @@ int upstream_connection::headers_complete() {
     return 0;
   }
   constexpr int refuse = -1;
-  if (parser_.status_code < 200 || parser_.status_code > 599) return refuse;
+  if (parser_.status_code < 200 || parser_.status_code > 599 || parser_.http_major != 1) {
+    return refuse;
+  }
   head_.status = static_cast<int>(parser_.status_code);
+  head_.end_hop();
+  if (head_.has_odd_coding()) return refuse;  // nobody knows where such an answer ends
+  closes_ = head_.closes();  // the sink takes the head
   keep_idle_ = link().keep_idle();
-  const auto promised = head_.end_hop();
+  const auto promised = head_.promised();
   if (promised && keep_idle_ > duration::zero()) {
     keep_idle_ = std::max<duration>(*promised - promise_margin, duration::zero());
   }
   sink_->upstream_headers(head_);
   if (!sink_) return refuse;  // abandoned from within
-  const bool has_no_body = pieces_[0].starts_with("HEAD ");
+  const bool has_no_body =
+      pieces_[0].starts_with("HEAD ") || has_no_body_with(parser_.status_code);
   return has_no_body ? 1 : 0;
 }
 

@@ -72,6 +72,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   // For the pool.
   bool is_trusted() const;  // may carry another exchange
   bool may_be_kept() const;
+  bool may_go_on() const;
   void become_idle(time_point now);
   void become_busy();
   time_point idle_since() const { return idle_since_; }
@@ -104,7 +105,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   time_point idle_since_{};
   bool counts_ = true;  // as open
   bool connecting_ = false, reading_ = false, writing_ = false, paused_ = false, pooled_ = false;
-  bool message_complete_ = false, answer_began_ = false, body_began_ = false;
+  bool message_complete_ = false, answer_began_ = false, body_began_ = false, closes_ = false;
   bool acknowledges_at_once_ = true;  // as a new connection does
   bool is_lumpy_ = false;             // the stream that is read
   std::uint32_t body_parts_ = 0;      // in the last read

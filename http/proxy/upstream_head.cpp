@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "http/serve/request_headers.hpp"
 #include "text/ascii.hpp"
 
 namespace signalbox::http {
@@ -27,13 +28,28 @@ std::optional<duration> promised_time(std::string_view keep_alive) {
   return promised;
 }
 
+bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+bool is_chunked(std::string_view coding) {
+  bool is_it = false;
+  int listed = 0;
+  for_each_listed(coding, [&](std::string_view one) {
+    is_it = ++listed == 1 && equals_ignoring_case(one, "chunked");
+  });
+  return is_it;
+}
+
 }  // namespace
 
 void upstream_head::clear() {
   status = 0;
   text_.clear();
   fields_.clear();
+  promised_.reset();
   value_began_ = true;
+  closes_ = has_odd_coding_ = false;
 }
 
 // The parser gives a name or a value in parts if it came in parts from the network.
@@ -44,11 +60,12 @@ void upstream_head::add_to_name(std::string_view part) {
       text_.reserve(512);
       fields_.reserve(16);
     }
-    fields_.push_back({at, at, at});
+    fields_.push_back({at, at, at, at});
     value_began_ = false;
   }
   text_.append(part);
-  fields_.back().value = fields_.back().end = static_cast<std::uint32_t>(text_.size());
+  auto& f = fields_.back();
+  f.name_end = f.value = f.end = static_cast<std::uint32_t>(text_.size());
 }
 
 void upstream_head::add_to_value(std::string_view part) {
@@ -57,26 +74,29 @@ void upstream_head::add_to_value(std::string_view part) {
   fields_.back().end = static_cast<std::uint32_t>(text_.size());
 }
 
-std::optional<duration> upstream_head::end_hop() {
-  std::optional<duration> promised;
+void upstream_head::end_hop() {
   std::vector<std::string_view> named;
-  for (const auto& f : fields_) {
+  int codings = 0;
+  for (auto& f : fields_) {
+    while (f.name_end > f.name && is_blank(text_[f.name_end - 1])) --f.name_end;
     const auto name = name_of(f);
-    if (equals_ignoring_case(name, "keep-alive")) promised = promised_time(value_of(f));
+    if (equals_ignoring_case(name, "keep-alive")) promised_ = promised_time(value_of(f));
+    if (equals_ignoring_case(name, "transfer-encoding")) {
+      has_odd_coding_ = ++codings > 1 || !is_chunked(value_of(f));
+    }
     if (!equals_ignoring_case(name, "connection")) continue;
     for_each_listed(value_of(f), [&](std::string_view option) {
-      const bool is_usual =
-          equals_ignoring_case(option, "keep-alive") || equals_ignoring_case(option, "close");
-      if (!is_usual) named.push_back(option);
+      const bool is_close = equals_ignoring_case(option, "close");
+      closes_ = closes_ || is_close;
+      if (!is_close && !equals_ignoring_case(option, "keep-alive")) named.push_back(option);
     });
   }
-  if (named.empty()) return promised;
   std::erase_if(fields_, [&](const field& f) {
-    return std::any_of(named.begin(), named.end(), [&](std::string_view option) {
-      return equals_ignoring_case(option, name_of(f));
+    const auto name = name_of(f);
+    return !is_token(name) || std::any_of(named.begin(), named.end(), [&](std::string_view option) {
+      return equals_ignoring_case(option, name);
     });
   });
-  return promised;
 }
 
 }  // namespace signalbox::http

@@ -26,16 +26,22 @@ class upstream_head {
     for (const auto& f : fields_) visit(name_of(f), value_of(f));
   }
 
-  // Drops the fields that a Connection field names (RFC 9110 7.6.1). Returns how long the runtime
-  // promises to keep the connection (Keep-Alive: timeout=), if it does.
-  std::optional<duration> end_hop();
+  // Reads the hop-by-hop fields, and drops what goes no further: the fields that a Connection field
+  // names (RFC 9110 7.6.1), and those whose name is none. Blanks behind a name are dropped, too (RFC
+  // 9112 5.1).
+  void end_hop();
+  // What end_hop() has read: how long the runtime promises to keep the connection (Keep-Alive:
+  // timeout=), whether it closes it, and whether it uses a transfer coding other than chunked once.
+  std::optional<duration> promised() const { return promised_; }
+  bool closes() const { return closes_; }
+  bool has_odd_coding() const { return has_odd_coding_; }
 
  private:
   struct field {
-    std::uint32_t name, value, end;  // where they begin in text_, and where the value ends
+    std::uint32_t name, name_end, value, end;  // where they begin and end in text_
   };
   std::string_view name_of(const field& f) const {
-    return std::string_view(text_).substr(f.name, f.value - f.name);
+    return std::string_view(text_).substr(f.name, f.name_end - f.name);
   }
   std::string_view value_of(const field& f) const {
     return std::string_view(text_).substr(f.value, f.end - f.value);
@@ -43,7 +49,8 @@ class upstream_head {
 
   std::string text_;
   std::vector<field> fields_;
-  bool value_began_ = true;
+  std::optional<duration> promised_;
+  bool value_began_ = true, closes_ = false, has_odd_coding_ = false;
 };
 
 }  // namespace signalbox::http

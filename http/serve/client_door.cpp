@@ -114,7 +114,10 @@ void client_door::write_ended() {
 // not.
 void client_door::peer_ended(bool is_broken) {
   if (!is_answering() || socket_ == nullptr || !socket_->is_open()) return;
-  if (is_broken || !may_half_close_) return leave();
+  // A proxy that speaks HTTP/1.0 says so, and closes when its own client leaves. Such a request
+  // cannot be asked whether anybody is there, as it knows no interim answers.
+  const bool is_of_proxy = is_http10_ && wants_close_ && !has_answered_;
+  if (is_broken || is_of_proxy || !may_half_close_) return leave();
   if (probe_at_ != never) return;
   probe_at_ = home_.now() + first_probe_after;
   home_.watch(weak_from_this());
@@ -232,6 +235,7 @@ int client_door::head_ends(http_parser& parser, restinio::http_request_header_t&
   if ((parser.flags & F_CONTENTLENGTH) != 0) framing.length = parser.content_length;
   framing.problem = framing_.problem();
   read_head(home_, peer_, header, framing, request_);
+  wants_close_ = request_.headers.wants_close;
   const auto length = framing.length.value_or(0);
   has_length_ = !framing.is_chunked;
   share_ = body_share(home_.gateway().bodies());

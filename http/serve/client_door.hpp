@@ -73,6 +73,7 @@ class client_door : public std::enable_shared_from_this<client_door> {
   int body_arrives(std::string& body, std::string_view bytes);
   int chunk_begins();
   int message_ends(std::string& body);
+  bool wants_close() const { return wants_close_; }  // the client, with this request
   int fails();  // something of ours did
 
   // --- For the server.
@@ -122,7 +123,7 @@ class client_door : public std::enable_shared_from_this<client_door> {
   body_share decoder_share_;               // of the memory of the decoder
   std::uint64_t compressed_size_ = 0;      // so far
   bool has_length_ = false;
-  bool is_http10_ = false;
+  bool is_http10_ = false, wants_close_ = false;
   std::vector<std::string> blocks_;  // of a body of unknown length
 };
 

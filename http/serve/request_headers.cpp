@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdint>
 #include <iterator>
 #include <vector>
@@ -148,6 +149,39 @@ bool nominated(std::string_view connection, std::string_view name) {
   return found;
 }
 
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// Returns whether a Host names a host and perhaps a port (RFC 3986 3.2.2, RFC 9112 3.2). What the
+// name is made of is checked, not what it means.
+bool is_host(std::string_view value) {
+  constexpr std::string_view others = "-._~!$&'()*+,;=";
+  auto name = value;
+  const auto colon = value.rfind(':');
+  const bool is_literal = value.starts_with('[');
+  if (colon != value.npos && (!is_literal || value.find(']') == colon - 1)) {
+    const auto port = value.substr(colon + 1);
+    if (!std::all_of(port.begin(), port.end(), is_digit)) return false;
+    name = value.substr(0, colon);
+  }
+  if (is_literal) {
+    if (name.size() < 3 || !name.ends_with(']')) return false;
+    name = name.substr(1, name.size() - 2);
+  }
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
+    if (is_alphanumeric(c) || others.find(c) != others.npos || (is_literal && c == ':')) continue;
+    if (is_literal || c != '%' || i + 2 >= name.size()) return false;
+    if (std::isxdigit(static_cast<unsigned char>(name[i + 1])) == 0 ||
+        std::isxdigit(static_cast<unsigned char>(name[i + 2])) == 0) {
+      return false;
+    }
+    i += 2;
+  }
+  return true;
+}
+
 class field_reader {
  public:
   explicit field_reader(request_headers& out) : out_(out) {}
@@ -157,10 +191,14 @@ class field_reader {
       case field::host:
         ++hosts;
         out_.host = value;
-        break;
+        if (is_host(value)) break;
+        return bad("The Host header names no host.");
       case field::connection:
-        nominates = nominates || !(value.empty() || equals_ignoring_case(value, "keep-alive") ||
-                                   equals_ignoring_case(value, "close"));
+        for_each_listed(value, [this](std::string_view option) {
+          const bool is_close = equals_ignoring_case(option, "close");
+          out_.wants_close = out_.wants_close || is_close;
+          nominates = nominates || !(is_close || equals_ignoring_case(option, "keep-alive"));
+        });
         break;
       case field::api_key:
         return once(out_.api_key, value, name);

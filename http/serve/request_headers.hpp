@@ -16,6 +16,7 @@ struct request_headers {
   std::string_view authorization, api_key, admin_token, content_type, content_encoding,
       priority_word, max_wait, request_id, client_id, host, expect;
   std::vector<std::string_view> forwarded_for;  // the values of all X-Forwarded-For fields
+  bool wants_close = false;  // one of the options of Connection, where the parser may not see it
   // The fields for the runtime, as lines that end in CRLF: all except hop-by-hop and framing fields
   // (RFC 9110 7.6.1), credentials, fields meant for us, and what proxies tell of the client, which
   // the runtime would take for the truth.
@@ -34,7 +35,7 @@ struct header_limits {
 };
 
 // Fills `out` with views into `header`. Refuses what the parser accepts although two readers may
-// disagree on it: no or two Host fields, a Transfer-Encoding other than `chunked`, a second
+// disagree on it: no or two Host fields or one that names no host, a Transfer-Encoding other than `chunked`, a second
 // Authorization, X-API-Key, X-Admin-Token, Content-Type or Content-Encoding, control characters in
 // a value. (The parser has already unfolded folded values.)
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,

@@ -85,6 +85,7 @@ inline http_parser_settings create_parser_settings<signalbox::http::door_methods
       auto& ctx = context_of(parser);
       if (const int result = door.message_ends(ctx.m_body); result != 0) return result;
       const int result = restinio_message_complete_cb<signalbox::http::door_methods>(parser);
+      if (door.wants_close()) ctx.m_header.should_keep_alive(false);
       // What comes behind the last chunk is dropped, as RFC 9110 6.5.1 allows.
       ctx.m_chunked_info_block = {};
       return result;

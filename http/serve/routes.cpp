@@ -114,11 +114,17 @@ std::string methods_of(std::string_view path) {
   return methods;
 }
 
-// Returns the fields that answer a browser's CORS preflight; nothing when it is none.
-std::optional<extra_headers> preflight(const shard& home,
-                                       const restinio::http_request_header_t& header) {
+// Returns the fields that answer OPTIONS, which asks for the methods of a path (RFC 9110 9.3.7), or
+// is a browser's CORS preflight; health checks of proxies use it, too. Nothing when it is another
+// method, there is no such path, or a browser may not ask.
+std::optional<extra_headers> answer_to_options(const shard& home,
+                                               const restinio::http_request_header_t& header) {
   if (method_of(header) != "OPTIONS") return std::nullopt;
-  return home.gateway().cors().answer_preflight(header, methods_of(path_of(header)));
+  const auto path = path_of(header);
+  auto allowed = path == "*" ? std::string("GET, POST, PATCH, DELETE") : methods_of(path);
+  if (allowed.empty()) return std::nullopt;
+  if (header.has_field("Origin")) return home.gateway().cors().answer_preflight(header, allowed);
+  return extra_headers{{"Allow", allowed + ", OPTIONS"}};
 }
 
 // Returns 404, or 405 with the methods of the path.
@@ -297,7 +303,7 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
     return r.method == method && match(r.path, path_of(header)).has_value();
   });
   if (found == table.end()) {
-    if (!preflight(home, header)) return unrouted(header);
+    if (!answer_to_options(home, header)) return unrouted(header);
     const auto limit = body_limit_of(home, out);
     return framing.length.value_or(0) > limit ? problem_or_none(body_too_large(limit))
                                               : std::nullopt;
@@ -353,7 +359,7 @@ void dispatch(shard& home, connection_key connection, routed_request request,
         .refuse(why.code, std::move(why.message), std::move(why.param), std::move(why.headers));
   }
   if (!request.found) {
-    return reply_to(home, request).answer(200, {}, {}, preflight(home, header).value());
+    return reply_to(home, request).answer(200, {}, {}, answer_to_options(home, header).value());
   }
   request.parameter = *match(request.found->path, path_of(header));
   const auto handler = request.found->handler;

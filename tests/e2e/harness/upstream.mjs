@@ -16,8 +16,8 @@ export function plainAnswer(body = chatAnswer, headers = '') {
 
 export class Upstream {
   // `answer(head, body, socket)` gives the bytes to answer an inference request with, or null for
-  // none; health checks are answered here, and only their heads are kept. `port`: that of an earlier
-  // one; 0: any. With `identity`, the key and certificate of a server, it speaks TLS.
+  // none; health checks are answered here, and only their heads are kept. `port`: that of an
+  // earlier one; 0: any. With `identity`, the key and certificate of a server, it speaks TLS.
   static async start(answer = () => plainAnswer(), { port = 0, identity } = {}) {
     const me = new Upstream();
     me.requests = [];

@@ -1,0 +1,124 @@
+// The answer of a call: what it is, whether it is complete, and what is read of it.
+#include <chrono>
+#include <utility>
+
+#include "http/proxy/upstream_call.hpp"
+#include "text/ascii.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+// A runtime that has said that nothing more comes has this long to end its answer as well.
+constexpr auto done_linger = std::chrono::seconds(1);
+
+// Whether the answer is of this media type, whatever its parameters.
+bool is_of_type(const upstream_head& head, std::string_view wanted) {
+  bool found = false;
+  head.for_each_field([&](std::string_view name, std::string_view value) {
+    if (!equals_ignoring_case(name, "content-type")) return;
+    found = equals_ignoring_case(value.substr(0, wanted.size()), wanted);
+  });
+  return found;
+}
+
+// The runtime refused a credential, and the only one that it ever sees is the gateway's.
+bool is_our_fault(int status) {
+  return status == 401 || status == 407;
+}
+
+}  // namespace
+
+void upstream_call::upstream_headers(upstream_head& head) {
+  permit_.heard();
+  std::swap(head_, head);
+  if (is_our_fault(head_.status)) {
+    return fail(error_code::upstream_failed,
+                "The runtime of model '" + options().name + "' refused the gateway's credential (" +
+                    std::to_string(head_.status) +
+                    "); the operator sets it with the model's api_key_env.",
+                outcome::failed);
+  }
+  const bool has_lines = is_of_type(head_, "application/x-ndjson");
+  is_stream_ = head_.status == 200 && (has_lines || is_of_type(head_, "text/event-stream"));
+  if (!is_stream_) {
+    phase_ = phase::collecting;
+    deadline_ = permitted_at_ + from_seconds(options().request_timeout_s);
+    return;
+  }
+  phase_ = phase::relaying;
+  if (has_lines) events_.expect_lines();
+  if (asks_for_usage_) events_.take_usage_out();
+  listener_.call_stream_began();
+}
+
+void upstream_call::upstream_body(std::string_view bytes) {
+  permit_.heard();
+  if (phase_ == phase::collecting) {
+    if (text_.size() + bytes.size() > request_.max_answer_bytes) {
+      return fail(error_code::upstream_too_large,
+                  "The runtime's answer is over server.response_limit, " +
+                      std::to_string(request_.max_answer_bytes) + " bytes.",
+                  outcome::failed);
+    }
+    text_.append(bytes);
+    return;
+  }
+  if (phase_ != phase::relaying) return;
+  const bool was_silent = !events_.saw_event(), was_done = events_.saw_done();
+  events_.feed(bytes, text_);
+  if (!text_.empty()) ask_turn_end();
+  if (!events_.saw_event() || was_done) return;
+  const auto at = home_.now();
+  if (was_silent) request_.model->meters->first_token(at - arrived_at_);
+  deadline_ =
+      events_.saw_done() ? at + done_linger : answer_deadline(at, options().stream_idle_timeout_s);
+}
+
+// Whether an answer that ended like this is complete. A stream is when it says so, or tells an
+// error, whatever became of its connection.
+bool upstream_call::is_whole(upstream_end how) const {
+  if (how == upstream_end::complete) return true;
+  if (phase_ == phase::relaying) return events_.is_finished() || events_.error_status() != 0;
+  return how == upstream_end::complete_at_eof;
+}
+
+void upstream_call::begin_ending() {
+  if (ask_without_usage()) return;
+  read_whole_answer();
+  phase_ = phase::ending;
+  ask_turn_end();
+}
+
+// Sends the request once more, as the client sent it, to a runtime that refuses to tell usage.
+bool upstream_call::ask_without_usage() {
+  const bool is_refused = head_.status == 400 || head_.status == 422;
+  if (!asks_for_usage_ || !is_refused ||
+      options().usage_in_streams != config::usage_wish::automatic ||
+      (text_.find("stream_options") == text_.npos && text_.find("include_usage") == text_.npos)) {
+    return false;
+  }
+  permit_.endpoint()->link->note_refused_usage();
+  text_.clear();
+  head_.clear();
+  upstream_head_.clear();
+  phase_ = phase::sending;
+  send(false, home_.now());
+  return true;
+}
+
+void upstream_call::read_whole_answer() {
+  if (is_stream_) return events_.finish(text_);
+  if (head_.status >= 300) return;
+  events_.set_usage(read_usage(text_));
+  if (request_.estimate_from_length) whole_tokens_ = text_.size() / json_bytes_of_token;
+}
+
+void upstream_call::hand_over() {
+  phase_ = phase::done;
+  int status = listener_.call_completed();
+  if (events_.error_status() != 0) status = events_.error_status();
+  finish(status < 500 ? outcome::completed : outcome::failed, status);
+}
+
+}  // namespace signalbox::http
