@@ -36,6 +36,13 @@ bool is_interim(unsigned status) {
   return status >= 100 && status < 200 && status != 101;
 }
 
+// Whether the first line ends in a CR alone. The parser would take what comes next for the LF, and
+// what is behind that for header fields.
+bool has_bare_cr(std::string_view answer) {
+  const auto cr = answer.find('\r');
+  return cr != answer.npos && cr + 1 < answer.size() && answer[cr + 1] != '\n';
+}
+
 // RFC 9112 6.3.
 bool has_no_body_with(unsigned status) {
   return status == 204 || status == 304;
@@ -183,7 +190,9 @@ void upstream_connection::received(std::size_t bytes) {
     note_unasked_bytes();
     return abandon();
   }
-  answer_began_ = true;
+  if (!std::exchange(answer_began_, true) && has_bare_cr({buffer_.data(), bytes})) {
+    return end(upstream_end::not_http, false);
+  }
   const auto me = shared_from_this();
   const bool body_had_begun = body_began_;
   body_parts_ = 0;
@@ -262,8 +271,10 @@ int upstream_connection::headers_complete() {
   }
   head_.status = static_cast<int>(parser_.status_code);
   head_.end_hop();
-  if (head_.has_odd_coding()) return refuse;  // nobody knows where such an answer ends
-  closes_ = head_.closes();  // the sink takes the head
+  const bool is_chunked = (parser_.flags & F_CHUNKED) != 0;
+  // Nobody knows where an answer in another coding ends.
+  if (head_.has_odd_coding() || head_.has_coding() != is_chunked) return refuse;
+  closes_ = head_.closes();                                    // the sink takes the head
   keep_idle_ = link().keep_idle();
   const auto promised = head_.promised();
   if (promised && keep_idle_ > duration::zero()) {
@@ -271,8 +282,7 @@ int upstream_connection::headers_complete() {
   }
   sink_->upstream_headers(head_);
   if (!sink_) return refuse;  // abandoned from within
-  const bool has_no_body =
-      pieces_[0].starts_with("HEAD ") || has_no_body_with(parser_.status_code);
+  const bool has_no_body = pieces_[0].starts_with("HEAD ") || has_no_body_with(parser_.status_code);
   return has_no_body ? 1 : 0;
 }
 

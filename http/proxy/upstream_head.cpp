@@ -32,13 +32,9 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
-bool is_chunked(std::string_view coding) {
-  bool is_it = false;
-  int listed = 0;
-  for_each_listed(coding, [&](std::string_view one) {
-    is_it = ++listed == 1 && equals_ignoring_case(one, "chunked");
-  });
-  return is_it;
+std::string_view trimmed(std::string_view value) {
+  while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
+  return value;
 }
 
 }  // namespace
@@ -49,6 +45,7 @@ void upstream_head::clear() {
   fields_.clear();
   promised_.reset();
   value_began_ = true;
+  codings_ = 0;
   closes_ = has_odd_coding_ = false;
 }
 
@@ -76,13 +73,12 @@ void upstream_head::add_to_value(std::string_view part) {
 
 void upstream_head::end_hop() {
   std::vector<std::string_view> named;
-  int codings = 0;
   for (auto& f : fields_) {
     while (f.name_end > f.name && is_blank(text_[f.name_end - 1])) --f.name_end;
     const auto name = name_of(f);
     if (equals_ignoring_case(name, "keep-alive")) promised_ = promised_time(value_of(f));
     if (equals_ignoring_case(name, "transfer-encoding")) {
-      has_odd_coding_ = ++codings > 1 || !is_chunked(value_of(f));
+      has_odd_coding_ = codings_++ > 0 || !equals_ignoring_case(trimmed(value_of(f)), "chunked");
     }
     if (!equals_ignoring_case(name, "connection")) continue;
     for_each_listed(value_of(f), [&](std::string_view option) {

@@ -27,13 +27,15 @@ class upstream_head {
   }
 
   // Reads the hop-by-hop fields, and drops what goes no further: the fields that a Connection field
-  // names (RFC 9110 7.6.1), and those whose name is none. Blanks behind a name are dropped, too (RFC
-  // 9112 5.1).
+  // names (RFC 9110 7.6.1), and those whose name is none. Blanks behind a name are dropped, too
+  // (RFC 9112 5.1).
   void end_hop();
   // What end_hop() has read: how long the runtime promises to keep the connection (Keep-Alive:
-  // timeout=), whether it closes it, and whether it uses a transfer coding other than chunked once.
+  // timeout=), whether it closes it, and whether there is a Transfer-Encoding, or one that is not
+  // chunked once.
   std::optional<duration> promised() const { return promised_; }
   bool closes() const { return closes_; }
+  bool has_coding() const { return codings_ > 0; }
   bool has_odd_coding() const { return has_odd_coding_; }
 
  private:
@@ -50,6 +52,7 @@ class upstream_head {
   std::string text_;
   std::vector<field> fields_;
   std::optional<duration> promised_;
+  int codings_ = 0;
   bool value_began_ = true, closes_ = false, has_odd_coding_ = false;
 };
 

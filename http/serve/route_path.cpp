@@ -78,6 +78,10 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
 
 std::optional<request_problem> read_target(restinio::http_request_header_t& header,
                                            std::string_view host) {
+  if (header.request_target().find('#') != std::string::npos) {
+    return request_problem{error_code::bad_request,
+                           "The target of a request has no fragment (RFC 9112 3.2)."};
+  }
   if (auto wrong = reduce_to_path(header, host)) return wrong;
   const auto path = path_of(header);
   auto known = other_spelling(path);

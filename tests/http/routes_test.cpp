@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(a_path_is_found_however_it_is_written) {
       {"/v1/chat/completions", "/v1/chat/completions"},
       {"/v1/chat/completions/", "/v1/chat/completions"},
       {"/chat/completions", "/v1/chat/completions"},
-      {"/chat/completions/?a=/b#c", "/v1/chat/completions?a=/b#c"},
+      {"/chat/completions/?a=/b&c", "/v1/chat/completions?a=/b&c"},
       {"//chat//completions//?a=//", "/v1/chat/completions?a=//"},
       {"http://x/completions?a", "/v1/completions?a"},
       {"/embeddings", "/v1/embeddings"},
