@@ -7,6 +7,8 @@ namespace signalbox::http {
 namespace {
 
 constexpr std::uint8_t max_size_digits = 15;  // so that no size overflows
+constexpr std::uint32_t version_word = 3;     // of a request line
+constexpr std::string_view protocol = "HTTP/";
 
 // Returns the value of a hexadecimal digit; -1: it is none.
 int digit_value(char c) {
@@ -30,6 +32,8 @@ void framing_check::message_begins() {
   state_ = state::head;
   lines_ = 0;
   line_bytes_ = 0;
+  words_ = 0;
+  protocol_bytes_ = 0;
   run();
 }
 
@@ -117,6 +121,10 @@ bool framing_check::read_lines() {
       refuse("A CR must be followed by LF.");
       return false;
     }
+    if (lines_ == 0 && !read_words(line)) {
+      refuse("The version of a request must begin with HTTP/.");
+      return false;
+    }
     line_bytes_ += line.size();
     if (!line.empty()) last_ = line.back();
     if (end == rest_.npos) {
@@ -134,6 +142,18 @@ bool framing_check::read_lines() {
     ++lines_;
   }
   return false;
+}
+
+// Reads more of a request line. Returns false when its version does not begin as it must.
+bool framing_check::read_words(std::string_view part) {
+  char before = line_bytes_ == 0 ? ' ' : last_;
+  for (const char c : part) {
+    if (before == ' ' && c != ' ') ++words_;
+    before = c;
+    if (words_ != version_word || protocol_bytes_ == protocol.size()) continue;
+    if (c != protocol[protocol_bytes_++]) return false;
+  }
+  return true;
 }
 
 void framing_check::read_size() {

@@ -1,7 +1,8 @@
-// Checks the line ends and chunk lines of requests, where the parser accepts what another reader
-// might read differently (RFC 9112): a line that ends without CR (2.2), a line that continues the
-// one before it (5.2), blanks or extensions behind the size of a chunk (7.1). It runs ahead of the
-// parser, over the same bytes, and both must find the same end of each message.
+// Checks line ends, versions and chunk lines of requests, where the parser accepts what another
+// reader might read differently (RFC 9112): a line that ends without CR (2.2), a version that is an
+// H and any four bytes before its digits, line ends too (2.3), a line that continues the one before
+// it (5.2), blanks or extensions behind the size of a chunk (7.1). It runs ahead of the parser, over
+// the same bytes, and both must find the same end of each message.
 #pragma once
 
 #include <cstddef>
@@ -51,6 +52,7 @@ class framing_check {
   void run();
   void skip();
   bool read_lines();
+  bool read_words(std::string_view part);
   void read_size();
   bool read_crlf();
   void refuse(std::string_view why);
@@ -58,11 +60,13 @@ class framing_check {
   state state_ = state::between;
   std::string_view rest_;  // of the bytes: not checked yet
   std::string_view problem_;
-  std::uint64_t left_ = 0;        // of the body or the chunk, in bytes
-  std::uint32_t lines_ = 0;       // of the head or the trailers, so far
-  std::uint64_t line_bytes_ = 0;  // of the line that has begun
-  char last_ = 0;                 // the byte before rest_
-  std::uint8_t digits_ = 0;       // of the chunk's size
+  std::uint64_t left_ = 0;           // of the body or the chunk, in bytes
+  std::uint32_t lines_ = 0;          // of the head or the trailers, so far
+  std::uint64_t line_bytes_ = 0;     // of the line that has begun
+  std::uint32_t words_ = 0;          // of the request line, so far
+  std::uint8_t protocol_bytes_ = 0;  // of its version, so far
+  char last_ = 0;                    // the byte before rest_
+  std::uint8_t digits_ = 0;          // of the chunk's size
 };
 
 }  // namespace signalbox::http

@@ -92,6 +92,7 @@ BOOST_AUTO_TEST_CASE(what_the_standard_has_passes_however_it_is_cut) {
 BOOST_AUTO_TEST_CASE(what_two_readers_might_read_differently_is_refused_however_it_is_cut) {
   const std::string line = "Each line", fold = "A header field must not continue";
   const std::string size = "Nothing but CRLF may follow", digits = "A chunk must begin";
+  const std::string version = "The version of a request";
   for (const auto& [bytes, why] : std::vector<std::pair<std::string, std::string>>{
            {"POST / HTTP/1.1\nHost: x\r\n\r\n", line},
            {plain_head + "X: 1\n\r\n", line},
@@ -101,6 +102,12 @@ BOOST_AUTO_TEST_CASE(what_two_readers_might_read_differently_is_refused_however_
            {plain_head + "A:\rContent-Length: 5\r\n\r\n", "A CR"},
            {"GET /a\r HTTP/1.1\r\n\r\n", "A CR"},
            {plain_head + "\r\r\n", "A CR"},
+           {"GET / H8TP/1.1\r\n\r\n", version},
+           {"GET / HTTP1.1\r\n\r\n", version},
+           {"GET  /  H\r\nX:1.1\r\n\r\n", version},
+           {"GET / H\r\n\r\n1.1\r\n\r\n", version},
+           {plain_head + "\r\nGET / HHHHH1.1\r\n\r\n", version},
+           {"SOURCE / ICE/1.0\r\n\r\n", version},
            {plain_head + "X: 1\r\n 2\r\n\r\n", fold},
            {plain_head + "X: 1\r\n\t2\r\n\r\n", fold},
            {with_chunks + "1 \r\nx\r\n0\r\n\r\n", size},
