@@ -44,6 +44,14 @@ request_problem not_decodable() {
   return {error_code::bad_request, "The body is not in the coding that Content-Encoding names."};
 }
 
+// Returns whether nobody can disagree on where a request ends that is refused for this. Who reads
+// a head otherwise than we do, such as a blank before a colon, may find another end (RFC
+// 9112 11.2).
+bool leaves_end_clear(error_code code) {
+  return code != error_code::bad_request && code != error_code::header_too_large &&
+         code != error_code::length_required && code != error_code::unsupported_version;
+}
+
 std::chrono::seconds timeout_of(const shard& home) {
   return std::chrono::seconds(home.gateway().settings().server.header_read_timeout_s);
 }
@@ -245,9 +253,9 @@ int client_door::head_ends(http_parser& parser, restinio::http_request_header_t&
   if (!request_.problem && !share_.grow(kept)) request_.problem = too_many_bodies();
   const bool is_all_there = !framing.is_chunked && framing_.unread() >= length;
   if (request_.problem) {
-    const bool is_end_unclear =
-        !framing_.problem().empty() || request_.problem->code == error_code::length_required;
-    if (!is_all_there || is_end_unclear) return fail;
+    const bool is_end_clear =
+        framing_.problem().empty() && leaves_end_clear(request_.problem->code);
+    if (!is_all_there || !is_end_clear) return fail;
   }
   if (framing_.unread() == 0 && !is_all_there && !is_http10_ &&
       equals_ignoring_case(request_.headers.expect, "100-continue")) {

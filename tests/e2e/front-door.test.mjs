@@ -147,6 +147,19 @@ describe('what strangers send', () => {
     assert.deepEqual(statuses.map((match) => match[1]), ['200', '404']);
   });
 
+  // Whoever reads such a head otherwise may find another end of it.
+  for (const [what, bytes, expected] of [
+    ['a blank before a colon', head('GET /health', 'Content-Length : 3\r\n\r\nabc'), 400],
+    ['no version', 'GET /health\r\n\r\n', 505],
+    ['a version in two lines', 'GET /health H\r\n\r\n1.1\r\nHost: x\r\n\r\n', 400],
+  ]) {
+    test(`nothing is read behind a head that is not clear: ${what}`, async () => {
+      const answer = await closed(`${bytes}${head('GET /health', '\r\n')}`);
+      assert.equal(status(answer), expected, answer);
+      assert.equal(answer.match(/HTTP\/1\.1 \d/g).length, 1, answer);
+    });
+  }
+
   for (const [what, bytes, expected] of [
     ['a bare line feed in the head', `${chat(length).replace('\r\n', '\n')}\r\n${body}`, 400],
     ['a folded field', chat(`${length}X-Folded: one\r\n two\r\n\r\n${body}`), 400],
