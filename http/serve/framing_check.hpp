@@ -1,8 +1,8 @@
 // Checks line ends, versions and chunk lines of requests, where the parser accepts what another
 // reader might read differently (RFC 9112): a line that ends without CR (2.2), a version that is an
-// H and any four bytes before its digits, line ends too (2.3), a line that continues the one before
-// it (5.2), blanks or extensions behind the size of a chunk (7.1). It runs ahead of the parser, over
-// the same bytes, and both must find the same end of each message.
+// H and any four bytes before its digits, line ends too (2.3), a line that continues the one
+// before it (5.2), blanks or extensions behind the size of a chunk (7.1). It runs ahead of the
+// parser, over the same bytes, and both must find the same end of each message.
 #pragma once
 
 #include <cstddef>

@@ -35,9 +35,9 @@ struct header_limits {
 };
 
 // Fills `out` with views into `header`. Refuses what the parser accepts although two readers may
-// disagree on it: no or two Host fields or one that names no host, a Transfer-Encoding other than `chunked`, a second
-// Authorization, X-API-Key, X-Admin-Token, Content-Type or Content-Encoding, control characters in
-// a value. (The parser has already unfolded folded values.)
+// disagree on it: no or two Host fields or one that names no host, a Transfer-Encoding other than
+// `chunked`, a second Authorization, X-API-Key, X-Admin-Token, Content-Type or Content-Encoding,
+// control characters in a value. (The parser has already unfolded folded values.)
 std::optional<header_problem> read_headers(const restinio::http_request_header_t& header,
                                            const header_limits& limits, bool forward,
                                            request_headers& out);

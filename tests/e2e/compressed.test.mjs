@@ -181,10 +181,9 @@ describe('a compressed body', () => {
     });
   }
 
-  test('a fragment does not reach the runtime, nor does a query that cannot be read', async () => {
-    assert.equal((await gateway.post(`${route}?a=1#b?c`, wish)).status, 200);
-    assert.match(upstream.last.head, /^POST \S+\?a=1 HTTP/);
+  test('no fragment reaches the runtime, nor does a query that cannot be read', async () => {
     const heard = upstream.requests.length;
+    assert.equal((await gateway.post(`${route}?a=1#b?c`, wish)).status, 400);
     assert.equal((await gateway.post(`${route}?a=%zz`, wish)).status, 400);
     assert.equal(upstream.requests.length, heard);
   });
