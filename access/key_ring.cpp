@@ -90,8 +90,7 @@ void key_ring::apply(const keys_changed& news) {
   const auto today = day(now, std::chrono::system_clock::now());
   for (const auto& state : news.states) {
     account_of(state.key_id)
-        ->limits.restore_rates(to_steady(state.requests_full_at), to_steady(state.tokens_full_at),
-                               now);
+        ->limits.restore_rates(to_steady(state.requests_full_at), to_steady(state.tokens_full_at));
   }
   for (const auto& used : news.used_today) {
     if (used.date == today.date) {

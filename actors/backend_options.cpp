@@ -21,6 +21,7 @@ scheduling::lifecycle_options lifecycle_of(const config::settings& s,
   o.start_timeout = from_seconds(m.start_timeout_s) + driver_margin;
   o.stop_grace = from_seconds(m.stop_grace_s);
   o.drain_timeout = from_seconds(m.drain_timeout_s);
+  o.silence = from_seconds(m.first_byte_timeout_s);
   o.pinned = is_kept_ready(m);
   o.external = m.driver == config::driver_kind::external;
   o.idle_unload = is_kept_ready(m) ? duration::zero() : from_seconds(m.idle_unload_s);

@@ -86,6 +86,8 @@ std::string explain_probe(const std::string& question, const probe_result& resul
       return fmt::format("{} was answered with {}", question, result.why);
     case probe_outcome::timed_out:
       return fmt::format("{} was not answered in {:g} s", question, to_seconds(timeout));
+    case probe_outcome::not_tried:
+      return fmt::format("{} could not be asked ({})", question, result.why);
     case probe_outcome::failed:
       break;
   }

@@ -28,7 +28,7 @@ constexpr duration unreachable_after = 1s;  // of failures, while it is not read
 external_run::external_run(boost::asio::io_context& io, const config::model_options& model,
                            run_request request, event_callback on_event, name_lookup lookup)
     : run(io, model, std::move(request), std::move(on_event)),
-      lookup_(std::move(lookup)),
+      lookup_(lookup ? std::move(lookup) : system_lookup(io)),
       timer_(io) {}
 
 void external_run::begin() {
@@ -59,12 +59,13 @@ void external_run::probe() {
       is_check_due_ ? check_timeout
       : ready()     ? remote_probe_timeout
                     : std::clamp<duration>(give_up_at_ - clock::now(), 1ms, remote_probe_timeout);
-  probe_http(io_, target_, timeout,
-             [self = self_as<external_run>(), timeout](const probe_result& result) {
-               self->is_probing_ = false;
-               self->probed(result, timeout);
-             },
-             lookup_);
+  probe_http(
+      io_, target_, timeout,
+      [self = self_as<external_run>(), timeout](const probe_result& result) {
+        self->is_probing_ = false;
+        self->probed(result, timeout);
+      },
+      lookup_);
 }
 
 void external_run::check() {
@@ -114,7 +115,7 @@ void external_run::probed(const probe_result& result, duration timeout) {
   if (failures_ == 1) failing_since_ = clock::now();
   if (!ready()) tell_if_unreachable(result, timeout);
   if (std::exchange(is_check_due_, false)) {
-    tell_checked(result.outcome == probe_outcome::ok, explain(result, timeout));
+    tell_checked(!is_bad_sign(result.outcome), explain(result, timeout));
   }
   if (std::exchange(why_not_, result.why) != result.why && !result.why.empty()) {
     spdlog::warn("model {}: {}{}: {}", model_.name, model_.endpoint, model_.health_path,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
@@ -25,16 +26,15 @@ constexpr std::uint32_t max_header_bytes = 16 * 1024;
 // A name server may be slow or away while the runtime answers all the same.
 constexpr auto lookup_patience = std::chrono::seconds(2);
 
-// A lookup cannot be cancelled, so that it may outlive its probe.
-name_lookup system_lookup(asio::io_context& io) {
-  return [resolver = std::make_shared<tcp::resolver>(io)](const std::string& host,
-                                                          lookup_callback on_found) {
-    resolver->async_resolve(host, "", [resolver, on_found](const auto& error, const auto& found) {
-      found_addresses addresses;
-      for (const auto& entry : found) addresses.push_back(entry.endpoint().address());
-      on_found(error, std::move(addresses));
-    });
-  };
+// A connection has at least this long, however late its address was found.
+constexpr auto connect_patience = std::chrono::seconds(2);
+
+// Whether we could not even try.
+bool is_our_lack(const boost::system::error_code& error) {
+  namespace errc = boost::system::errc;
+  return error == errc::too_many_files_open || error == errc::too_many_files_open_in_system ||
+         error == errc::not_enough_memory || error == errc::no_buffer_space ||
+         error == errc::address_not_available;
 }
 
 found_addresses in_order(found_addresses found, const std::string& known_text) {
@@ -80,6 +80,7 @@ class probe : public std::enable_shared_from_this<probe> {
         if (!error) self->looked_up({}, {});
       });
     }
+    deadline_ = std::chrono::steady_clock::now() + timeout;
     lookup_(target_.host, [self = shared_from_this()](const auto& error, found_addresses found) {
       self->looked_up(error, std::move(found));
     });
@@ -98,13 +99,19 @@ class probe : public std::enable_shared_from_this<probe> {
   void connect(const found_addresses& addresses) {
     std::vector<tcp::endpoint> endpoints;
     for (const auto& address : addresses) endpoints.emplace_back(address, target_.port);
-    stream_.async_connect(
-        endpoints, [self = shared_from_this()](const auto& error, const tcp::endpoint& peer) {
-          if (error) return self->finish(probe_outcome::failed, error.message());
-          self->address_ = peer.address().to_string();
-          if (!self->target_.trust) return self->ask(self->stream_);
-          self->shake_hands();
-        });
+    // A late lookup has used the time up.
+    const auto least = std::chrono::steady_clock::now() + connect_patience;
+    if (is_looked_up_) stream_.expires_at(std::max(deadline_, least));
+    stream_.async_connect(endpoints, [self = shared_from_this()](const auto& error,
+                                                                 const tcp::endpoint& peer) {
+      if (error) {
+        return self->finish(is_our_lack(error) ? probe_outcome::not_tried : probe_outcome::failed,
+                            error.message());
+      }
+      self->address_ = peer.address().to_string();
+      if (!self->target_.trust) return self->ask(self->stream_);
+      self->shake_hands();
+    });
   }
 
   void shake_hands() {
@@ -150,6 +157,7 @@ class probe : public std::enable_shared_from_this<probe> {
 
   const probe_target target_;
   std::string address_;
+  std::chrono::steady_clock::time_point deadline_{};
   beast::tcp_stream stream_;
   std::optional<asio::ssl::stream<beast::tcp_stream&>> tls_;
   name_lookup lookup_;
@@ -162,6 +170,31 @@ class probe : public std::enable_shared_from_this<probe> {
 };
 
 }  // namespace
+
+// A lookup cannot be cancelled, so that it may outlive its probe.
+name_lookup system_lookup(asio::io_context& io) {
+  auto resolver = std::make_shared<tcp::resolver>(io);
+  auto is_busy = std::make_shared<bool>(false);
+  return [&io, resolver, is_busy](const std::string& host, lookup_callback on_found) {
+    if (host == "localhost") {
+      found_addresses known{asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()};
+      asio::post(io, [on_found, known] { on_found({}, known); });
+      return;
+    }
+    if (std::exchange(*is_busy, true)) {
+      asio::post(io, [on_found] { on_found(asio::error::host_not_found_try_again, {}); });
+      return;
+    }
+    resolver->async_resolve(host, "",
+                            [resolver, is_busy, on_found](const auto& error, const auto& found) {
+                              *is_busy = false;
+                              found_addresses addresses;
+                              for (const auto& entry : found)
+                                addresses.push_back(entry.endpoint().address());
+                              on_found(error, std::move(addresses));
+                            });
+  };
+}
 
 void probe_http(asio::io_context& io, const probe_target& target, duration timeout,
                 std::function<void(const probe_result&)> on_result, name_lookup lookup) {

@@ -16,9 +16,16 @@ namespace signalbox::runtimes {
 enum class probe_outcome : std::uint8_t {
   ok,  // status 200
   other_status,
-  failed,    // no connection (in time), reset, not HTTP, or the name does not resolve
-  timed_out  // connected, but no answer in time
+  failed,     // no connection (in time), reset, not HTTP, or the name does not resolve
+  timed_out,  // connected, but no answer in time
+  not_tried   // for lack of something of ours, such as descriptors
 };
+
+// Whether a probe that ended like this says that the server hangs or is gone. One that answers with
+// another status is busy, and alive.
+inline bool is_bad_sign(probe_outcome outcome) {
+  return outcome == probe_outcome::failed || outcome == probe_outcome::timed_out;
+}
 
 struct probe_target {
   std::string host;  // a name or an address, IPv6 without brackets; also for the Host header
@@ -42,6 +49,10 @@ using found_addresses = std::vector<boost::asio::ip::address>;
 using lookup_callback =
     std::function<void(const boost::system::error_code& error, found_addresses found)>;
 using name_lookup = std::function<void(const std::string& host, lookup_callback on_found)>;
+
+// Returns the system's lookup, which knows `localhost` by itself. It does one at a time: while a
+// name server does not answer, further ones fail at once.
+name_lookup system_lookup(boost::asio::io_context& io);
 
 // Calls back exactly once, on the io_context and never from inside the call, within `timeout`
 // (looking up a name that never answered before has a longer limit of its own). `lookup` is the

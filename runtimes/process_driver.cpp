@@ -213,7 +213,7 @@ std::string process_run::explain(const probe_result& result) const {
 void process_run::check() {
   if (exited() || !ready()) return;
   ask_health([self = self_as<process_run>()](const probe_result& result) {
-    self->tell_checked(result.outcome == probe_outcome::ok, self->explain(result));
+    self->tell_checked(!is_bad_sign(result.outcome), self->explain(result));
   });
 }
 

@@ -211,7 +211,7 @@ lifecycle_effects model_lifecycle::runtime_checked(std::uint64_t incarnation, bo
   const bool could_admit = may_admit();
   watch_.checked(is_healthy, now);
   follow_watch(could_admit, out);
-  if (watch_.is_hung()) {
+  if (watch_.is_hung(now, options_.silence)) {
     give_up_hung(out, now);
   } else if (state_ == lifecycle_state::ready && watch_.is_lost(now)) {
     begin_drain(out, now);

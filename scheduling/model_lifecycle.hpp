@@ -49,8 +49,9 @@ struct lifecycle_options {
   duration max_backoff = std::chrono::seconds(60);
   std::uint32_t load_attempts = 3;  // failures in a row until waiting tickets are refused
   duration expected_load = std::chrono::seconds(10);  // until a load was measured
-  bool pinned = false;    // always wanted; it starts again by itself until stop()
-  bool external = false;  // somebody else starts it; see the top of this file
+  duration silence = duration::zero();  // a runtime that says nothing for less does not hang
+  bool pinned = false;                  // always wanted; it starts again by itself until stop()
+  bool external = false;                // somebody else starts it; see the top of this file
 };
 
 // Effects, which the actor carries out in order.

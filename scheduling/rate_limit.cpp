@@ -43,8 +43,12 @@ rate_limiter::verdict rate_limiter::take(const rate& r, double need, double cost
   const double unit = minute_ns / r.per_minute;
   const std::int64_t at = now.time_since_epoch().count();
   auto full_at = full_at_.load(std::memory_order_relaxed);
+  // No more can be owed than the burst and owed_most_ns; a clock that was set may say otherwise.
+  const double latest = static_cast<double>(at) + burst_ns(r) + owed_most_ns;
   while (true) {
-    const auto from = std::max(full_at, at);
+    const auto owed_until =
+        static_cast<double>(full_at) > latest ? static_cast<std::int64_t>(latest) : full_at;
+    const auto from = std::max(owed_until, at);
     const double missing = static_cast<double>(from - at) + need * unit - burst_ns(r);
     if (missing > 0.5) return {false, duration(ns(std::ceil(missing)))};  // rounding: half a ns
     const auto charged = from + ns(cost_ns(r, cost));
@@ -73,9 +77,8 @@ duration rate_limiter::until_full(time_point now) const {
   return std::max(duration::zero(), full_at() - now);
 }
 
-void rate_limiter::restore(time_point full_at, time_point now) {
-  const std::int64_t at =
-      std::min(full_at, now + duration(ns(owed_most_ns))).time_since_epoch().count();
+void rate_limiter::restore(time_point full_at) {
+  const std::int64_t at = full_at.time_since_epoch().count();
   auto seen = full_at_.load(std::memory_order_relaxed);
   while (seen < at && !full_at_.compare_exchange_weak(seen, at, std::memory_order_relaxed)) {
   }
@@ -161,10 +164,9 @@ void limit_account::end_inference(const key_limits& limits, const token_charge& 
   }
 }
 
-void limit_account::restore_rates(time_point requests_full_at, time_point tokens_full_at,
-                                  time_point now) {
-  requests_.restore(requests_full_at, now);
-  tokens_.restore(tokens_full_at, now);
+void limit_account::restore_rates(time_point requests_full_at, time_point tokens_full_at) {
+  requests_.restore(requests_full_at);
+  tokens_.restore(tokens_full_at);
 }
 
 void limit_account::restore_day(std::int32_t day, std::uint64_t tokens) {

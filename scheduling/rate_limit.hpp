@@ -51,8 +51,8 @@ class rate_limiter {
   // The state as it is kept over a restart.
   time_point full_at() const { return time_point(duration(full_at_.load())); }
   // Ignored if the present value is later. A clock that was set between two processes may have made
-  // it any time: no more is owed than can be.
-  void restore(time_point full_at, time_point now);
+  // it any time: take() believes no more than can be owed.
+  void restore(time_point full_at);
 
  private:
   std::atomic<std::int64_t> full_at_{0};  // time_point as nanoseconds
@@ -106,7 +106,7 @@ class limit_account {
   std::uint32_t concurrent() const { return concurrent_.load(); }
   std::uint64_t tokens_of(std::int32_t day) const { return day_.used(day); }
   // These take over the counts of an earlier process, unless this one has counted more.
-  void restore_rates(time_point requests_full_at, time_point tokens_full_at, time_point now);
+  void restore_rates(time_point requests_full_at, time_point tokens_full_at);
   void restore_day(std::int32_t day, std::uint64_t tokens);
 
  private:

@@ -2,9 +2,10 @@
 // request's own doing, such as a long prompt, and a refused connection may be the last one. Each of
 // them only raises a suspicion: the runtime's health is checked again and again until one check
 // succeeds or the runtime is given up. Rules, all of which end when a check succeeds:
-//   hung: `deadlines_to_hang` deadlines passed in a row, without a byte of that runtime between
-//     them, and since then `checks_to_hang` checks in a row failed and no byte came. Meanwhile
-//     nothing should be sent: it would only wait for its own deadline.
+//   hung: `deadlines_to_hang` deadlines passed in a row (or patient clients left), without a byte
+//     of that runtime between them, since then `checks_to_hang` checks in a row failed and no byte
+//     came, and it has said nothing for longer than a request may wait for its first byte.
+//     Meanwhile nothing should be sent: it would only wait for its own deadline.
 //   refused: connections are refused. Nothing should be sent until a check has succeeded. When no
 //     check did for `refused_for_long`, nor came a byte on an old connection, the runtime is lost:
 //     it finishes what it has and is given up.
@@ -29,6 +30,7 @@ class runtime_watch {
   static constexpr duration check_timeout = std::chrono::seconds(30);
 
   void note(const runtime_signs& signs, time_point now) {
+    if (signs.heard || heard_at_ == time_point{}) heard_at_ = now;
     if (signs.heard) {
       deadlines_ = failed_checks_ = 0;
       refused_since_ = now;
@@ -66,7 +68,10 @@ class runtime_watch {
   bool is_refused() const { return is_refused_; }
   // Nothing should be sent now.
   bool holds_requests() const { return is_refused_ || awaits_verdict(); }
-  bool is_hung() const { return awaits_verdict() && failed_checks_ >= checks_to_hang; }
+  // `patience`: the time for which a runtime that works may say nothing to anybody.
+  bool is_hung(time_point now, duration patience) const {
+    return awaits_verdict() && failed_checks_ >= checks_to_hang && now - heard_at_ >= patience;
+  }
   bool is_lost(time_point now) const {
     return is_refused_ && failed_checks_ > 0 && now - refused_since_ >= refused_for_long;
   }
@@ -78,6 +83,7 @@ class runtime_watch {
   bool is_refused_ = false;
   time_point refused_since_{};  // or since the last byte
   time_point next_check_{};
+  time_point heard_at_{};  // the last byte; before that: the first sign
 };
 
 }  // namespace signalbox::scheduling

@@ -42,6 +42,10 @@ std::size_t go_through_adopted(bool kills) {
 
 void adopt_orphans() {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  // What was our child before, such as what the shell started that became us, is nobody's orphan.
+  auto& own = started();
+  const std::lock_guard lock(own.mutex);
+  for (const pid_t pid : list_children()) own.pids.insert(pid);
 }
 
 pid_t start_child(const std::function<pid_t()>& branch) {

@@ -11,6 +11,9 @@ namespace signalbox::http {
 
 namespace {
 
+// A client that leaves after so long without a byte is a reason to look after the runtime.
+constexpr auto unheard_for_long = std::chrono::seconds(5);
+
 constexpr double kept_by_ewma = 0.9;  // weight of the past after one more answer
 
 // By outcome.
@@ -290,7 +293,10 @@ void admission_gate::ended(const permit::account& account, outcome how, time_poi
   if (how == outcome::completed) {
     side.mean_completion = std::lerp(account.completion_tokens, side.mean_completion, kept_by_ewma);
   }
-  if (how == outcome::timed_out) {
+  // Most clients have less patience than a model's deadlines.
+  const bool is_left_unheard =
+      how == outcome::cancelled && !account.heard && now - account.granted_at >= unheard_for_long;
+  if (how == outcome::timed_out || is_left_unheard) {
     if (auto* signs = signs_of(account)) ++signs->deadlines;
   }
   auto& counts = side.batch.settled;

@@ -68,6 +68,7 @@ class permit {
     scheduling::queue_place place;  // by credit: its time, and number 0
     double prompt_tokens = 0, completion_tokens = 0;
     std::uint64_t run = 0;  // of the backend
+    bool heard = false;     // a byte of the answer
   };
   permit(admission_gate& gate, endpoint_ptr endpoint, const account& begun)
       : gate_(&gate), endpoint_(std::move(endpoint)), account_(begun) {

@@ -98,11 +98,13 @@ void client_answer::start_stream() {
   stream_.emplace(client_.handle, 200);
   stream_->add(own_fields_name, own_fields());
   bool has_type = false;
-  call_.head().for_each_field([&](std::string_view name, std::string_view value) {
+  const auto add = [&](std::string_view name, std::string_view value) {
     if (!is_forwarded_to_client(name)) return;
     has_type = has_type || equals_ignoring_case(name, "content-type");
     stream_->add(name, value);
-  });
+  };
+  // A whole answer whose head has come has another form than the stream.
+  if (call_.is_stream()) call_.head().for_each_field(add);
   if (!has_type) {
     stream_->add("Content-Type", "text/event-stream");
     stream_->add("Cache-Control", "no-cache");

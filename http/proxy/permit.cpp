@@ -41,6 +41,7 @@ void permit::used(std::uint64_t prompt_tokens, std::uint64_t completion_tokens) 
 
 // The queue hears of it at the next tick.
 void permit::heard() {
+  account_.heard = true;
   auto* signs = gate_ ? gate_->signs_of(account_) : nullptr;
   if (signs == nullptr) return;
   signs->heard = true;

@@ -62,7 +62,8 @@ std::string_view data_of(std::string_view event, std::string& lines) {
     if (data.data() == nullptr) {
       data = line;
     } else {
-      lines = std::string(data).append("\n").append(line);
+      if (data.data() != lines.data()) lines.assign(data);
+      lines.append("\n").append(line);
       data = lines;
     }
   }

@@ -20,7 +20,7 @@ class sse_filter {
   // of such an event that are no usage go into the event before it, where they would have been
   // without our asking; so the event with a finish_reason is held back until the next one.
   void take_usage_out() { takes_usage_out_ = true; }
-  void expect_lines() { has_lines_ = true; }  // of JSON
+  void expect_lines() { has_lines_ = true; }          // of JSON
   void expect_several() { usage_.expect_several(); }  // as in usage_sum
 
   // Takes the next bytes of the stream, however they are split, and appends those for the client to

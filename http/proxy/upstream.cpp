@@ -105,6 +105,7 @@ void upstream_connection::send(const gathered_pieces& pieces, upstream_sink& sin
   sink_ = &sink;
   ++exchanges_;
   pieces_ = pieces;
+  text_.reset();
   head_.clear();
   message_complete_ = answer_began_ = body_began_ = is_lumpy_ = paused_ = false;
   http_parser_init(&parser_, HTTP_RESPONSE);
@@ -133,7 +134,11 @@ void upstream_connection::connect() {
                   [me = shared_from_this()](const io_error& e) {
                     me->connecting_ = false;
                     if (!me->sink_) return;
-                    if (e) return me->end(upstream_end::connect_failed, false);
+                    if (e) {
+                      const bool is_refused = e == asio::error::connection_refused;
+                      return me->end(
+                          is_refused ? upstream_end::refused : upstream_end::connect_failed, false);
+                    }
                     me->write();
                   });
 }
@@ -155,11 +160,11 @@ void upstream_connection::write() {
   }
   if ((!error && asio::buffer_size(buffers) > sent) || error == asio::error::would_block) {
     writing_ = true;
+    text_ = sink_->give_up_text();
     // A failed write shows as a failed read, after an answer that came early (such as a 413).
-    asio::async_write(socket_, buffers,
-                      [me = shared_from_this()](boost::system::error_code, std::size_t) {
-                        me->writing_ = false;
-                      });
+    asio::async_write(
+        socket_, buffers,
+        [me = shared_from_this(), text = text_](io_error, std::size_t) { me->writing_ = false; });
   }
   read();
 }
@@ -170,7 +175,7 @@ void upstream_connection::read() {
   socket_.async_read_some(asio::buffer(buffer_),
                           [me = shared_from_this()](boost::system::error_code e, std::size_t n) {
                             me->reading_ = false;
-                            if (e) return me->closed_by_peer();
+                            if (e) return me->read_failed(e == asio::error::eof);
                             me->received(n);
                           });
 }
@@ -187,7 +192,8 @@ void upstream_connection::give_up_connecting() {
 
 void upstream_connection::received(std::size_t bytes) {
   if (!sink_) {
-    note_unasked_bytes();
+    // Those of an exchange that was just abandoned were asked for.
+    if (pooled_) note_unasked_bytes();
     return abandon();
   }
   if (!std::exchange(answer_began_, true) && has_bare_cr({buffer_.data(), bytes})) {
@@ -231,11 +237,11 @@ void upstream_connection::acknowledge(bool body_had_begun) {
   socket_.acknowledge(true);
 }
 
-void upstream_connection::closed_by_peer() {
+void upstream_connection::read_failed(bool is_end) {
   if (!sink_) return abandon();
   if (!answer_began_) return end(upstream_end::closed_unused, false);
-  // The end of the connection may mark the end of the body (RFC 9112 6.3).
-  http_parser_execute(&parser_, &callbacks(), nullptr, 0);
+  // The end of the connection may mark the end of the body (RFC 9112 6.3); a reset does not.
+  if (is_end) http_parser_execute(&parser_, &callbacks(), nullptr, 0);
   if (sink_) end(message_complete_ ? upstream_end::complete_at_eof : upstream_end::broken, false);
 }
 
@@ -274,7 +280,7 @@ int upstream_connection::headers_complete() {
   const bool is_chunked = (parser_.flags & F_CHUNKED) != 0;
   // Nobody knows where an answer in another coding ends.
   if (head_.has_odd_coding() || head_.has_coding() != is_chunked) return refuse;
-  closes_ = head_.closes();                                    // the sink takes the head
+  closes_ = head_.closes();  // the sink takes the head
   keep_idle_ = link().keep_idle();
   const auto promised = head_.promised();
   if (promised && keep_idle_ > duration::zero()) {

@@ -19,7 +19,8 @@ namespace signalbox::http {
 enum class upstream_end : std::uint8_t {
   complete,         // the whole answer was read
   complete_at_eof,  // the close of the connection ended it, as it had no length (RFC 9112 6.3)
-  connect_failed,   // nothing was sent
+  refused,          // nobody listens there: nothing was sent
+  connect_failed,   // no connection for another reason: nothing was sent
   closed_unused,    // closed before a byte of the answer came
   broken,           // closed or reset in the middle
   not_http          // the answer does not parse, or has a status that no answer to us can have
@@ -33,6 +34,9 @@ class upstream_sink {
   // Called exactly once, unless the connection was abandoned before. The connection is then already
   // pooled or closed.
   virtual void upstream_ended(upstream_end how) = 0;
+  // Called when the request cannot be sent at once: hands over what keeps the text of its pieces,
+  // which stays where it is. The kernel or TLS may read it even after the exchange.
+  virtual std::shared_ptr<const void> give_up_text() { return nullptr; }
 
  protected:
   ~upstream_sink() = default;
@@ -86,7 +90,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   void acknowledge(bool body_had_begun);
   void note_unasked_bytes();
   void stop_counting();
-  void closed_by_peer();
+  void read_failed(bool is_end);
   void end(upstream_end how, bool keep);
   static const http_parser_settings& callbacks();
   int headers_complete();
@@ -99,6 +103,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   http_parser parser_{};
   upstream_sink* sink_ = nullptr;
   gathered_pieces pieces_;
+  std::shared_ptr<const void> text_;  // keeps the pieces that the sink gave up
   upstream_head head_;
   std::uint32_t exchanges_ = 0;
   duration keep_idle_{};

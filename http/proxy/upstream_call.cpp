@@ -190,7 +190,8 @@ void upstream_call::build_head() {
   const auto& endpoint = *permit_.endpoint();
   const auto& facts = request_.facts;
   edits_.clear();
-  asks_for_usage_ = !facts.usage_edit.empty() && may_ask_for_usage(options(), endpoint);
+  asks_for_usage_ =
+      !is_asked_again_ && !facts.usage_edit.empty() && may_ask_for_usage(options(), endpoint);
   if (asks_for_usage_) edits_ = facts.usage_edit;
   if (facts.model != endpoint.upstream_model && facts.model_length > 0) {
     edits_.push_back(
@@ -238,10 +239,21 @@ void upstream_call::resume() {
   if (upstream_) upstream_->resume();
 }
 
+std::shared_ptr<const void> upstream_call::give_up_text() {
+  struct request_text {
+    std::string head;
+    std::vector<body_edit> edits;
+    std::shared_ptr<const void> body;
+  };
+  return std::make_shared<request_text>(
+      request_text{std::exchange(upstream_head_, {}), std::exchange(edits_, {}), request_.owner});
+}
+
 void upstream_call::upstream_ended(upstream_end how) {
   const bool reused = upstream_ && upstream_->was_reused();
   upstream_ = nullptr;
-  delivered_ = delivered_ || how != upstream_end::connect_failed;
+  const bool is_unsent = how == upstream_end::connect_failed || how == upstream_end::refused;
+  delivered_ = delivered_ || !is_unsent;
   if (is_whole(how)) {
     // What a connection that broke has left is no event.
     const bool is_cut = how != upstream_end::complete && how != upstream_end::complete_at_eof;
@@ -257,11 +269,13 @@ void upstream_call::upstream_ended(upstream_end how) {
 
 void upstream_call::broken(upstream_end how) {
   home_.pool().suspect(permit_.endpoint(), home_.now());
-  if (how == upstream_end::connect_failed) permit_.refused();
+  // That a connection takes long, or that we have no descriptor for one, says nothing of the
+  // runtime.
+  if (how == upstream_end::refused) permit_.refused();
   if (!delivered_) return park();
   fail(error_code::upstream_failed,
        how == upstream_end::not_http ? "The runtime's answer was not HTTP."
-       : how == upstream_end::connect_failed
+       : how == upstream_end::connect_failed || how == upstream_end::refused
            ? "The runtime of model '" + options().name + "' cannot be reached."
            : "The runtime closed the connection before its answer was complete.",
        outcome::failed);

@@ -159,6 +159,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void upstream_headers(upstream_head& head) override;
   void upstream_body(std::string_view bytes) override;
   void upstream_ended(upstream_end how) override;
+  std::shared_ptr<const void> give_up_text() override;
 
   admission_request admission() const;
   time_point begin_waiting();
@@ -206,6 +207,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool delivered_ = false;  // a runtime may have seen it, and failed
   bool is_stream_ = false;
   bool asks_for_usage_ = false;  // in the client's place
+  bool is_asked_again_ = false;  // without that
 };
 
 }  // namespace signalbox::http

@@ -39,6 +39,7 @@ void upstream_call::upstream_headers(upstream_head& head) {
                     "); the operator sets it with the model's api_key_env.",
                 outcome::failed);
   }
+  if (is_asked_again_ && head_.status == 200) permit_.endpoint()->link->note_refused_usage();
   const bool has_lines = is_of_type(head_, "application/x-ndjson");
   is_stream_ = head_.status == 200 && (has_lines || is_of_type(head_, "text/event-stream"));
   if (!is_stream_) {
@@ -79,7 +80,11 @@ void upstream_call::upstream_body(std::string_view bytes) {
 // error, whatever became of its connection.
 bool upstream_call::is_whole(upstream_end how) const {
   if (how == upstream_end::complete) return true;
-  if (phase_ == phase::relaying) return events_.is_finished() || events_.error_status() != 0;
+  if (phase_ == phase::relaying) {
+    // One of several answers may be finished while another is not.
+    const bool has_all = request_.facts.asks_several ? events_.saw_done() : events_.is_finished();
+    return has_all || events_.error_status() != 0;
+  }
   return how == upstream_end::complete_at_eof;
 }
 
@@ -98,7 +103,7 @@ bool upstream_call::ask_without_usage() {
       (text_.find("stream_options") == text_.npos && text_.find("include_usage") == text_.npos)) {
     return false;
   }
-  permit_.endpoint()->link->note_refused_usage();
+  is_asked_again_ = true;  // its runtime is remembered when that helps
   text_.clear();
   head_.clear();
   upstream_head_.clear();

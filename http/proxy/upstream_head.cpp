@@ -13,6 +13,8 @@ namespace {
 // Of a promise in seconds; a server that promises more is believed this much.
 constexpr std::uint32_t longest_promise = 60;
 
+constexpr std::size_t max_named = 100;  // fields that Connection names
+
 std::optional<duration> promised_time(std::string_view keep_alive) {
   constexpr std::string_view name = "timeout=";
   std::optional<duration> promised;
@@ -84,7 +86,8 @@ void upstream_head::end_hop() {
     for_each_listed(value_of(f), [&](std::string_view option) {
       const bool is_close = equals_ignoring_case(option, "close");
       closes_ = closes_ || is_close;
-      if (!is_close && !equals_ignoring_case(option, "keep-alive")) named.push_back(option);
+      if (is_close || equals_ignoring_case(option, "keep-alive")) return;
+      if (named.size() < max_named) named.push_back(option);
     });
   }
   std::erase_if(fields_, [&](const field& f) {

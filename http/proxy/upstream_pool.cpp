@@ -47,7 +47,8 @@ upstream_connection_ptr upstream_pool::take(const endpoint_ptr& endpoint, bool f
     auto connection = std::move(slot.idle.back());
     slot.idle.pop_back();
     connection->become_busy();
-    if (connection->is_trusted()) return connection;
+    // A read that has ended, though nobody was told yet, has read what no request asked for.
+    if (connection->is_trusted() && connection->socket_.waits_for_bytes()) return connection;
     connection->abandon();
   }
   return open(endpoint);

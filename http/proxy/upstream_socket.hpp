@@ -27,6 +27,7 @@ class upstream_socket {
                const std::string& host, connect_handler done);
 
   executor_type get_executor() { return lowest().get_executor(); }
+  bool waits_for_bytes() { return lowest().polled().is_reading(); }
   bool is_open() const { return tls_ ? tls_->next_layer().is_open() : plain_.is_open(); }
   void close();
 

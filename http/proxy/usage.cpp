@@ -25,6 +25,8 @@ constexpr int first_error_status = 400, last_error_status = 599, default_error_s
 // length, so that a runtime which sends much at once and tells no usage is not used for nothing.
 constexpr std::size_t max_token_event_bytes = 1024;
 
+constexpr std::size_t max_compared = std::size_t{1} << 26;  // bytes times bytes
+
 std::uint64_t tokens_in(std::string_view data) {
   if (data.size() <= max_token_event_bytes) return 1;
   return 1 + (data.size() - max_token_event_bytes) / json_bytes_of_token;
@@ -309,6 +311,8 @@ event_facts read_event(std::string_view data) {
 std::string members_beyond_usage(std::string_view data, std::string_view other) {
   constexpr std::array<std::string_view, 8> usual{
       "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"};
+  // Each of its members is looked for in the other event: of giants nothing is taken over.
+  if (data.size() * other.size() > max_compared) return {};
   auto members = members_of(data, [&](std::string_view key, std::string_view name) {
     return std::find(usual.begin(), usual.end(), key) == usual.end() && !contains(other, name);
   });

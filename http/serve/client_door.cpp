@@ -120,11 +120,11 @@ void client_door::write_ended() {
 
 // RESTinio learns of it by itself when it reads. While it writes, or waits for an answer, it does
 // not.
-void client_door::peer_ended(bool is_broken) {
+void client_door::peer_ended(bool is_broken, bool was_there) {
   if (!is_answering() || socket_ == nullptr || !socket_->is_open()) return;
   // A proxy that speaks HTTP/1.0 says so, and closes when its own client leaves. Such a request
   // cannot be asked whether anybody is there, as it knows no interim answers.
-  const bool is_of_proxy = is_http10_ && wants_close_ && !has_answered_;
+  const bool is_of_proxy = is_http10_ && wants_close_ && !has_answered_ && !was_there;
   if (is_broken || is_of_proxy || !may_half_close_) return leave();
   if (probe_at_ != never) return;
   probe_at_ = home_.now() + first_probe_after;
@@ -357,7 +357,7 @@ int client_door::message_ends(std::string& body) {
   ended = this;
   if (socket_->polled().is_closing()) {
     asio::post(home_.io(), [weak = weak_from_this()] {
-      if (const auto me = weak.lock()) me->peer_ended(false);
+      if (const auto me = weak.lock()) me->peer_ended(false, true);
     });
   }
   return go_on;

@@ -74,7 +74,7 @@ class client_door : public std::enable_shared_from_this<client_door> {
   int chunk_begins();
   int message_ends(std::string& body);
   bool wants_close() const { return wants_close_; }  // the client, with this request
-  int fails();  // something of ours did
+  int fails();                                       // something of ours did
 
   // --- For the server.
 
@@ -90,7 +90,8 @@ class client_door : public std::enable_shared_from_this<client_door> {
 
   bool is_answering() const { return requests_ > 0 || writes_ > 0; }
   int refuse(request_problem why);
-  void peer_ended(bool is_broken);
+  // `was_there`: its end had come when the request did.
+  void peer_ended(bool is_broken, bool was_there = false);
   void leave();
   std::optional<request_problem> last_problem() const;
   int decode(std::string& body, std::string_view bytes);

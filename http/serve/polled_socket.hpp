@@ -75,6 +75,8 @@ class polled_descriptor {
   // A read that waits then fails with timed_out; `never`: it waits for ever. Counts for a read that
   // waits already, too.
   void read_by(time_point at);
+  // Whether a read waits for bytes that have not come.
+  bool is_reading() const { return reader_ != nullptr; }
   // A read that waits fails with timed_out when nothing came for the timeout, or when fewer bytes
   // came since the beginning than this rate asks for after the timeout.
   struct read_pace {

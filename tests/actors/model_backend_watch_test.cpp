@@ -32,6 +32,8 @@ struct external_fixture : backend_fixture {
 
 BOOST_FIXTURE_TEST_CASE(a_runtime_that_hangs_is_killed_and_its_last_words_are_recorded,
                         backend_fixture) {
+  settings.models[0].first_byte_timeout_s = 1;
+  send(model_changed{served(settings, 0, recorder)});
   become_ready();
   const auto run = driver.runs[0];
   send(runtime_signs{.run = 1, .deadlines = 2});

@@ -192,6 +192,21 @@ describe('the relay', () => {
     assert.equal(dataOf(blocks)[0].choices[0].delta.content, 'a');
   });
 
+  test('comments have a head of their own, whatever the answer that comes has', async () => {
+    let runtime;
+    script = (body, socket) => {
+      runtime = socket;
+      return plainAnswer(JSON.stringify(chat), 'Content-Encoding: x\r\n').slice(0, -5);
+    };
+    const stream = await gateway.openChat('many');
+    assert.equal(await stream.next(isComment), ': processing');
+    assert.match(stream.headers['content-type'], /^text\/event-stream/);
+    assert.equal(stream.headers['content-encoding'], undefined);
+    runtime.write(JSON.stringify(chat).slice(-5));
+    const { blocks } = await stream.rest();
+    assert.equal(dataOf(blocks)[0].choices[0].delta.content, 'ok');
+  });
+
   test('a runtime that refuses stream_options is asked without it, once and for all', async () => {
     const asked = [];
     script = (body) => {

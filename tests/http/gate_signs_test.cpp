@@ -57,6 +57,18 @@ BOOST_FIXTURE_TEST_CASE(deadlines_count_since_the_last_byte, signs_rig) {
   BOOST_TEST(signs.deadlines == 1u);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_client_that_leaves_after_a_long_silence_is_a_sign, signs_rig) {
+  auto at_once = take(), heard = take(), late = take();
+  at_once.settle(outcome::cancelled);
+  heard.heard();
+  told();
+  now += std::chrono::seconds(5);
+  heard.settle(outcome::cancelled);
+  BOOST_TEST(told().deadlines == 0u);
+  late.settle(outcome::cancelled);
+  BOOST_TEST(told().deadlines == 1u);
+}
+
 BOOST_FIXTURE_TEST_CASE(other_ends_are_no_signs, signs_rig) {
   for (const auto how : {outcome::completed, outcome::failed, outcome::cancelled}) {
     take().settle(how);

@@ -43,6 +43,10 @@ class scripted_runtime {
            unacknowledged == 0;
   }
   void hang_up() { last_->socket.close(); }
+  void reset() {
+    last_->socket.set_option(boost::asio::socket_base::linger(true, 0));
+    last_->socket.close();
+  }
   void hang_up_all() {
     for (const auto& weak : sessions_) {
       if (const auto one = weak.lock()) one->socket.close();

@@ -234,6 +234,14 @@ BOOST_AUTO_TEST_CASE(an_endless_event_is_not_kept_in_memory) {
   }
 }
 
+// It would take hours if each line cost what all before it have.
+BOOST_AUTO_TEST_CASE(an_event_of_many_lines_costs_no_more_than_its_length) {
+  std::string many;
+  while (many.size() < sse_filter::max_event_bytes - 10) many += "data:\n";
+  auto filter = taking_out();
+  BOOST_TEST((pass(filter, many + "\n", 16'384) == many + "\n"));
+}
+
 BOOST_AUTO_TEST_CASE(garbage_passes_unread) {
   std::mt19937 random(7);
   std::string garbage;

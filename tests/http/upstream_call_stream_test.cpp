@@ -48,6 +48,16 @@ BOOST_AUTO_TEST_CASE(nothing_is_added_to_a_stream_that_has_said_all) {
   require_nothing_held();
 }
 
+BOOST_AUTO_TEST_CASE(one_of_several_answers_does_not_end_a_stream) {
+  const auto one = begin_stream(R"(,"n":2)");
+  runtime.say(stream_head + chunk(word + finish));
+  home.run_until([&] { return one->call.is_stream() && !one->call.is_silent(); });
+  runtime.hang_up();
+  wait_for_end(*one);
+  BOOST_REQUIRE(one->failed.has_value());
+  BOOST_TEST(one->text == word + finish);
+}
+
 BOOST_AUTO_TEST_CASE(a_stream_that_is_done_ends_though_its_connection_does_not) {
   const auto one = begin_stream();
   runtime.say(stream_head + chunk(word + done));
@@ -128,6 +138,20 @@ BOOST_AUTO_TEST_CASE(a_runtime_that_refuses_to_tell_usage_is_asked_again_and_rem
     BOOST_TEST(runtime.requests.back().find("stream_options") == std::string::npos);
     next->call.cancel();
   }
+}
+
+// The runtime quotes what the client said.
+BOOST_AUTO_TEST_CASE(a_refusal_that_does_not_end_with_usage_is_not_remembered) {
+  const auto run = endpoint();
+  home.gate().handle(credits_given{0, 1, run});
+  const auto one = begin(request(R"({"model":"demo","stream":true})"));
+  for (int i = 0; i < 2; ++i) {
+    wait_for_request();
+    runtime.say_whole(R"({"detail":"odd: include_usage"})", "400 Bad Request");
+  }
+  wait_for_end(*one);
+  BOOST_TEST(one->result->status == 400);
+  BOOST_TEST(!run->link->refuses_usage());
 }
 
 BOOST_AUTO_TEST_CASE(a_refusal_for_another_reason_is_passed_on) {

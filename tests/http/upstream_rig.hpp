@@ -18,7 +18,7 @@
 
 namespace signalbox::http {
 
-struct answer_recorder final : upstream_sink {
+struct answer_recorder : upstream_sink {
   int status = 0;  // 0: no head yet
   std::vector<std::pair<std::string, std::string>> fields;
   std::string body;

@@ -41,6 +41,18 @@ BOOST_AUTO_TEST_CASE(a_status_that_no_answer_has_ends_the_exchange_at_once) {
   BOOST_TEST(link().open() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(an_answer_without_a_length_ends_with_its_connection_but_not_by_a_reset) {
+  for (const bool is_reset : {false, true}) {
+    answer_recorder sink;
+    ask(sink);
+    runtime.say("HTTP/1.1 200 OK\r\n\r\n{\"half\":");
+    run_until([&] { return !sink.body.empty(); });
+    is_reset ? runtime.reset() : runtime.hang_up();
+    wait_for_end(sink);
+    BOOST_TEST((*sink.end == (is_reset ? upstream_end::broken : upstream_end::complete_at_eof)));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_interim_answer_is_none) {
   for (const std::string status : {"100 Continue", "102 Processing", "103 Early Hints"}) {
     answer_recorder sink;

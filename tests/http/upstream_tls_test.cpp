@@ -117,9 +117,37 @@ struct tls_upstream : upstream_fixture {
   }
 };
 
+// Owns the body that it sends.
+struct owning_sink : answer_recorder {
+  std::shared_ptr<const std::string> text = std::make_shared<std::string>(8 * 1024 * 1024, 'x');
+
+  std::shared_ptr<const void> give_up_text() override { return std::exchange(text, nullptr); }
+};
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(upstream_tls, tls_upstream)
+
+// TLS goes on with a write whose handler is on its way, also after the socket was closed.
+BOOST_AUTO_TEST_CASE(what_is_being_sent_lives_until_nobody_reads_it) {
+  const made_certificate own("DNS:runtime.test");
+  tls_echo server(io, own.context);
+  point_at(server, "runtime.test", own.file);
+  for (int turns = 0; turns < 20; ++turns) {
+    owning_sink sink;
+    const std::weak_ptr<const std::string> text = sink.text;
+    auto connection = pool.take(place, true);
+    connection->send({"POST / HTTP/1.1\r\n\r\n", *sink.text, "", "end"}, sink);
+    run_until([&] { return sink.text == nullptr; });
+    io.restart();
+    for (int i = 0; i < turns; ++i) io.poll_one();
+    connection->abandon();
+    connection.reset();
+    BOOST_TEST(!text.expired());
+    run_what_is_ready();
+    BOOST_TEST(text.expired());
+  }
+}
 
 BOOST_AUTO_TEST_CASE(only_who_is_trusted_and_meant_gets_a_request) {
   struct attempt {

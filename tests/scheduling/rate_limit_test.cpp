@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(a_restart_gives_no_new_burst) {
   limits.burst = 10;
   limits.tokens_per_day = 100;
   for (int i = 0; i < 10; ++i) BOOST_TEST(!before.take_request(limits, start));
-  after.restore_rates(before.requests().full_at(), before.tokens().full_at(), start);
+  after.restore_rates(before.requests().full_at(), before.tokens().full_at());
   after.restore_day(today, 100);
   BOOST_TEST(after.take_request(limits, start).has_value());
   BOOST_TEST(!after.take_request(limits, start + 1s));
@@ -187,12 +187,25 @@ BOOST_AUTO_TEST_CASE(a_clock_that_was_set_locks_nobody_out_for_ever) {
   limit_account account;
   key_limits limits;
   limits.requests_per_minute = limits.tokens_per_minute = 60;
-  account.restore_rates(start + 8760h, start + 8760h, start);
-  BOOST_TEST((account.requests().until_full(start) == 24h));
-  BOOST_TEST((account.tokens().until_full(start) == 24h));
-  account.restore_rates(start - 8760h, start - 8760h, start);
-  BOOST_TEST((account.requests().until_full(start) == 24h));
-  BOOST_TEST(!account.take_request(limits, start + 24h));
+  for (const auto shift : {8760h, -8760h}) {
+    account.restore_rates(start + shift, start + shift);
+    const auto refused = account.take_request(limits, start);
+    BOOST_REQUIRE(refused.has_value());
+    BOOST_TEST((refused->retry_after > 23h));
+    BOOST_TEST((refused->retry_after < 25h));
+  }
+  // The first process that lets a request in again forgets what was wrong.
+  BOOST_TEST(!account.take_request(limits, start + 8760h));
+}
+
+BOOST_AUTO_TEST_CASE(a_restart_gives_no_new_burst_that_is_worth_more_than_a_day) {
+  limit_account before, after;
+  key_limits limits;
+  limits.requests_per_minute = 0.001;
+  limits.burst = 100;
+  for (int i = 0; i < 100; ++i) BOOST_TEST(!before.take_request(limits, start));
+  after.restore_rates(before.requests().full_at(), before.tokens().full_at());
+  BOOST_TEST(after.take_request(limits, start).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(no_limit_refuses_nothing) {

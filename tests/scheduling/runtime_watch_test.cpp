@@ -30,7 +30,8 @@ outcome after(const std::string& events) {
     if (event == 'r') watch.note({.run = 1, .refused = true}, now);
     if (event == 'x' || event == 'o') watch.checked(event == 'o', now);
   }
-  return {watch.is_hung(), watch.is_lost(now), watch.is_refused(), watch.next_check() != never};
+  return {watch.is_hung(now, {}), watch.is_lost(now), watch.is_refused(),
+          watch.next_check() != never};
 }
 
 }  // namespace
@@ -86,6 +87,21 @@ BOOST_AUTO_TEST_CASE(only_what_is_suspected_is_checked) {
   for (const std::string events : {"", "b", "do", "db", "ro", "xxx"}) {
     BOOST_TEST_CONTEXT(events) BOOST_TEST(!after(events).is_checked);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_runtime_may_be_silent_for_as_long_as_a_request_may_wait) {
+  runtime_watch watch;
+  auto now = time_point(std::chrono::hours(1));
+  runtime_signs heard, deadlines;
+  heard.heard = true;
+  deadlines.deadlines = runtime_watch::deadlines_to_hang;
+  watch.note(heard, now);
+  now += 7s;
+  watch.note(deadlines, now);
+  for (std::uint32_t i = 0; i < runtime_watch::checks_to_hang; ++i) watch.checked(false, now);
+  BOOST_TEST(watch.is_hung(now, 7s));
+  BOOST_TEST(!watch.is_hung(now, 8s));
+  BOOST_TEST(watch.is_hung(now + 1s, 8s));
 }
 
 BOOST_AUTO_TEST_CASE(one_check_at_a_time_and_one_that_was_lost_is_made_again) {

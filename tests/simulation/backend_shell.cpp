@@ -181,7 +181,7 @@ void backend_shell::carry_out(const core::start_runtime& e) {
 void backend_shell::carry_out(const core::stop_runtime& e) {
   g_.w.require(!is_drained_ || g_.gpus.in_flight(id_) == 0, "what is drained has nothing in flight",
                id_, g_.gpus.in_flight(id_));
-  g_.w.require(!core_.watch().is_hung() || g_.gpus.is_hung(id_, core_.incarnation()),
+  g_.w.require(!core_.watch().is_hung(g_.w.now(), {}) || g_.gpus.is_hung(id_, core_.incarnation()),
                "only a runtime that hangs is given up", id_);
   g_.gpus.stop(id_, e.grace);
 }
