@@ -51,6 +51,9 @@ const std::vector<include_row>& include_table() {
         "actors/control_plane.hpp", "actors/status_board.hpp", "config/", "scheduling/"},
        {"restinio/", "boost/asio", "boost/system", "http_parser.h", "simdjson.h", "nlohmann/",
         "sodium.h", "openssl/", "zlib.h", "zstd.h", "fmt/", "spdlog/"}},
+      {"fuzz/",
+       {"fuzz/", "http/", "text/"},
+       {"boost/asio", "http_parser.h", "nlohmann/", "restinio/", "spdlog/"}},
   };
   return table;
 }

@@ -7,7 +7,7 @@
 namespace signalbox::tidy {
 
 bool is_test(std::string_view path) {
-  return path.starts_with("tests/");
+  return path.starts_with("tests/") || path.starts_with("fuzz/");
 }
 
 sizes sizes_of(const std::vector<source>& tree, bool tests) {

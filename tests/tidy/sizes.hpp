@@ -27,7 +27,7 @@ struct size_figures {
 inline constexpr size_figures size_limits{
     .file_median = 130, .file_max = 400, .function_median = 8, .function_p90 = 25};
 
-bool is_test(std::string_view path);  // under tests/
+bool is_test(std::string_view path);  // under tests/ or fuzz/
 
 // Sizes of the C++ files of `tree` that are tests, or of all others.
 sizes sizes_of(const std::vector<source>& tree, bool tests);

@@ -141,6 +141,9 @@ BOOST_AUTO_TEST_CASE(finds_wrong_includes) {
   BOOST_TEST(bad("http/a.cpp", "  \"actors/model_queue_actor.hpp\""));
   BOOST_TEST(bad("http/a.cpp", "<boost/beast.hpp>"));
   BOOST_TEST(!bad("http/a.cpp", "<boost/asio.hpp>"));
+  BOOST_TEST(bad("http/a.cpp", "\"fuzz/support.hpp\""));
+  BOOST_TEST(bad("fuzz/a.cpp", "\"actors/actors.hpp\""));
+  BOOST_TEST(!bad("fuzz/a.cpp", "\"http/proxy/sse.hpp\""));
   BOOST_TEST(!bad("tests/a.cpp", "<caf/all.hpp>"));
 }
 
