@@ -35,7 +35,7 @@ bool is_string_with_half_characters(std::string_view token) {
 // Returns whether the text is a number that no double can hold, which JSON allows and simdjson does
 // not.
 bool is_huge_number(std::string_view token) {
-  static const std::regex form(R"(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?\s*)");  // RFC 8259 6
+  static const std::regex form(R"(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?[ \t\n\r]*)");  // RFC 8259 6
   return token.size() <= max_number_bytes && std::regex_match(token.begin(), token.end(), form);
 }
 
