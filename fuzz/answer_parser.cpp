@@ -80,7 +80,7 @@ class connection {
     }
   }
 
-  void close() { connection_->closed_by_peer(); }
+  void close() { connection_->read_failed(true); }
   upstream_connection& get() { return *connection_; }
 
  private:

@@ -92,6 +92,7 @@ void sse_filter::feed(std::string_view bytes, std::string& out) {
     const bool is_empty = ends.end == line && !is_continued;
     const bool is_comment = !has_lines_ && line == begin && ends.end > line && text[line] == ':';
     line = ends.behind;
+    lf_home_ = line_home::out;
     if (passes_unread_ || is_comment) {
       out.append(text.substr(begin, line - begin));
       passes_unread_ = passes_unread_ && !is_empty && !has_lines_;
@@ -105,30 +106,31 @@ void sse_filter::feed(std::string_view bytes, std::string& out) {
   keep_rest(text.substr(begin), line - begin, out);
 }
 
-// A byte order mark goes to the client, and belongs to no line.
+// A byte order mark goes to the client, and belongs to no line. What only begins like one does.
 void sse_filter::pass_mark(std::string_view& bytes, std::string& out) {
   while (mark_bytes_ < byte_order_mark.size() && !bytes.empty()) {
     if (bytes.front() != byte_order_mark[mark_bytes_]) {
+      partial_ = byte_order_mark.substr(0, mark_bytes_);
       mark_bytes_ = byte_order_mark.size();
       return;
     }
-    out += bytes.front();
     bytes.remove_prefix(1);
-    ++mark_bytes_;
+    if (++mark_bytes_ == byte_order_mark.size()) out += byte_order_mark;
   }
 }
 
 // Passes the LF of a CRLF that was cut in two.
 void sse_filter::pass_line_feed(std::string_view& bytes, std::string& out) {
   is_after_cr_ = false;
-  const bool drops_it = std::exchange(drops_lf_, false);
   if (bytes.front() != '\n') return;
   bytes.remove_prefix(1);
   if (!partial_.empty()) {
     partial_ += '\n';
     line_begin_ = partial_.size();
-  } else if (!drops_it) {
-    (held_.empty() ? out : held_) += '\n';
+  } else if (lf_home_ == line_home::held && !held_.empty()) {
+    held_ += '\n';
+  } else if (lf_home_ != line_home::nowhere) {
+    out += '\n';
   }
 }
 
@@ -156,6 +158,7 @@ bool sse_filter::release(std::string& out) {
 }
 
 void sse_filter::finish(std::string& out) {
+  if (mark_bytes_ < byte_order_mark.size()) out += byte_order_mark.substr(0, mark_bytes_);
   const auto rest = std::exchange(partial_, {});
   if (!rest.empty()) end_event(rest, out);
   release(out);
@@ -182,11 +185,12 @@ void sse_filter::end_event(std::string_view event, std::string& out) {
   if (takes_usage_out_ && facts.is_usage_only) return take_out(data, out);
   release(out);
   const bool is_held = takes_usage_out_ && facts.is_finish;
+  if (is_held) lf_home_ = line_home::held;
   (is_held ? held_ : out).append(event);
 }
 
 void sse_filter::take_out(std::string_view data, std::string& out) {
-  drops_lf_ = is_after_cr_;
+  lf_home_ = line_home::nowhere;
   const auto others = members_beyond_usage(data, held_);
   if (others.empty()) return;
   const auto end = held_.rfind('}');

@@ -66,7 +66,7 @@ class sse_filter {
   bool passes_unread_ = false;   // the event is too long, and its beginning was given out
   bool is_within_line_ = false;  // of an event that passes unread
   bool is_after_cr_ = false;     // an LF that comes next belongs to it …
-  bool drops_lf_ = false;        // … and to an event that was taken out
+  enum class line_home : std::uint8_t { out, held, nowhere } lf_home_ = line_home::out;  // … there
 };
 
 }  // namespace signalbox::http

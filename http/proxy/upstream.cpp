@@ -36,13 +36,6 @@ bool is_interim(unsigned status) {
   return status >= 100 && status < 200 && status != 101;
 }
 
-// Whether the first line ends in a CR alone. The parser would take what comes next for the LF, and
-// what is behind that for header fields.
-bool has_bare_cr(std::string_view answer) {
-  const auto cr = answer.find('\r');
-  return cr != answer.npos && cr + 1 < answer.size() && answer[cr + 1] != '\n';
-}
-
 // RFC 9112 6.3.
 bool has_no_body_with(unsigned status) {
   return status == 204 || status == 304;
@@ -81,6 +74,19 @@ bool upstream_connection::may_be_kept() const {
   return keep_idle_ > duration::zero() && is_trusted() && !link().has_too_many();
 }
 
+// Whether the answer's first line ends in a CR alone. The parser would take what comes next for the
+// LF, and what is behind that for header fields.
+bool upstream_connection::has_bare_cr(std::string_view bytes) {
+  for (const char c : bytes) {
+    if (c == '\n' || first_line_ == first_line::after_cr) {
+      first_line_ = first_line::over;
+      return c != '\n';
+    }
+    if (c == '\r') first_line_ = first_line::after_cr;
+  }
+  return false;
+}
+
 // Whether the runtime reads another request. Chunks of HTTP/1.0 are not to be trusted (RFC 9112
 // 6.1).
 bool upstream_connection::may_go_on() const {
@@ -106,6 +112,7 @@ void upstream_connection::send(const gathered_pieces& pieces, upstream_sink& sin
   ++exchanges_;
   pieces_ = pieces;
   text_.reset();
+  first_line_ = first_line::open;
   head_.clear();
   message_complete_ = answer_began_ = body_began_ = is_lumpy_ = paused_ = false;
   http_parser_init(&parser_, HTTP_RESPONSE);
@@ -196,7 +203,8 @@ void upstream_connection::received(std::size_t bytes) {
     if (pooled_) note_unasked_bytes();
     return abandon();
   }
-  if (!std::exchange(answer_began_, true) && has_bare_cr({buffer_.data(), bytes})) {
+  answer_began_ = true;
+  if (first_line_ != first_line::over && has_bare_cr({buffer_.data(), bytes})) {
     return end(upstream_end::not_http, false);
   }
   const auto me = shared_from_this();
@@ -267,9 +275,10 @@ void upstream_connection::abandon() {
 }
 
 int upstream_connection::headers_complete() {
+  constexpr int without_body = 1;
   if (is_interim(parser_.status_code)) {
     head_.clear();
-    return 0;
+    return without_body;
   }
   constexpr int refuse = -1;
   if (parser_.status_code < 200 || parser_.status_code > 599 || parser_.http_major != 1) {
@@ -289,7 +298,7 @@ int upstream_connection::headers_complete() {
   sink_->upstream_headers(head_);
   if (!sink_) return refuse;  // abandoned from within
   const bool has_no_body = pieces_[0].starts_with("HEAD ") || has_no_body_with(parser_.status_code);
-  return has_no_body ? 1 : 0;
+  return has_no_body ? without_body : 0;
 }
 
 const http_parser_settings& upstream_connection::callbacks() {

@@ -77,6 +77,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   bool is_trusted() const;  // may carry another exchange
   bool may_be_kept() const;
   bool may_go_on() const;
+  bool has_bare_cr(std::string_view bytes);
   void become_idle(time_point now);
   void become_busy();
   time_point idle_since() const { return idle_since_; }
@@ -110,6 +111,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   time_point idle_since_{};
   bool counts_ = true;  // as open
   bool connecting_ = false, reading_ = false, writing_ = false, paused_ = false, pooled_ = false;
+  enum class first_line : std::uint8_t { open, after_cr, over } first_line_ = first_line::open;
   bool message_complete_ = false, answer_began_ = false, body_began_ = false, closes_ = false;
   bool acknowledges_at_once_ = true;  // as a new connection does
   bool is_lumpy_ = false;             // the stream that is read

@@ -87,7 +87,7 @@ struct usage_reader {
 
   token_usage finish() {
     if (usage.prompt && cache_read + cache_written > 0) {
-      usage.prompt = *usage.prompt + cache_read + cache_written;
+      usage.prompt = std::min(*usage.prompt + cache_read + cache_written, max_tokens);
       usage.cached = cache_read;
     }
     const bool is_zero = usage.prompt.value_or(0) == 0 && usage.completion.value_or(0) == 0;
