@@ -46,9 +46,12 @@ rate_limiter::verdict rate_limiter::take(const rate& r, double need, double cost
   // No more can be owed than the burst and owed_most_ns; a clock that was set may say otherwise.
   const double latest = static_cast<double>(at) + burst_ns(r) + owed_most_ns;
   while (true) {
-    const auto owed_until =
-        static_cast<double>(full_at) > latest ? static_cast<std::int64_t>(latest) : full_at;
-    const auto from = std::max(owed_until, at);
+    // Written back even if this refuses, or what may be owed at most would grow as time passes.
+    while (static_cast<double>(full_at) > latest) {
+      const auto most = static_cast<std::int64_t>(latest);
+      if (full_at_.compare_exchange_weak(full_at, most, std::memory_order_relaxed)) full_at = most;
+    }
+    const auto from = std::max(full_at, at);
     const double missing = static_cast<double>(from - at) + need * unit - burst_ns(r);
     if (missing > 0.5) return {false, duration(ns(std::ceil(missing)))};  // rounding: half a ns
     const auto charged = from + ns(cost_ns(r, cost));
