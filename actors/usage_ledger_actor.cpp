@@ -12,6 +12,7 @@
 #include "actors/missing_models.hpp"
 #include "actors/shell.hpp"
 #include "persistence/stores.hpp"
+#include "scheduling/day_clock.hpp"
 #include "text/utf8.hpp"
 
 namespace signalbox {
@@ -37,11 +38,13 @@ constexpr std::size_t model_bytes = 200;      // of a name that no model has; lo
 class usage_ledger : public usage_ledger_actor::base {
  public:
   usage_ledger(caf::actor_config& cfg, const config::settings& settings, persistence::database& db,
-               metrics& recorder, std::function<wall_time()> wall_clock)
+               metrics& recorder, std::function<wall_time()> wall_clock,
+               std::function<time_point()> steady_clock)
       : usage_ledger_actor::base(cfg),
         limit_(settings.database.usage_buffer_rows),
         retention_days_(settings.usage.retention_days),
         wall_clock_(std::move(wall_clock)),
+        steady_clock_(std::move(steady_clock)),
         clients_(settings.usage.clients_per_key),
         store_(db),
         missing_store_(db),
@@ -165,10 +168,7 @@ class usage_ledger : public usage_ledger_actor::base {
     return false;
   }
 
-  std::int32_t today() const {
-    return static_cast<std::int32_t>(
-        std::chrono::floor<std::chrono::days>(wall_clock_()).time_since_epoch().count());
-  }
+  std::int32_t today() { return days_.at(steady_clock_(), wall_clock_()).date; }
 
   // Reads the client names that earlier processes stored: they may fill a key's limit already.
   void learn() {
@@ -276,6 +276,8 @@ class usage_ledger : public usage_ledger_actor::base {
   const std::size_t limit_;
   const std::uint32_t retention_days_;
   const std::function<wall_time()> wall_clock_;
+  const std::function<time_point()> steady_clock_;
+  scheduling::day_clock days_;
   client_names clients_;
   missing_models missing_{max_missing_models};
   bool learned_ = false;
@@ -301,9 +303,11 @@ class usage_ledger : public usage_ledger_actor::base {
 
 usage_ledger_actor spawn_usage_ledger(caf::actor_system& system, const config::settings& settings,
                                       persistence::database& db, metrics& recorder,
-                                      std::function<wall_time()> wall_clock) {
+                                      std::function<wall_time()> wall_clock,
+                                      std::function<time_point()> steady_clock) {
   return system.spawn<usage_ledger, caf::detached>(std::cref(settings), std::ref(db),
-                                                   std::ref(recorder), std::move(wall_clock));
+                                                   std::ref(recorder), std::move(wall_clock),
+                                                   std::move(steady_clock));
 }
 
 }  // namespace signalbox

@@ -11,10 +11,11 @@
 
 namespace signalbox {
 
-// `wall_clock` is read for the day of the usage.
+// Both clocks are read for the day only (scheduling/day_clock.hpp).
 usage_ledger_actor spawn_usage_ledger(
     caf::actor_system& system, const config::settings& settings, persistence::database& db,
     metrics& recorder,
-    std::function<wall_time()> wall_clock = [] { return std::chrono::system_clock::now(); });
+    std::function<wall_time()> wall_clock = [] { return std::chrono::system_clock::now(); },
+    std::function<time_point()> steady_clock = [] { return std::chrono::steady_clock::now(); });
 
 }  // namespace signalbox

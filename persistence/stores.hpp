@@ -36,6 +36,9 @@ class usage_store {
   // Makes the partitions of this month and the next, and drops those that hold only days before
   // today - retention_days; returns how many it dropped. Waits only 500 ms for locks
   // (lock_not_granted).
+  // A machine may start with a clock that is a year ahead, and what is dropped is lost. So the date
+  // is believed only as far as usage goes: up to two days after the third newest day that has some.
+  // A wrong clock gets there when it has gone through a whole day, with requests, uncorrected.
   int keep_partitions(std::int32_t today, std::uint32_t retention_days);
   // Returns all rows of one day (days since 1970-01-01 UTC), or of all days if day < 0.
   std::vector<usage_row> rows_of_day(std::int32_t day);

@@ -39,6 +39,12 @@ constexpr const char* make_partitions_ahead =
     " usage_make_partition((date_trunc('month', today.day::timestamp) + interval '1 month')::date)"
     " FROM (SELECT date '1970-01-01' + $1::int AS day) AS today";
 
+// The third newest day of usage up to a date; null: there are fewer.
+constexpr const char* select_third_newest_day =
+    "SELECT max(day) - date '1970-01-01' AS day FROM usage_daily WHERE day <"
+    " (SELECT max(day) FROM usage_daily WHERE day <"
+    "  (SELECT max(day) FROM usage_daily WHERE day <= date '1970-01-01' + $1::int))";
+
 constexpr const char* drop_partitions =
     "SELECT usage_drop_partitions(date '1970-01-01' + $1::int - $2::int) AS dropped";
 
@@ -256,15 +262,20 @@ void usage_store::add(const std::string& batch_id, std::vector<usage_row> rows) 
 int usage_store::keep_partitions(std::int32_t today, std::uint32_t retention_days) {
   int dropped = 0;
   db_.with_connection([&](session& session) {
+    std::int32_t proven = 0;  // the date that is believed; 0: none
     {
       pqxx::work tx(session.connection);
       tx.exec(barely_wait_for_locks);
       tx.exec_params(make_partitions_ahead, today);
+      const auto third = tx.exec_params1(select_third_newest_day, today);
+      if (!third["day"].is_null()) proven = std::min(today, third["day"].as<std::int32_t>() + 2);
       tx.commit();
     }
+    if (proven == 0) return;
+    // Not in the transaction that read the partitions: its locks are in the way of other keepers.
     pqxx::work tx(session.connection);
     tx.exec(barely_wait_for_locks);
-    dropped = tx.exec_params1(drop_partitions, today, retention_days)["dropped"].as<int>();
+    dropped = tx.exec_params1(drop_partitions, proven, retention_days)["dropped"].as<int>();
     tx.commit();
   });
   return dropped;

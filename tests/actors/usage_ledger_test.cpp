@@ -1,4 +1,4 @@
-// The ledger over days, restarts and absences of the database; the clock on the wall is the test's.
+// The ledger over days, restarts and absences of the database; the clocks are the test's.
 #include "actors/usage_ledger_actor.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -37,8 +37,10 @@ struct fixture : persistence::test::fresh_database {
   ~fixture() { stop(); }
 
   void start() {
-    ledger = spawn_usage_ledger(system, settings, db, recorder,
-                                [this] { return wall_time(std::chrono::days(today.load())); });
+    ledger = spawn_usage_ledger(
+        system, settings, db, recorder,
+        [this] { return wall_time(std::chrono::days(today + set_ahead)); },
+        [this] { return time_point(std::chrono::days(today.load())); });
   }
   void stop() {
     self->send_exit(ledger, caf::exit_reason::user_shutdown);
@@ -46,14 +48,18 @@ struct fixture : persistence::test::fresh_database {
     ledger = usage_ledger_actor{};
   }
 
-  void use(const std::string& key, const std::string& client, std::uint64_t requests = 1) {
+  static usage_row row_of(const std::string& key, const std::string& client, std::uint64_t requests,
+                          std::int32_t day) {
     usage_row row;
     row.key_id = key;
     row.client_id = client;
     row.model = "demo";
-    row.day = today;
+    row.day = day;
     row.requests = row.successes = requests;
-    self->send(ledger, usage_batch{{row}});
+    return row;
+  }
+  void use(const std::string& key, const std::string& client, std::uint64_t requests = 1) {
+    self->send(ledger, usage_batch{{row_of(key, client, requests, today + set_ahead)}});
   }
 
   bool flush() {
@@ -90,6 +96,7 @@ struct fixture : persistence::test::fresh_database {
   config::settings settings = make_settings();
   metrics recorder{settings.gpus.size(), 1};
   std::atomic<std::int32_t> today{january_31};
+  std::atomic<std::int32_t> set_ahead{0};  // days by which the wall clock is wrong
   caf::actor_system_config cfg;
   caf::actor_system system{cfg};
   caf::scoped_actor self{system};
@@ -168,24 +175,57 @@ BOOST_FIXTURE_TEST_CASE(partitions_are_made_ahead_and_old_ones_dropped_after_mid
   ++today;
   BOOST_TEST(flush());
   BOOST_TEST(partitions() == "202601 202602 202603");
-  today = january_31 + 90;
+  today = january_31 + 89;
   use("key", "", 7);
   BOOST_TEST(flush());
-  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "12");
-  today = january_31 + 91;
+  ++today;
+  use("key", "", 7);
   BOOST_TEST(flush());
-  BOOST_TEST(partitions() == "202602 202603 202605 202606");
-  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "7");
+  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "19");
+  ++today;
+  use("key", "", 7);
+  BOOST_TEST(flush());
+  BOOST_TEST(partitions() == "202602 202603 202604 202605 202606");
+  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "21");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_wall_clock_that_jumps_makes_no_new_day, fixture) {
+  for (const auto* client : {"a", "b", "c"}) use("key", client);
+  BOOST_TEST(flush());
+  self->send(ledger, usage_batch{{row_of("key", "d", 1, today)}});
+  set_ahead = 365;
+  BOOST_TEST(flush());
+  BOOST_TEST(partitions() == "202601 202602");
+  BOOST_TEST(clients("key") == "a=1 b=1 c=1 other=1");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_start_with_a_clock_a_year_ahead_drops_nothing, fixture) {
+  for (int day = 0; day < 3; ++day, ++today) {
+    use("key", "");
+    BOOST_TEST(flush());
+  }
+  stop();
+  set_ahead = 365;
+  start();
+  for (int day = 0; day < 2; ++day, ++today) {
+    use("key", "");
+    BOOST_TEST(flush());
+  }
+  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "5");
+  BOOST_TEST(partitions() == "202601 202602 202603 202702 202703");
 }
 
 BOOST_FIXTURE_TEST_CASE(who_reads_for_days_holds_up_nothing, fixture) {
   query(db, "SELECT usage_make_partition('2020-01-15')");
+  persistence::usage_store(db).add(
+      persistence::make_uuid(),
+      {row_of("key", "", 1, january_31 - 2), row_of("key", "", 1, january_31 - 1)});
   persistence::test::while_open(db, "SELECT count(*) FROM usage_daily", [&] {
     for (int day = 0; day < 3; ++day, ++today) {
       use("key", "");
       BOOST_TEST(flush());
     }
-    BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "3");
+    BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "5");
     BOOST_TEST(partitions() == "202001 202601 202602");
   });
   stop();

@@ -152,6 +152,15 @@ describe('usage', () => {
   test('who reads the table for long holds up nothing', async () => {
     const gateway = await start('read');
     await postgres.query("SELECT usage_make_partition('2020-01-15')", 'read');
+    // Today is believed only after days of use.
+    const days = `(SELECT (now() AT TIME ZONE 'UTC')::date - n AS day
+      FROM generate_series(0, 2) n) days`;
+    await postgres.query(`SELECT usage_make_partition(day) FROM ${days}`, 'read');
+    await postgres.query(`INSERT INTO usage_daily (day, key_id, client_id, model, source, requests,
+        successes, errors, cancelled, prompt_tokens, completion_tokens, estimated, gpu_us, queue_us,
+        last_seen, last_status)
+      SELECT day, 'before', '', 'exact', 'realtime', 0, 0, 0, 0, 0, 0, 0, 0, 0, day, 'success'
+      FROM ${days}`, 'read');
     const reader = postgres.session('read');
     await reader.run('BEGIN; SELECT count(*) FROM usage_daily');
     await gateway.chat('exact', { max_tokens: 1 });

@@ -61,6 +61,11 @@ std::vector<std::string> pages(usage_store& store, list_usage query) {
   }
 }
 
+// As much as it takes for `day` to be believed.
+void use_on_two_days_before(usage_store& store, std::int32_t day) {
+  store.add(make_uuid(), {row("a", "", "m", day - 1), row("a", "", "m", day - 2)});
+}
+
 list_usage everything(usage_grouping by, std::uint32_t limit = 1000) {
   return {by, 0, 40000, std::nullopt, std::nullopt, limit};
 }
@@ -191,15 +196,43 @@ BOOST_FIXTURE_TEST_CASE(are_made_ahead_and_dropped_when_all_of_them_is_old,
   BOOST_TEST(partitions(db) == "202601 202602");
   store.add(make_uuid(), {row("a", "", "m", january_31 - 100), row("a", "", "m", january_31 - 40),
                           row("a", "", "m", january_31), row("a", "", "m", january_31 + 59)});
+  use_on_two_days_before(store, january_31);
   BOOST_TEST(partitions(db) == "202510 202512 202601 202602 202603");
   // 2025-11-02 is the first day that is kept: all of October is older.
   BOOST_TEST(store.keep_partitions(january_31, 90) == 1);
   BOOST_TEST(partitions(db) == "202512 202601 202602 202603");
   BOOST_TEST(store.keep_partitions(january_31, 32) == 0);  // 2025-12-30 is kept
   BOOST_TEST(store.keep_partitions(january_31, 30) == 1);
-  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "2");
+  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "4");
   store.add(make_uuid(), {row("a", "", "m", january_31 - 40)});  // late, and not lost
-  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "3");
+  BOOST_TEST(query(db, "SELECT sum(requests) FROM usage_daily") == "5");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_date_that_is_far_ahead_of_usage_drops_nothing,
+                        store_fixture<usage_store>) {
+  const auto wrong = january_31 + 365;
+  const auto sum = [this] { return query(db, "SELECT sum(requests) FROM usage_daily"); };
+  store.add(make_uuid(), {row("a", "", "m", january_31 - 100)});
+  BOOST_TEST(store.keep_partitions(wrong, 90) == 0);  // there is no newer usage to go by
+  store.add(make_uuid(), {row("a", "", "m", january_31)});
+  use_on_two_days_before(store, january_31);
+  BOOST_TEST(store.keep_partitions(wrong, 200) == 0);
+  BOOST_TEST(sum() == "4");
+  // What is old by the days that were used goes all the same.
+  BOOST_TEST(store.keep_partitions(wrong, 90) == 1);
+  BOOST_TEST(partitions(db) == "202601 202701 202702");
+  for (int day = 0; day < 2; ++day) {
+    store.add(make_uuid(), {row("a", "", "m", wrong + day)});
+    BOOST_TEST(store.keep_partitions(wrong + day, 90) == 0);
+  }
+  BOOST_TEST(sum() == "5");
+  // A whole day has passed on that date and on the next: it is no mistake.
+  store.add(make_uuid(), {row("a", "", "m", wrong + 2)});
+  BOOST_TEST(store.keep_partitions(wrong + 2, 90) == 1);
+  BOOST_TEST(sum() == "3");
+  // The right clock again, to which those days are the future.
+  store.add(make_uuid(), {row("a", "", "m", january_31 + 1)});
+  BOOST_TEST(store.keep_partitions(january_31 + 1, 90) == 0);
 }
 
 // A reader holds its lock for long, as pg_dump does, or a person who has forgotten to commit.
@@ -216,7 +249,8 @@ BOOST_FIXTURE_TEST_CASE(a_reader_is_in_nobodys_way, store_fixture<usage_store>) 
 }
 
 BOOST_FIXTURE_TEST_CASE(what_somebody_reads_is_dropped_later, store_fixture<usage_store>) {
-  store.add(make_uuid(), {row("a", "", "m", january_31 - 100)});
+  store.add(make_uuid(), {row("a", "", "m", january_31 - 100), row("a", "", "m", january_31)});
+  use_on_two_days_before(store, january_31);
   while_open(db, read_on, [&] {
     BOOST_CHECK_THROW(store.keep_partitions(january_31, 90), lock_not_granted);
     BOOST_TEST(partitions(db) == "202510 202601 202602");
