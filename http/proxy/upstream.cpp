@@ -87,6 +87,15 @@ bool upstream_connection::has_bare_cr(std::string_view bytes) {
   return false;
 }
 
+// Whether CRLF follows the data of a chunk, as far as it has come. The parser skips two bytes
+// there, whatever they are.
+bool upstream_connection::ends_chunk(std::string_view behind) {
+  behind = behind.substr(0, chunk_end_.size());
+  if (!chunk_end_.starts_with(behind)) return false;
+  chunk_end_.remove_prefix(behind.size());
+  return true;
+}
+
 // Whether the runtime reads another request. Chunks of HTTP/1.0 are not to be trusted (RFC 9112
 // 6.1).
 bool upstream_connection::may_go_on() const {
@@ -113,6 +122,7 @@ void upstream_connection::send(const gathered_pieces& pieces, upstream_sink& sin
   pieces_ = pieces;
   text_.reset();
   first_line_ = first_line::open;
+  chunk_end_ = {};
   head_.clear();
   message_complete_ = answer_began_ = body_began_ = is_lumpy_ = paused_ = false;
   http_parser_init(&parser_, HTTP_RESPONSE);
@@ -207,6 +217,8 @@ void upstream_connection::received(std::size_t bytes) {
   if (first_line_ != first_line::over && has_bare_cr({buffer_.data(), bytes})) {
     return end(upstream_end::not_http, false);
   }
+  received_ = bytes;
+  if (!ends_chunk({buffer_.data(), bytes})) return end(upstream_end::not_http, false);
   const auto me = shared_from_this();
   const bool body_had_begun = body_began_;
   body_parts_ = 0;
@@ -321,7 +333,10 @@ const http_parser_settings& upstream_connection::callbacks() {
       c.body_began_ = true;
       ++c.body_parts_;
       c.sink_->upstream_body({at, n});
-      return c.sink_ ? 0 : 1;
+      if (!c.sink_) return 1;
+      if ((p->flags & F_CHUNKED) == 0 || p->content_length > 0) return 0;
+      c.chunk_end_ = "\r\n";
+      return c.ends_chunk({at + n, c.buffer_.data() + c.received_}) ? 0 : 1;
     };
     s.on_message_complete = [](http_parser* p) {
       auto& c = self(p);

@@ -78,6 +78,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   bool may_be_kept() const;
   bool may_go_on() const;
   bool has_bare_cr(std::string_view bytes);
+  bool ends_chunk(std::string_view behind);
   void become_idle(time_point now);
   void become_busy();
   time_point idle_since() const { return idle_since_; }
@@ -112,6 +113,8 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   bool counts_ = true;  // as open
   bool connecting_ = false, reading_ = false, writing_ = false, paused_ = false, pooled_ = false;
   enum class first_line : std::uint8_t { open, after_cr, over } first_line_ = first_line::open;
+  std::string_view chunk_end_;  // what must come next of the CRLF behind the data of a chunk
+  std::size_t received_ = 0;    // bytes of the last read
   bool message_complete_ = false, answer_began_ = false, body_began_ = false, closes_ = false;
   bool acknowledges_at_once_ = true;  // as a new connection does
   bool is_lumpy_ = false;             // the stream that is read

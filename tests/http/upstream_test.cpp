@@ -53,6 +53,28 @@ BOOST_AUTO_TEST_CASE(an_answer_without_a_length_ends_with_its_connection_but_not
   }
 }
 
+// http_parser skips two bytes there, and would go on with what follows them.
+BOOST_AUTO_TEST_CASE(only_crlf_may_follow_the_data_of_a_chunk) {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string behind : {"\r\n", "XX", "\rX", "X\n", "\n\r", "\n\n", "\r\r"}) {
+    for (std::size_t cut = 0; cut <= 2; ++cut) {
+      BOOST_TEST_CONTEXT(behind << " cut at " << cut) {
+        answer_recorder sink;
+        ask(sink);
+        runtime.switch_nagle_off();
+        const bool is_right = behind == "\r\n";
+        runtime.say(head + "5\r\nhello" + behind.substr(0, cut));
+        run_until([&] { return sink.body == "hello"; });
+        if (!sink.end) runtime.say(behind.substr(cut) + "0\r\n\r\n");
+        wait_for_end(sink);
+        BOOST_TEST((*sink.end == (is_right ? upstream_end::complete : upstream_end::not_http)));
+        BOOST_TEST(sink.body == "hello");
+        BOOST_TEST(link().open() == (is_right ? 1u : 0u));
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_interim_answer_is_none) {
   for (const std::string status : {"100 Continue", "102 Processing", "103 Early Hints"}) {
     answer_recorder sink;

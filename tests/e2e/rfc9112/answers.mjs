@@ -136,9 +136,9 @@ const codings = [
     either('7.1', `the size ${quoted(size)}`, sized(size))),
   either('7.1', 'bare LFs in chunks', answer(chunked, chunks.replaceAll('\r\n', '\n'))),
   bad('7.1', 'no end behind data', answer(chunked, `7\r\n${text}${end}`), { ends: true }),
-  // http_parser skips two octets there, whatever they are; a runtime that sends others is broken.
-  either('7.1', 'other octets behind data', answer(chunked, `7\r\n${text}xx${end}`),
-    { ends: true }),
+  ...['xx', '\rx', 'x\n', '\n\r', '\r\r'].map((octets) =>
+    bad('7.1', `${quoted(octets)} behind data`, answer(chunked, `7\r\n${text}${octets}${end}`),
+      { ends: true })),
   bad('7.1', 'data longer than the size', answer(chunked, `6\r\n${text}\r\n${end}`),
     { ends: true }),
   bad('8', 'no last chunk', answer(chunked, `7\r\n${text}\r\n`), { ends: true }),
@@ -221,6 +221,8 @@ const streams = [
   ...['x', '-1', '', '10000000000000001', 'ffffffffffffffff'].map((size) =>
     broken('7.1', `a stream with the size ${quoted(size)}`,
       streaming(`${chunk(event)}${size}\r\n${done}\r\n${end}`), { ends: true })),
+  broken('7.1', 'a stream with other octets behind data',
+    streaming(`${chunk(event).slice(0, -2)}xx${chunk(done)}${end}`), { ends: true }),
   broken('7.1', 'a stream with data longer than the size',
     streaming(chunk(event) + chunk(done).replace(/^e/, 'd') + end), { ends: true }),
 ];
