@@ -23,6 +23,7 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <system_error>
 
 #include "runtimes/guard_protocol.hpp"
 #include "system/process_table.hpp"
@@ -126,7 +127,11 @@ bool guard::reap() {
   }
   if (kill_at_ && guard_clock::now() >= *kill_at_) killing_ = true;
   if (killing_) {
-    for (const pid_t child : list_children()) kill(child, SIGKILL);
+    try {
+      for (const pid_t child : list_children()) kill(child, SIGKILL);
+    } catch (const std::system_error&) {
+      // No list can be read at the moment. There will be another look.
+    }
   }
   return true;
 }

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <boost/algorithm/string/replace.hpp>
-#include <csignal>
 #include <map>
 #include <system_error>
 
@@ -84,7 +83,7 @@ guard_process spawn_guard(const std::string& guard_path, std::vector<std::string
   result.pidfd = open_pidfd(result.pid);
   if (result.pidfd.get() < 0) {
     const int why = errno;
-    kill(result.pid, SIGKILL);
+    result.control = {};  // the guard then ends all that it has started, and itself
     wait_for_child(result.pid, nullptr);
     throw std::system_error(why, std::generic_category(), "pidfd_open");
   }

@@ -27,10 +27,13 @@ class run_names {
 
 // Kills every living process that has the marker of the run in its environment or is in the session
 // of the guard (a program may overwrite its environment or leave the session, but hardly both by
-// accident). Returns how many it found; none means that the run is gone.
+// accident). Returns how many it found; none means that the run is gone. The guard must not have
+// been reaped yet, as its pid could become another session's. Throws std::system_error when it
+// cannot look.
 std::size_t kill_leftovers(const std::string& run_id, pid_t guard_session);
 
-// Ends all orphans, including guards, and waits some seconds at most until they are gone.
+// Ends all orphans, including guards, and waits some seconds at most until they are gone. Throws
+// std::system_error when it cannot look.
 void end_orphans(const run_names& names);
 
 }  // namespace signalbox::runtimes

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
+#include <system_error>
+#include <utility>
 
 #include "config/load.hpp"
 #include "config/programs.hpp"
@@ -28,8 +29,15 @@ constexpr const char* local_address = "127.0.0.1";
 constexpr duration probe_gap = 5ms;      // between the end of a probe and the next one
 constexpr duration max_probe_gap = 8ms;  // while a runtime answers slowly or not yet
 constexpr duration local_probe_timeout = 2s;
-constexpr duration clean_up_gap = 10ms;
+constexpr duration clean_up_gap = 10ms;  // at first, and before the look that is to prove the end
+constexpr duration max_clean_up_gap = 1s;
 constexpr std::size_t output_turn = 256 * 1024;  // bytes read in one turn of the loop
+
+// Takes a descriptor over, which is closed when that fails.
+void own(asio::posix::stream_descriptor& owner, unique_fd fd) {
+  owner.assign(fd.get());
+  fd.release();
+}
 
 }  // namespace
 
@@ -47,7 +55,8 @@ process_run::process_run(asio::io_context& io, port_pool& ports, const oom_watch
       control_(io),
       output_(io),
       start_timer_(io),
-      timer_(io) {}
+      timer_(io),
+      clean_up_gap_(clean_up_gap) {}
 
 void process_run::begin() {
   try {
@@ -68,9 +77,9 @@ void process_run::launch() {
   auto guard = spawn_guard(options_.program_dir + "/signalbox-guard", std::move(arguments),
                            make_environment(model_, request_, run_id_));
   guard_pid_ = guard.pid;
-  guard_.assign(guard.pidfd.release());
-  control_.assign(guard.control.release());
-  output_.assign(guard.output.release());
+  own(guard_, std::move(guard.pidfd));
+  own(control_, std::move(guard.control));
+  own(output_, std::move(guard.output));
   on_readable(guard_, &process_run::guard_ended);
   on_readable(control_, &process_run::control_readable);
   on_readable(output_, &process_run::output_readable);
@@ -164,8 +173,7 @@ void process_run::main_ended(std::optional<int> wait_status) {
 
 void process_run::guard_ended() {
   read_control();  // its last messages
-  int status = 0;
-  const bool regular = wait_for_child(guard_pid_, &status) == guard_pid_ && WIFEXITED(status);
+  const bool regular = wait_for_exit(guard_pid_);
   if (exec_error_) {
     never_started(fmt::format("cannot run {}: {}", model_.command.front(), *exec_error_));
     return;
@@ -182,9 +190,18 @@ void process_run::guard_ended() {
 // What the guard was the parent of is our child now. A process that has just been adopted may be in
 // no list yet, so that one look which finds nothing does not prove that nothing is left.
 void process_run::clean_up() {
-  const bool finds_nothing = kill_leftovers(run_id_, guard_pid_) + end_adopted() == 0;
+  bool finds_nothing = false;
+  try {
+    finds_nothing = kill_leftovers(run_id_, guard_pid_) + end_adopted() == 0;
+  } catch (const std::system_error& e) {
+    if (!std::exchange(told_blind_, true)) {
+      spdlog::error("model {}: what its guard left cannot be seen, its memory stays taken: {}",
+                    model_.name, e.what());
+    }
+  }
   if (std::exchange(found_nothing_, finds_nothing) && finds_nothing) return release();
-  after(timer_, clean_up_gap, &process_run::clean_up);
+  after(timer_, finds_nothing ? clean_up_gap : clean_up_gap_, &process_run::clean_up);
+  clean_up_gap_ = std::min(2 * clean_up_gap_, max_clean_up_gap);
 }
 
 void process_run::release() {
@@ -194,6 +211,9 @@ void process_run::release() {
   output_.close(ignored);
   start_timer_.cancel();
   timer_.cancel();
+  // Last, as long as its pid was needed. A guard that could not be watched ends now, as it sees its
+  // socket closed.
+  if (guard_pid_ > 0) wait_for_child(std::exchange(guard_pid_, -1), nullptr);
   if (port_ != 0) ports_.give_back(port_);
   tell_released();
 }

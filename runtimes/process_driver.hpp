@@ -68,6 +68,8 @@ class process_run : public run {
   bool start_timed_out_ = false;
   std::string last_probe_;      // what the last probe before it was ready found
   bool found_nothing_ = false;  // the last clean-up did
+  bool told_blind_ = false;     // that a clean-up could not look
+  duration clean_up_gap_;       // to the next clean-up
   std::optional<std::string> exec_error_;
 };
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <mutex>
 #include <set>
+#include <system_error>
 
 #include "system/process_table.hpp"
 
@@ -56,20 +57,32 @@ pid_t start_child(const std::function<pid_t()>& branch) {
   return pid;
 }
 
-// It is forgotten last: an entry without a process does no harm.
-pid_t wait_for_child(pid_t pid, int* status) {
-  pid_t ended = 0;
+bool wait_for_exit(pid_t pid) {
+  siginfo_t ended{};
+  int result = 0;
   do {
-    ended = waitpid(pid, status, 0);
-  } while (ended < 0 && errno == EINTR);
+    result = waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT);
+  } while (result < 0 && errno == EINTR);
+  return result == 0 && ended.si_code == CLD_EXITED;
+}
+
+// It is reaped and forgotten under the lock: in between, the next child might get the same pid, and
+// would be forgotten instead.
+pid_t wait_for_child(pid_t pid, int* status) {
+  wait_for_exit(pid);
   auto& own = started();
   const std::lock_guard lock(own.mutex);
+  const pid_t ended = waitpid(pid, status, 0);
   own.pids.erase(pid);
   return ended;
 }
 
 void reap_adopted() {
-  go_through_adopted(false);
+  try {
+    go_through_adopted(false);
+  } catch (const std::system_error&) {
+    // They are still there the next time.
+  }
 }
 
 std::size_t end_adopted() {

@@ -12,20 +12,26 @@
 namespace signalbox {
 
 // Makes this process the parent of all orphans below it, from now on (PR_SET_CHILD_SUBREAPER).
+// Throws std::system_error when it cannot see its children.
 void adopt_orphans();
 
 // Notes the child whose pid `branch` returns; that is below 0 when there is none.
 pid_t start_child(const std::function<pid_t()>& branch);
 
+// Waits for the end of a child that was started, and leaves it a zombie: its pid is nobody else's
+// until wait_for_child(). Returns whether it exited by itself, not by a signal.
+bool wait_for_exit(pid_t pid);
+
 // Waits for the end of a child that was started, as waitpid(2) does, and forgets it.
 pid_t wait_for_child(pid_t pid, int* status);
 
-// Reaps adopted children that have ended.
+// Reaps adopted children that have ended, if it can see them.
 void reap_adopted();
 
 // Sends SIGKILL to the adopted children, and reaps those that have ended. Returns how many there
 // were. What these leave behind are adopted children, too: after a call that found none, only one
-// that was just being adopted may be left, which the next call finds.
+// that was just being adopted may be left, which the next call finds. Throws std::system_error when
+// it cannot see them.
 std::size_t end_adopted();
 
 }  // namespace signalbox

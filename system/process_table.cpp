@@ -1,23 +1,55 @@
 #include "system/process_table.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdlib>
-#include <fstream>
+#include <memory>
 #include <sstream>
+#include <system_error>
 
 #include "system/pidfd.hpp"
 
 namespace signalbox {
 namespace {
 
+[[noreturn]] void cannot_read(const std::string& path, int error) {
+  throw std::system_error(error, std::generic_category(), "cannot read " + path);
+}
+
+// Returns nothing when the file is not there (any more).
+std::optional<std::string> read_file(const std::string& path) {
+  const unique_fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> buffer;
+  std::string text;
+  for (;;) {
+    const auto size = file.get() < 0 ? -1 : read(file.get(), buffer.data(), buffer.size());
+    if (size == 0) return text;
+    if (size > 0) {
+      text.append(buffer.data(), static_cast<std::size_t>(size));
+    } else if (errno == ENOENT || errno == ESRCH) {
+      return std::nullopt;
+    } else if (file.get() < 0 || errno != EINTR) {
+      cannot_read(path, errno);
+    }
+  }
+}
+
+// Empty when the process is gone, or does not let us look: those of other users need not.
 std::string read_file(pid_t pid, const char* name) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();  // an iterator would throw when the process ends meanwhile
-  return text.str();
+  try {
+    return read_file("/proc/" + std::to_string(pid) + "/" + name).value_or("");
+  } catch (const std::system_error& e) {
+    if (e.code() == std::errc::permission_denied ||
+        e.code() == std::errc::operation_not_permitted) {
+      return {};
+    }
+    throw;
+  }
 }
 
 // `with_zombies`: also one that has ended and was not reaped.
@@ -47,13 +79,17 @@ std::optional<process> look_at(pid_t pid, bool with_zombies) {
 // Calls `look` with the pid of each process.
 template <class Look>
 void for_each_pid(const char* folder, Look look) {
-  DIR* entries = opendir(folder);
-  if (!entries) return;
-  while (const dirent* entry = readdir(entries)) {
+  const auto close = [](DIR* entries) { closedir(entries); };
+  const std::unique_ptr<DIR, decltype(close)> entries(opendir(folder), close);
+  if (!entries) cannot_read(folder, errno);
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(entries.get());
+    if (!entry && errno != 0) cannot_read(folder, errno);
+    if (!entry) return;
     const auto pid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
     if (pid > 0) look(pid);
   }
-  closedir(entries);
 }
 
 }  // namespace
@@ -85,9 +121,10 @@ std::vector<pid_t> list_children() {
   std::vector<pid_t> children;
   bool has_lists = false;
   for_each_pid("/proc/self/task", [&](pid_t thread) {
-    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/children");
-    has_lists = has_lists || file;
-    for (pid_t pid; file >> pid;) children.push_back(pid);
+    const auto list = read_file("/proc/self/task/" + std::to_string(thread) + "/children");
+    has_lists = has_lists || list;
+    std::istringstream numbers(list.value_or(""));
+    for (pid_t pid; numbers >> pid;) children.push_back(pid);
   });
   if (has_lists) return children;
   for_each_pid("/proc", [&](pid_t pid) {

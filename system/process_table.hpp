@@ -1,4 +1,5 @@
-// Reads /proc: finds, identifies and kills processes of this machine.
+// Reads /proc: finds, identifies and kills processes of this machine. What cannot be seen is not
+// gone: all throw std::system_error when /proc cannot be read, as when no descriptor is left.
 #pragma once
 
 #include <sys/types.h>
@@ -22,7 +23,7 @@ struct process {
   std::string name;               // at most 15 characters
 };
 
-// Returns nothing when the process is gone, or is a zombie.
+// Returns nothing when the process is gone, is a zombie, or is hidden from us.
 std::optional<process> look_at(pid_t pid);
 
 // Returns a variable of the environment that the process was started with; empty when it has none,

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 #include <cerrno>
 #include <system_error>
@@ -91,9 +90,7 @@ void child_process::keep(const child_command& command) {
   }
   if (failure) return;
 
-  siginfo_t ended;
-  while (::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
-  }
+  wait_for_exit(pid);
   const std::lock_guard lock(mutex_);
   int status = 0;
   wait_for_child(pid, &status);

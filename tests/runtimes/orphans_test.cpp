@@ -1,15 +1,24 @@
 // Nothing of a runtime outlives its lease, whatever it does to hide, and its guard's death.
 #include <signal.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <fstream>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
 
 #include "system/children.hpp"
 #include "system/process_table.hpp"
 #include "system/start_program.hpp"
+#include "tests/descriptors.hpp"
 #include "tests/runtimes/support.hpp"
 
 using namespace signalbox;
@@ -43,10 +52,43 @@ bool wait_for_sleepers(const std::string& time, std::size_t count) {
   return true;
 }
 
+// Waits for a line of the log, which goes nowhere else while this lives.
+class line_watch {
+ public:
+  explicit line_watch(std::string_view words) : sink_(std::make_shared<sink>(words)) {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("watched", sink_));
+  }
+  ~line_watch() { spdlog::set_default_logger(before_); }
+  line_watch(const line_watch&) = delete;
+  line_watch& operator=(const line_watch&) = delete;
+
+  bool wait() { return sink_->came.get_future().wait_for(patience) == std::future_status::ready; }
+  int count() { return sink_->count; }
+
+ private:
+  struct sink : spdlog::sinks::base_sink<std::mutex> {
+    explicit sink(std::string_view wanted) : words(wanted) {}
+    void sink_it_(const spdlog::details::log_msg& line) override {
+      const std::string_view text(line.payload.data(), line.payload.size());
+      if (text.find(words) != text.npos && count++ == 0) came.set_value();
+    }
+    void flush_() override {}
+
+    const std::string_view words;
+    std::promise<void> came;
+    std::atomic<int> count{0};
+  };
+
+  const std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+  const std::shared_ptr<sink> sink_;
+};
+
 // Runs a script and kills its guard once the script has started as many sleepers. `before` is a
-// signal that these get before that; 0: none.
+// signal that these get before that; 0: none. `is_blind`: nothing can be opened until the log says
+// that this is in the way.
 void kill_the_guard_of(const std::string& script, const std::string& time, std::size_t count,
-                       int before = 0) {
+                       int before = 0, bool is_blind = false) {
+  line_watch complaint("cannot be seen");
   const auto driver = make_driver(programs);
   config::model_options model;
   model.name = "script";
@@ -56,8 +98,16 @@ void kill_the_guard_of(const std::string& script, const std::string& time, std::
   const auto pid = static_cast<pid_t>(events.wait_for<runtime_spawned>().pid);
   BOOST_REQUIRE(wait_for_sleepers(time, count));
   for (const auto& p : sleepers(time)) kill(p.pid, before);
-  kill(parent_of(pid), SIGKILL);
+  const auto guard = parent_of(pid);
+  {
+    std::optional<test::no_descriptor_left> none;
+    if (is_blind) none.emplace();
+    kill(guard, SIGKILL);
+    if (is_blind) BOOST_TEST(complaint.wait());
+    if (is_blind) BOOST_TEST(events.order() == "spawned exited");
+  }
   events.wait_for<runtime_released>();
+  BOOST_TEST(complaint.count() == (is_blind ? 1 : 0));
 }
 
 }  // namespace
@@ -80,6 +130,12 @@ BOOST_AUTO_TEST_CASE(neither_do_its_children_in_sessions_of_their_own) {
 BOOST_AUTO_TEST_CASE(one_that_was_stopped_does_not_either) {
   const auto time = own_time(3);
   kill_the_guard_of("(env -i setsid sleep " + time + " &); exec sleep 700", time, 1, SIGSTOP);
+  BOOST_TEST(sleepers(time).empty());
+}
+
+BOOST_AUTO_TEST_CASE(nor_does_one_that_cannot_be_seen_for_a_while) {
+  const auto time = own_time(6);
+  kill_the_guard_of("(env -i setsid sleep " + time + " &); exec sleep 700", time, 1, 0, true);
   BOOST_TEST(sleepers(time).empty());
 }
 

@@ -6,11 +6,14 @@
 #include <boost/test/unit_test.hpp>
 
 #include <chrono>
+#include <csignal>
+#include <system_error>
 #include <vector>
 
 #include "system/pidfd.hpp"
 #include "system/process_table.hpp"
 #include "system/start_program.hpp"
+#include "tests/descriptors.hpp"
 
 using namespace signalbox;
 
@@ -60,6 +63,36 @@ BOOST_AUTO_TEST_CASE(an_adopted_child_that_lives_is_only_reaped_when_it_is_to_en
   wait_until([] { return end_adopted() == 0; });
   BOOST_TEST(list_children() == std::vector{own}, boost::test_tools::per_element());
   BOOST_TEST(status_of(own) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_seen_is_not_taken_for_gone) {
+  const auto own = start_parent("sleep 600");
+  {
+    const test::no_descriptor_left none;
+    BOOST_CHECK_THROW(end_adopted(), std::system_error);
+    BOOST_CHECK_THROW(list_children(), std::system_error);
+    BOOST_CHECK_THROW(look_at(own), std::system_error);
+    BOOST_CHECK_THROW(find_processes([](const process&) { return true; }), std::system_error);
+    BOOST_CHECK_NO_THROW(reap_adopted());
+  }
+  BOOST_TEST(end_adopted() == 1u);
+  wait_until([] { return end_adopted() == 0; });
+  BOOST_TEST(status_of(own) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(a_pid_stays_its_own_until_the_child_is_waited_for) {
+  const auto exits = start_program({.argv = {"sh", "-c", "exit 3"}, .environment = {}});
+  BOOST_TEST(wait_for_exit(exits));
+  BOOST_TEST(list_children() == std::vector{exits}, boost::test_tools::per_element());
+  BOOST_TEST(status_of(exits) == 3);
+  BOOST_TEST(list_children().empty());
+
+  const auto killed = start_program({.argv = {"sleep", "600"}, .environment = {}});
+  kill(killed, SIGKILL);
+  BOOST_TEST(!wait_for_exit(killed));
+  int status = 0;
+  BOOST_TEST(wait_for_child(killed, &status) == killed);
+  BOOST_TEST(status == SIGKILL);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_started_leaves_no_child) {
