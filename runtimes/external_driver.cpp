@@ -28,7 +28,7 @@ constexpr duration unreachable_after = 1s;  // of failures, while it is not read
 external_run::external_run(boost::asio::io_context& io, const config::model_options& model,
                            run_request request, event_callback on_event, name_lookup lookup)
     : run(io, model, std::move(request), std::move(on_event)),
-      lookup_(lookup ? std::move(lookup) : system_lookup(io)),
+      lookup_(std::move(lookup)),
       timer_(io) {}
 
 void external_run::begin() {

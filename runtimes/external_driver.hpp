@@ -11,9 +11,8 @@ namespace signalbox::runtimes {
 
 class external_run : public run {
  public:
-  // `lookup` is the system's when it is empty.
   external_run(boost::asio::io_context& io, const config::model_options& model, run_request request,
-               event_callback on_event, name_lookup lookup = {});
+               event_callback on_event, name_lookup lookup);
 
   void begin() override;
   void stop(duration grace) override;

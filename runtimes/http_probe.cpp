@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
@@ -10,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "config/address.hpp"
 
@@ -23,7 +23,7 @@ using asio::ip::tcp;
 
 constexpr std::uint32_t max_header_bytes = 16 * 1024;
 
-// A name server may be slow or away while the runtime answers all the same.
+// A name server may be slow or away while a runtime whose address is known answers all the same.
 constexpr auto lookup_patience = std::chrono::seconds(2);
 
 // A connection has at least this long, however late its address was found.
@@ -56,7 +56,7 @@ class probe : public std::enable_shared_from_this<probe> {
         std::function<void(const probe_result&)> on_result)
       : target_(target),
         stream_(io),
-        lookup_(lookup ? std::move(lookup) : system_lookup(io)),
+        lookup_(std::move(lookup)),
         lookup_timer_(io),
         buffer_(max_header_bytes),
         request_(http::verb::get, target.path, 11),
@@ -71,16 +71,19 @@ class probe : public std::enable_shared_from_this<probe> {
 
   void begin(duration timeout) {
     stream_.expires_after(timeout);
+    deadline_ = std::chrono::steady_clock::now() + timeout;
     boost::system::error_code is_name;
     const auto host = asio::ip::make_address(target_.host, is_name);
     if (!is_name) return connect({host});
-    if (!target_.address.empty()) {
-      lookup_timer_.expires_after(std::min<duration>(timeout / 2, lookup_patience));
-      lookup_timer_.async_wait([self = shared_from_this()](const auto& error) {
-        if (!error) self->looked_up({}, {});
-      });
+    if (target_.host == "localhost") {
+      return looked_up({}, {asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()});
     }
-    deadline_ = std::chrono::steady_clock::now() + timeout;
+    const bool has_address = !target_.address.empty();
+    lookup_timer_.expires_after(has_address ? std::min<duration>(timeout / 2, lookup_patience)
+                                            : timeout);
+    lookup_timer_.async_wait([self = shared_from_this()](const auto& error) {
+      if (!error) self->looked_up(asio::error::host_not_found_try_again, {});
+    });
     lookup_(target_.host, [self = shared_from_this()](const auto& error, found_addresses found) {
       self->looked_up(error, std::move(found));
     });
@@ -170,31 +173,6 @@ class probe : public std::enable_shared_from_this<probe> {
 };
 
 }  // namespace
-
-// A lookup cannot be cancelled, so that it may outlive its probe.
-name_lookup system_lookup(asio::io_context& io) {
-  auto resolver = std::make_shared<tcp::resolver>(io);
-  auto is_busy = std::make_shared<bool>(false);
-  return [&io, resolver, is_busy](const std::string& host, lookup_callback on_found) {
-    if (host == "localhost") {
-      found_addresses known{asio::ip::address_v4::loopback(), asio::ip::address_v6::loopback()};
-      asio::post(io, [on_found, known] { on_found({}, known); });
-      return;
-    }
-    if (std::exchange(*is_busy, true)) {
-      asio::post(io, [on_found] { on_found(asio::error::host_not_found_try_again, {}); });
-      return;
-    }
-    resolver->async_resolve(host, "",
-                            [resolver, is_busy, on_found](const auto& error, const auto& found) {
-                              *is_busy = false;
-                              found_addresses addresses;
-                              for (const auto& entry : found)
-                                addresses.push_back(entry.endpoint().address());
-                              on_found(error, std::move(addresses));
-                            });
-  };
-}
 
 void probe_http(asio::io_context& io, const probe_target& target, duration timeout,
                 std::function<void(const probe_result&)> on_result, name_lookup lookup) {

@@ -2,13 +2,12 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "config/trust.hpp"
+#include "runtimes/name_finder.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::runtimes {
@@ -44,19 +43,9 @@ struct probe_result {
   std::string why{};      // for the log, when not ok
 };
 
-// Looks up a name and calls back on the loop, never from inside the call.
-using found_addresses = std::vector<boost::asio::ip::address>;
-using lookup_callback =
-    std::function<void(const boost::system::error_code& error, found_addresses found)>;
-using name_lookup = std::function<void(const std::string& host, lookup_callback on_found)>;
-
-// Returns the system's lookup, which knows `localhost` by itself. It does one at a time: while a
-// name server does not answer, further ones fail at once.
-name_lookup system_lookup(boost::asio::io_context& io);
-
-// Calls back exactly once, on the io_context and never from inside the call, within `timeout`
-// (looking up a name that never answered before has a longer limit of its own). `lookup` is the
-// system's when it is empty.
+// Calls back exactly once, on the io_context and never from inside the call, within `timeout`, or
+// 2 s after the address was found if that is later. A host that is an address, or `localhost`,
+// needs no `lookup`.
 void probe_http(boost::asio::io_context& io, const probe_target& target, duration timeout,
                 std::function<void(const probe_result&)> on_result, name_lookup lookup = {});
 

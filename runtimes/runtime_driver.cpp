@@ -83,7 +83,8 @@ class driver : public runtime_driver {
                                         event_callback on_event) override {
     std::shared_ptr<run> r;
     if (model.driver == config::driver_kind::external) {
-      r = std::make_shared<external_run>(*io_, model, request, std::move(on_event));
+      r = std::make_shared<external_run>(*io_, model, request, std::move(on_event),
+                                         finder_.lookup());
     } else {
       r = std::make_shared<process_run>(*io_, ports_, ooms_, options_, names_.next(), model,
                                         request, std::move(on_event));
@@ -111,6 +112,7 @@ class driver : public runtime_driver {
   io_ptr io_ = std::make_shared<asio::io_context>(1);
   asio::executor_work_guard<asio::io_context::executor_type> keep_running_{io_->get_executor()};
   asio::steady_timer house_timer_{*io_};
+  name_finder finder_{*io_};
   port_pool ports_;
   oom_watch ooms_;
   std::vector<std::weak_ptr<run>> runs_;

@@ -67,8 +67,10 @@ class unreachable_server {
 
 probe_result probe_once(const probe_target& target, duration timeout) {
   boost::asio::io_context io;
+  name_finder names(io);
   std::optional<probe_result> result;
-  probe_http(io, target, timeout, [&](const probe_result& r) { result = r; });
+  probe_http(
+      io, target, timeout, [&](const probe_result& r) { result = r; }, names.lookup());
   io.run();
   return result.value();
 }

@@ -9,10 +9,15 @@
 #include <boost/asio/write.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
+#include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtimes/external_driver.hpp"
 #include "tests/certificates.hpp"
@@ -102,6 +107,34 @@ struct scripted_names {
       });
     };
   }
+};
+
+// A name server that keeps whoever asks for `slow` waiting, and knows all other names.
+class slow_names {
+ public:
+  name_finder::blocking_lookup lookup() {
+    return [this](const std::string& host, boost::system::error_code&) {
+      std::unique_lock lock(mutex_);
+      ++asked_[host];
+      changed_.wait_for(lock, patience, [&] { return goes_on_ || host != "slow"; });
+      return found_addresses{asio::ip::address_v4::loopback()};
+    };
+  }
+  void answer_all() {
+    const std::lock_guard lock(mutex_);
+    goes_on_ = true;
+    changed_.notify_all();
+  }
+  int asked(const std::string& host) {
+    const std::lock_guard lock(mutex_);
+    return asked_[host];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool goes_on_ = false;
+  std::map<std::string, int> asked_;
 };
 
 struct probing {
@@ -199,6 +232,49 @@ BOOST_AUTO_TEST_CASE(the_address_that_answered_is_kept_while_the_name_has_it) {
   BOOST_TEST((probe(target).outcome == probe_outcome::failed));
 }
 
+// The name server is away.
+BOOST_AUTO_TEST_CASE(a_probe_of_a_name_that_never_answered_ends_in_time) {
+  const auto result = probe({.host = "runtime.test", .port = 1, .path = "/"}, 20ms);
+  BOOST_TEST((result.outcome == probe_outcome::failed));
+  BOOST_TEST(result.why.starts_with("Host not found"), result.why);
+}
+
+BOOST_AUTO_TEST_CASE(a_name_that_is_slow_to_find_holds_up_no_other) {
+  slow_names server;
+  name_finder finder(io, server.lookup());
+  std::vector<std::string> found;
+  const auto ask = [&](const std::string& host) {
+    finder.find(host, [&, host](const auto& error, const found_addresses& addresses) {
+      BOOST_TEST(!error);
+      BOOST_TEST(addresses.size() == 1u);
+      found.push_back(host);
+    });
+  };
+  for (const auto* host : {"slow", "slow", "a", "slow", "b"}) ask(host);
+  run_until([&] { return found.size() == 2; });
+  ask("c");
+  run_until([&] { return found.size() == 3; });
+  BOOST_TEST(std::count(found.begin(), found.end(), "slow") == 0);
+  server.answer_all();
+  run_until([&] { return found.size() == 6; });
+  BOOST_TEST(std::count(found.begin(), found.end(), "slow") == 3);
+  BOOST_TEST(server.asked("slow") == 1);
+  ask("slow");  // anew
+  run_until([&] { return found.size() == 7; });
+  BOOST_TEST(server.asked("slow") == 2);
+}
+
+BOOST_AUTO_TEST_CASE(the_system_finds_names_or_says_why_not) {
+  name_finder finder(io);
+  found_addresses numeric;
+  std::optional<boost::system::error_code> problem;
+  finder.find("127.0.0.9", [&](const auto&, found_addresses found) { numeric = found; });
+  finder.find("", [&](const auto& error, const found_addresses&) { problem = error; });
+  run_until([&] { return !numeric.empty() && problem; });
+  BOOST_TEST(numeric.front().to_string() == "127.0.0.9");
+  BOOST_TEST(problem->failed());
+}
+
 BOOST_AUTO_TEST_CASE(a_run_follows_its_name_to_another_address) {
   answering_server first(io);
   config::model_options model;
@@ -236,7 +312,8 @@ BOOST_AUTO_TEST_CASE(a_run_without_an_authority_does_not_start) {
   model.endpoint = "https://runtime.test";
   model.tls_ca = "/nowhere/ca.pem";
   event_log events;
-  const auto run = std::make_shared<external_run>(io, model, request_of(1), events.callback());
+  const auto run =
+      std::make_shared<external_run>(io, model, request_of(1), events.callback(), names.lookup());
   run->begin();
   const auto exited = events.wait_for<runtime_exited>();
   BOOST_TEST((exited.reason == scheduling::exit_reason::start_failed));
