@@ -22,15 +22,15 @@ class missing_models {
   void add(missing_model m) {
     const auto found = by_name_.find(m.model);
     if (found == by_name_.end()) {
-      newest_first_.push_front({std::move(m), false});
-      by_name_.emplace(newest_first_.front().model.model, newest_first_.begin());
+      const auto added = newest_first_.insert(place_of(m.last_seen), {std::move(m), false});
+      by_name_.emplace(added->model.model, added);
       if (newest_first_.size() > limit_) forget_oldest();
       return;
     }
     auto& known = *found->second;
     known.model += m;
     known.is_saved = false;
-    newest_first_.splice(newest_first_.begin(), newest_first_, found->second);
+    newest_first_.splice(place_of(known.model.last_seen), newest_first_, found->second);
   }
 
   // Adds the names that an earlier process saved, newest first. They count as older than all that
@@ -74,6 +74,13 @@ class missing_models {
     missing_model model;
     bool is_saved;
   };
+
+  // Returns the first that was not seen later. What one shard saw may come after what others saw
+  // later.
+  std::list<entry>::iterator place_of(wall_time last_seen) {
+    return std::find_if(newest_first_.begin(), newest_first_.end(),
+                        [&](const entry& e) { return e.model.last_seen <= last_seen; });
+  }
 
   void forget_oldest() {
     by_name_.erase(newest_first_.back().model.model);

@@ -108,10 +108,12 @@ server start_simulation(const workbench& bench, int slots, int tokens_per_s) {
   return result;
 }
 
-haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams) {
+haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams,
+                      threads_of how_many) {
   haproxy result;
   std::string config =
-      "global\n  nbthread 1\n  maxconn 9000\n"
+      std::string("global\n  maxconn 9000\n") +
+      (how_many == threads_of::one ? "  nbthread 1\n" : "") +
       "defaults\n  mode http\n  option http-keep-alive\n  http-reuse always\n"
       "  option http-no-delay\n"  // events of a stream go out at once
       "  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
@@ -121,9 +123,11 @@ haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstr
     config += "listen " + to.model + "\n  bind 127.0.0.1:" + port + " backlog 4096\n" +
               "  server one 127.0.0.1:" + std::to_string(to.port) + "\n";
   }
-  const auto file = bench.write("haproxy.cfg", config);
-  result.process = std::make_unique<child_process>(
-      std::vector<std::string>{"haproxy", "-db", "-q", "-f", file}, bench.folder() / "haproxy.log");
+  const std::string name = "haproxy-" + std::to_string(result.ports.front());
+  const auto file = bench.write(name + ".cfg", config);
+  result.process =
+      std::make_unique<child_process>(std::vector<std::string>{"haproxy", "-db", "-q", "-f", file},
+                                      bench.folder() / (name + ".log"));
   return result;
 }
 

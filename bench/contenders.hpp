@@ -1,6 +1,7 @@
 // The upstreams of the benchmark and the ways to them (direct, HAProxy, the gateway).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -71,9 +72,11 @@ struct haproxy {
   std::unique_ptr<child_process> process;
   std::vector<std::uint16_t> ports;
 };
-haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams);
-// `changes` is a JSON merge patch (RFC 7396) to the configuration that all share. The data folder
-// is bench.folder() / (name + "-data").
+enum class threads_of : std::uint8_t { one, machine };  // machine: as it comes, one for each core
+haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams,
+                      threads_of how_many = threads_of::one);
+// One shard, unless `changes` say otherwise: a JSON merge patch (RFC 7396) to the configuration that
+// all share. The data folder is bench.folder() / (name + "-data").
 server start_gateway(const workbench& bench, const std::string& name,
                      const std::vector<upstream>& upstreams,
                      const nlohmann::json& changes = nlohmann::json::object());

@@ -23,7 +23,7 @@ void add_server(std::vector<option>& out) {
                     "PEM file with the certificate's private key, not encrypted.",
                     {.variable = "SIGNALBOX_TLS_PRIVATE_KEY"}));
   out.push_back(row("server.shards", &t::shards, 0, 256,
-                    "Threads that serve requests; 0 takes half the cores, at least one.",
+                    "Threads that serve requests; 0 takes one for each core, at most 8.",
                     {.variable = "SIGNALBOX_SHARDS"}));
   out.push_back(row("server.body_limit", &t::body_limit, kib, gib,
                     "Largest body of an inference request; a larger one is answered with 413."));

@@ -19,7 +19,7 @@ struct tls_options {  // for the https:// addresses; both files or neither
 
 struct server_options {
   std::vector<std::string> listen{"127.0.0.1:8000"};  // ADDR:PORT, https://[v6]:PORT
-  std::uint32_t shards = 0;                           // 0: half the cores, at least one
+  std::uint32_t shards = 0;                           // 0: one for each core, at most 8
   std::uint64_t body_limit = 32 * mib;                // request body, bytes
   std::uint64_t body_memory = 0;                      // of all bodies; 0: an eighth of the memory
   std::uint64_t response_limit = 64 * mib;            // non-streamed answer of a runtime, bytes

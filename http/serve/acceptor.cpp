@@ -45,12 +45,10 @@ bool is_of_connection(int error) {
 acceptor::acceptor(asio::io_context& io, const config::address& at, connection_places& places,
                    acceptor_hooks hooks)
     : socket_(io), pause_(io), places_(places), hooks_(std::move(hooks)) {
-  using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
   const tcp::endpoint endpoint(
       asio::ip::make_address(at.host == "localhost" ? "127.0.0.1" : at.host), at.port);
   socket_.open(endpoint.protocol());
   socket_.set_option(tcp::acceptor::reuse_address(true));
-  socket_.set_option(reuse_port(true));
   socket_.set_option(tcp::no_delay(true));  // inherited by those that are accepted (tcp(7))
   socket_.bind(endpoint);
   socket_.listen(asio::socket_base::max_listen_connections);

@@ -28,7 +28,7 @@ struct acceptor_hooks {
 
 class acceptor {
  public:
-  // Binds (SO_REUSEPORT) and listens. Throws what Asio throws. Hooks are called on the loop.
+  // Binds and listens. Throws what Asio throws. Hooks are called on the loop.
   acceptor(boost::asio::io_context& io, const config::address& at, connection_places& places,
            acceptor_hooks hooks);
   acceptor(const acceptor&) = delete;

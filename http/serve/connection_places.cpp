@@ -8,12 +8,13 @@ namespace {
 
 // Descriptors of the process whatever it serves: database, logs, signals, actors, open files.
 constexpr std::uint64_t own_descriptors = 64;
-constexpr std::uint64_t shard_descriptors = 16;  // loops and listeners
+constexpr std::uint64_t shard_descriptors = 16;  // loops and listen addresses
 constexpr std::uint64_t model_descriptors = 8;   // a runtime's process, its output and probes
 
 }  // namespace
 
 void return_place::operator()(connection_places* home) const {
+  if (open != nullptr) open->fetch_sub(1);
   home->taken_.fetch_sub(1);
 }
 
@@ -23,6 +24,19 @@ connection_place connection_places::take() {
     if (taken >= count_.load()) return nullptr;
   } while (!taken_.compare_exchange_weak(taken, taken + 1));
   return connection_place(this);
+}
+
+shard_id connection_places::assign(connection_place& place) {
+  const auto shards = open_.size();
+  auto best = (last_ + 1) % shards;
+  for (std::size_t i = 2; i <= shards; ++i) {
+    const auto next = (last_ + i) % shards;
+    if (open_[next].load() < open_[best].load()) best = next;
+  }
+  last_ = best;
+  open_[best].fetch_add(1);
+  place.get_deleter().open = &open_[best];
+  return static_cast<shard_id>(best);
 }
 
 std::uint32_t affordable_connections(const config::settings& settings, std::uint32_t shards,

@@ -22,10 +22,10 @@ namespace signalbox::http {
 
 namespace {
 
+constexpr std::uint32_t most_default_shards = 8;  // runtimes need cores, too
 constexpr auto hurry_look_gap = std::chrono::milliseconds(50);
 
-// With SO_REUSEPORT a second gateway would silently take half of our connections. A bind without it
-// shows whether the address is in use.
+// Finds out before anything is started whether the address is in use.
 void require_free(const std::string& listen) {
   namespace ip = boost::asio::ip;
   const auto address = config::parse_listen(listen);
@@ -83,18 +83,18 @@ struct gateway::state {
         control_plane& control, metrics& m, std::function<void(const std::string&)> tell)
       : on_certificate(std::move(tell)),
         keys(std::make_shared<key_ring>(configured, user_limits(settings.security))),
-        shared(settings, connections_for(settings, 0), keys, control, m) {}
+        shared(settings, connections_for(settings, 0), shard_count(settings), keys, control, m) {}
 
   std::function<void(const std::string&)> on_certificate;
   std::shared_ptr<key_ring> keys;  // shared with the registry, which may outlive us
   gateway_state shared;
   std::vector<std::unique_ptr<shard>> shards;
-  std::vector<std::unique_ptr<server>> servers;  // one for each shard; destroyed before them
+  std::unique_ptr<server> listening;  // destroyed before the shards
 };
 
 std::uint32_t shard_count(const config::settings& settings) {
   if (settings.server.shards != 0) return settings.server.shards;
-  return std::max(1U, std::thread::hardware_concurrency() / 2);
+  return std::clamp(std::thread::hardware_concurrency(), 1U, most_default_shards);
 }
 
 gateway::gateway(const config::settings& settings, const std::vector<key_record>& configured,
@@ -103,7 +103,6 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
     : state_(std::make_unique<state>(settings, configured, control, m, std::move(on_certificate))) {
   require_free_addresses(settings);
   control.subscribe_to_keys([keys = state_->keys](const keys_changed& news) { keys->apply(news); });
-  auto listen = settings.server.listen;
   const auto& tls = settings.server.tls;
   tls_context context;
   if (!tls.certificate.empty()) {
@@ -117,9 +116,9 @@ gateway::gateway(const config::settings& settings, const std::vector<key_record>
     auto& identity = boost::asio::use_service<tls_identity>(home.io());
     identity.show(context);
     identity.set_handshake_timeout(std::chrono::seconds(settings.server.header_read_timeout_s));
-    auto& own = *state_->servers.emplace_back(std::make_unique<server>(home, listen));
-    listen = own.bound();  // all shards use the port that the first one got
   }
+  state_->listening =
+      std::make_unique<server>(state_->shared, state_->shards, settings.server.listen);
   if (context) control.before_reload([this] { reload_certificate(); });
   control.after_reload([this](const auto& models) { make_room_for(models); });
 }
@@ -131,7 +130,7 @@ gateway::~gateway() {
 }
 
 const std::vector<std::string>& gateway::bound() const {
-  return state_->servers.front()->bound();
+  return state_->listening->bound();
 }
 
 void gateway::run() {
@@ -166,10 +165,7 @@ void gateway::make_room_for(const std::vector<config::model_options>& models) {
 void gateway::drain(duration grace, const std::function<bool()>& hurry) {
   state_->shared.begin_drain();
   const auto deadline = std::chrono::steady_clock::now() + grace;
-  auto own = state_->servers.begin();
-  for (auto& one : state_->shards) {
-    one->poster()([server = (own++)->get()] { server->stop_accepting(); });
-  }
+  state_->listening->stop_accepting();
   for (auto& one : state_->shards) {
     auto look = std::chrono::steady_clock::now();
     while (!one->wait_idle(std::min(deadline, look + hurry_look_gap)) && !hurry()) {

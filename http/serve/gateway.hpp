@@ -16,8 +16,7 @@ class control_plane;
 
 namespace signalbox::http {
 
-// Returns the number of shards: the configured one, or half the cores, at least one. (On two cores
-// one shard beats two at p99: SO_REUSEPORT spreads connections unevenly.)
+// Returns the number of shards: the configured one, or one for each core, at most eight.
 std::uint32_t shard_count(const config::settings& settings);
 
 // Throws std::runtime_error that names a listen address that is not free. The gateway checks this

@@ -37,7 +37,8 @@ std::uint64_t body_memory_of(const config::settings& settings) {
 }  // namespace
 
 gateway_state::gateway_state(const config::settings& settings, std::uint32_t connections,
-                             std::shared_ptr<key_ring> keys, control_plane& control, metrics& m)
+                             std::uint32_t shards, std::shared_ptr<key_ring> keys,
+                             control_plane& control, metrics& m)
     : settings_(settings),
       control_(control),
       metrics_(m),
@@ -45,7 +46,7 @@ gateway_state::gateway_state(const config::settings& settings, std::uint32_t con
       tokens_(make_token_signer(settings.security, settings.data_dir)),
       cors_(settings.cors),
       proxies_(settings.server.trusted_proxies),
-      places_(connections),
+      places_(connections, shards),
       bodies_(body_memory_of(settings)),
       logins_(std::make_shared<login_slots>()) {
   if (!settings.log.requests.empty()) {

@@ -33,7 +33,7 @@ namespace signalbox::http {
 class gateway_state {
  public:
   // `connections`: how many clients may be connected.
-  gateway_state(const config::settings& settings, std::uint32_t connections,
+  gateway_state(const config::settings& settings, std::uint32_t connections, std::uint32_t shards,
                 std::shared_ptr<key_ring> keys, control_plane& control, metrics& m);
 
   const config::settings& settings() const { return settings_; }

@@ -1,4 +1,4 @@
-// RESTinio's parser with the callbacks of our doors. Included by listener_of.hpp only.
+// RESTinio's parser with the callbacks of our doors. Included by client_connections_of.hpp only.
 #pragma once
 
 #include <http_parser.h>

@@ -1,4 +1,6 @@
-// The listen addresses of one shard, all on the shard's loop.
+// The listen addresses. Connections are accepted in one place, and each goes to the shard that has
+// the fewest, so that all shards have as much to do: with a socket for each shard (SO_REUSEPORT)
+// the kernel spreads them by chance.
 #pragma once
 
 #include <memory>
@@ -7,24 +9,30 @@
 
 namespace signalbox::http {
 
-class listener;
+class acceptor;
+class client_connections;
+class gateway_state;
 class shard;
 
 class server {
  public:
-  // Binds (SO_REUSEPORT: every shard listens on the same ports). Throws std::runtime_error that
-  // names the address. Call it before shard::run().
-  server(shard& home, const std::vector<std::string>& listen);
+  // Binds. Throws std::runtime_error that names the address. Call it before shard::run(). The
+  // shards must outlive the server.
+  server(gateway_state& gateway, const std::vector<std::unique_ptr<shard>>& shards,
+         const std::vector<std::string>& listen);
   ~server();
 
   // Returns the addresses with their actual ports (port 0 in the configuration asks for any).
   const std::vector<std::string>& bound() const { return bound_; }
 
-  // Stops accepting connections. Call it on the thread of the shard.
-  void stop_accepting();
+  void stop_accepting();  // returns at once; from any thread
 
  private:
-  std::vector<std::unique_ptr<listener>> listeners_;
+  struct address;
+
+  // Accepts on the loop of the first shard.
+  const std::vector<std::unique_ptr<shard>>& shards_;
+  std::vector<std::unique_ptr<address>> addresses_;
   std::vector<std::string> bound_;
 };
 

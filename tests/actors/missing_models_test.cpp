@@ -34,6 +34,21 @@ BOOST_AUTO_TEST_CASE(are_added_up_and_the_latest_is_first) {
   BOOST_TEST(a.last_client_id == "second");
 }
 
+BOOST_AUTO_TEST_CASE(what_comes_late_is_no_newer) {
+  missing_models all(3);
+  all.add(missing("c", 3));
+  all.add(missing("e", 5, "last"));
+  all.add(missing("d", 4));
+  BOOST_TEST(names(all.newest(10)) == "e=1 d=1 c=1 ");
+  all.add(missing("b", 2));  // older than all three
+  BOOST_TEST(names(all.newest(10)) == "e=1 d=1 c=1 ");
+  all.add(missing("e", 1, "first"));
+  BOOST_TEST(names(all.newest(10)) == "e=2 d=1 c=1 ");
+  BOOST_TEST(all.newest(1).front().last_client_id == "last");
+  all.add(missing("c", 6));
+  BOOST_TEST(names(all.newest(10)) == "c=2 e=2 d=1 ");
+}
+
 BOOST_AUTO_TEST_CASE(only_what_changed_is_saved) {
   missing_models all(10);
   all.learn({missing("old", 2), missing("older", 1)});

@@ -19,7 +19,8 @@ describe('a stream of another API', () => {
     upstream = await Upstream.start((head, body, socket) => script(body, socket));
     gateway = await startGateway({
       config: {
-        server: { stream_comment_grace_s: 0.2, stream_comment_interval_s: 0.2 },
+        // One shard, so that the latest connection to the runtime is that of the latest request.
+        server: { shards: 1, stream_comment_grace_s: 0.2, stream_comment_interval_s: 0.2 },
         models: [
           ...['ollama', 'anthropic', 'responses'].map((name) => upstream.model(name)),
           upstream.model('one', { max_concurrent: 1, stream_idle_timeout_s: 1 }),

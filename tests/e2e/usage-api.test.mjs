@@ -204,7 +204,9 @@ describe('the usage API', () => {
     postgres = await Postgres.start();
     gateway = await startGateway({
       env: { DATABASE_URL: await postgres.url('api') },
-      config: { keys, usage: { clients_per_key: 2 }, models: [simModel('m')] },
+      // One shard, so that the names come in the order of the requests.
+      config: { server: { shards: 1 }, keys, usage: { clients_per_key: 2 },
+        models: [simModel('m')] },
     });
     const client = (id) => ({ key: keyOf('one'), headers: { 'x-client-id': id } });
     for (const id of ['a', 'b', 'c', 'd', 'a']) {

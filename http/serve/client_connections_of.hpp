@@ -1,13 +1,12 @@
 // RESTinio's connections over one type of socket, behind an acceptor of our own: RESTinio's stops
-// for ever after a few errors. Included by plain_listener.cpp and tls_listener.cpp only.
+// for ever after a few errors. Included by plain_connections.cpp and tls_connections.cpp only.
 #pragma once
 
 #include <utility>
 
-#include "http/serve/acceptor.hpp"
+#include "http/serve/client_connections.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/guarded_socket.hpp"
-#include "http/serve/listener.hpp"
 #include "http/serve/request_parser.hpp"
 #include "http/serve/routes.hpp"
 #include "http/serve/shard.hpp"
@@ -45,19 +44,20 @@ struct request_dispatcher {
 };
 
 template <typename Socket>
-class listener_of final : public listener {
+class client_connections_of final : public client_connections {
  public:
-  listener_of(shard& home, std::size_t index, const config::address& at)
-      : index_(index),
-        home_(home),
-        connections_(make_factory(home, index)),
-        acceptor_(home.io(), at, home.gateway().places(),
-                  {[this](accepted_connection made) { begin(std::move(made)); },
-                   [&home] { home.gateway().meters().accept_failed(); }}) {
-    bound_ = acceptor_.bound();
-  }
+  client_connections_of(shard& home, std::size_t index)
+      : index_(index), home_(home), connections_(make_factory(home, index)) {}
 
-  void stop_accepting() override { acceptor_.stop(); }
+  void begin(accepted_connection made) override {
+    auto door = std::make_shared<client_door>(home_, made.peer);
+    const auto connection = connections_.create_new_connection(
+        {Socket(home_.io(), std::move(made.descriptor), std::move(made.place)), door}, made.peer,
+        lifetime{nullptr});
+    door->begins(key_of(index_, connection->connection_id()),
+                 guarded_socket<Socket>::may_half_close);
+    connection->init();
+  }
 
  private:
   struct traits : restinio::default_single_thread_traits_t {
@@ -105,20 +105,9 @@ class listener_of final : public listener {
             std::move(options)};
   }
 
-  void begin(accepted_connection made) {
-    auto door = std::make_shared<client_door>(home_, made.peer);
-    const auto connection = connections_.create_new_connection(
-        {Socket(home_.io(), std::move(made.descriptor), std::move(made.place)), door}, made.peer,
-        lifetime{nullptr});
-    door->begins(key_of(index_, connection->connection_id()),
-                 guarded_socket<Socket>::may_half_close);
-    connection->init();
-  }
-
   const std::size_t index_;
   shard& home_;
   connection_factory connections_;
-  acceptor acceptor_;
 };
 
 }  // namespace signalbox::http

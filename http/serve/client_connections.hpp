@@ -1,0 +1,25 @@
+// The connections of one listen address that one shard serves: RESTinio's, plain or with TLS.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "http/serve/acceptor.hpp"
+
+namespace signalbox::http {
+
+class shard;
+
+class client_connections {
+ public:
+  virtual ~client_connections() = default;
+  // Begins to serve it. Call it on the shard's thread. Throws what Asio throws: it is dropped then.
+  virtual void begin(accepted_connection made) = 0;
+};
+
+// `index` tells the addresses of a shard apart. Each has a source file of its own, because
+// RESTinio's connection takes longest to compile.
+std::unique_ptr<client_connections> make_plain_connections(shard& home, std::size_t index);
+std::unique_ptr<client_connections> make_tls_connections(shard& home, std::size_t index);
+
+}  // namespace signalbox::http
