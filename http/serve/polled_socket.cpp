@@ -22,6 +22,10 @@ constexpr auto linger_time = std::chrono::seconds(2);
 constexpr std::size_t dropped_bytes = 1024 * 1024;  // of a lingering socket, by one system call
 constexpr int drops_at_once = 16;
 
+// What is done at the end of a turn may bring more of it, as a read of a socket that always has
+// bytes does. After so many rounds others of the loop have their turn.
+constexpr int rounds_at_turn_end = 4;
+
 io_error last_error() {
   return {errno, boost::system::system_category()};
 }
@@ -45,9 +49,7 @@ polled_descriptor::polled_descriptor(socket_poller& poller, int descriptor)
 }
 
 void polled_descriptor::post(transfer_handler_ptr handler, const transfer_result& result) {
-  asio::post(poller_.io_, [handler = std::move(handler), result] {
-    handler->complete(result.error, result.bytes);
-  });
+  poller_.complete_later({std::move(handler), result.error, result.bytes});
 }
 
 // A read that returns less than there is room for took all there was; the next bytes will raise an
@@ -254,14 +256,61 @@ void socket_poller::shutdown() {
     dropped.push_back(std::move(socket->reader_));
     dropped.push_back(std::move(socket->writer_));
   }
+  for (auto& done : completed_) dropped.push_back(std::move(done.handler));
+  completed_.clear();
+  tasks_.clear();
 }
 
 void socket_poller::wait() {
   set_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const io_error& error) {
     if (error) return;
+    in_turn_ = true;
     handle_events();
+    end_turn();
     wait();
   });
+}
+
+void socket_poller::complete_later(completion done) {
+  completed_.push_back(std::move(done));
+  end_turn_later();
+}
+
+void socket_poller::at_turn_end(std::function<void()> task) {
+  tasks_.push_back(std::move(task));
+  end_turn_later();
+}
+
+void socket_poller::end_turn_later() {
+  if (in_turn_ || std::exchange(end_posted_, true)) return;
+  asio::post(io_, [this] {
+    end_posted_ = false;
+    end_turn();
+  });
+}
+
+// Completions come first: a task is for the end of all that the turn brought.
+void socket_poller::end_turn() {
+  const auto guarded = [](const auto& run) {
+    try {
+      run();
+    } catch (const std::exception& e) {
+      spdlog::error("a connection's handler failed: {}", e.what());
+    }
+  };
+  in_turn_ = true;
+  for (int i = 0; i < rounds_at_turn_end && !(completed_.empty() && tasks_.empty()); ++i) {
+    completing_.swap(completed_);
+    for (auto& done : completing_) {
+      guarded([&] { std::exchange(done.handler, nullptr)->complete(done.error, done.bytes); });
+    }
+    completing_.clear();
+    running_.swap(tasks_);
+    for (const auto& task : running_) guarded(task);
+    running_.clear();
+  }
+  in_turn_ = false;
+  if (!completed_.empty() || !tasks_.empty()) end_turn_later();
 }
 
 void socket_poller::handle_events() {

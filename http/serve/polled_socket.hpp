@@ -144,6 +144,9 @@ class socket_poller final : public boost::asio::execution_context::service {
   // Handles what has arrived by now, without waiting for the loop to come to it. Not to be called
   // while a socket's handler runs.
   void look() { handle_events(); }
+  // Runs the task when all that has arrived by now is handled. Asio would look for more in between,
+  // which costs a system call.
+  void at_turn_end(std::function<void()> task);
   // Ends what has waited too long. Call it a few times a second.
   void check_deadlines(time_point now);
 
@@ -156,10 +159,19 @@ class socket_poller final : public boost::asio::execution_context::service {
     time_point until;
   };
 
+  struct completion {
+    transfer_handler_ptr handler;
+    io_error error;
+    std::size_t bytes;
+  };
+
   void shutdown() override;
   void wait();
   void handle_events();
   void end_handling();
+  void complete_later(completion done);
+  void end_turn_later();
+  void end_turn();
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor set_;
@@ -167,6 +179,10 @@ class socket_poller final : public boost::asio::execution_context::service {
   std::vector<lingering> lingering_;
   std::vector<std::unique_ptr<polled_descriptor>> retired_;  // while handling_
   bool handling_ = false;
+  // What is done at the end of the turn, which is under way or was posted if there is any of it.
+  std::vector<completion> completed_, completing_;
+  std::vector<std::function<void()>> tasks_, running_;
+  bool in_turn_ = false, end_posted_ = false;
 };
 
 // An Asio socket until its first read or write: it is accepted or connected, and given options, as

@@ -12,6 +12,7 @@
 #include "http/proxy/client_answer.hpp"
 #include "http/serve/client_door.hpp"
 #include "http/serve/gateway_state.hpp"
+#include "http/serve/polled_socket.hpp"
 #include "http/serve/reply.hpp"
 
 namespace signalbox::http {
@@ -70,7 +71,7 @@ shard::shard(shard_id id, gateway_state& gateway)
           {gateway.settings().scheduling.prompt_token_weight,
            gateway.settings().scheduling.completion_token_weight},
           [this](model_index model, shard_batch batch) { send(model, std::move(batch)); },
-          [this] { asio::post(io_, [this] { gate_.flush(); }); },
+          [this] { poller().at_turn_end([this] { gate_.flush(); }); },
           [] { return std::chrono::steady_clock::now(); },
           [this](model_index model, work_class work) { preempt(model, work); }) {
   gateway_.pools().add(pool_, poster());
@@ -90,6 +91,10 @@ shard_inbox_ptr shard::inbox() const {
 
 shard::task_poster shard::poster() const {
   return [port = inbox_](std::function<void()> task) { port->run(std::move(task)); };
+}
+
+socket_poller& shard::poller() {
+  return asio::use_service<socket_poller>(io_);
 }
 
 void shard::run() {
@@ -220,7 +225,7 @@ std::unique_ptr<asked_request> shard::hand_over(std::uint64_t id) {
 }
 
 void shard::at_turn_end(std::shared_ptr<upstream_call> call) {
-  if (turn_end_.empty()) asio::post(io_, [this] { end_turn(); });
+  if (turn_end_.empty()) poller().at_turn_end([this] { end_turn(); });
   turn_end_.push_back(std::move(call));
 }
 
@@ -289,7 +294,7 @@ void shard::tick() {
   const auto now = std::chrono::steady_clock::now();
   // We walk over a copy, because a request that ends removes itself from the original.
   for (const auto& request : all_requests()) request->tick(now);
-  asio::use_service<socket_poller>(io_).check_deadlines(now);
+  poller().check_deadlines(now);
   tick_doors(now);
   gate_.flush_reports();
   flush_usage();

@@ -36,6 +36,7 @@ struct asked_request;
 class client_answer;
 class client_door;
 class gateway_state;
+class socket_poller;
 
 // A client's connection: (listen address, RESTinio's connection id) in one number.
 using connection_key = std::uint64_t;
@@ -120,6 +121,7 @@ class shard final : public call_home {
     }
   };
 
+  socket_poller& poller();
   void tick();
   std::vector<std::shared_ptr<client_answer>> all_requests() const;
   void tick_doors(time_point now);
