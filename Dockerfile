@@ -9,8 +9,8 @@ RUN ./dev build signalbox && strip build/signalbox build/signalbox-guard build/s
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates curl libcaf-core0.17 libfmt9 \
-      libhttp-parser2.9 libjwt0 libpqxx-6.4 libprometheus-cpp-core1.0 libsimdjson14 libsodium23 \
-      libspdlog1.10 libssl3 libyaml-cpp0.7 libzstd1 zlib1g \
+      libhttp-parser2.9 libjwt0 libmimalloc2.0 libpqxx-6.4 libprometheus-cpp-core1.0 \
+      libsimdjson14 libsodium23 libspdlog1.10 libssl3 libyaml-cpp0.7 libzstd1 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 signalbox \
  && useradd --uid 10001 --gid signalbox --no-log-init --shell /usr/sbin/nologin \

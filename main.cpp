@@ -1,5 +1,4 @@
 // The command line: serve, migrate, check-config, version, and those in commands/.
-#include <malloc.h>
 #include <poll.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -252,9 +251,6 @@ int serve(const arguments& args) {
   set_up_log(settings);
   log_doubts(doubts);
   raise_descriptor_limit();
-  // Large bodies go back to the system when they are freed (mallopt(3): otherwise malloc raises
-  // this limit, and keeps them).
-  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   fs::create_directories(settings.data_dir);
   http::require_free_addresses(settings);
   try {

@@ -24,7 +24,7 @@ constexpr double min_body_bytes_per_s = 500;
 
 // A body of unknown length is collected in blocks when it grows larger than the first. Each block
 // is freed once it was copied, so that the memory is never twice the body.
-constexpr std::size_t first_block_bytes = 64 * 1024, block_bytes = 256 * 1024;
+constexpr std::size_t first_block_bytes = 64 * 1024;
 
 // A client that sends no more may be gone, which a write shows: the kernel of a client that is gone
 // resets the connection. Interim responses can be written before any answer (RFC 9110 15.2).
@@ -318,25 +318,13 @@ void client_door::append(std::string& body, std::string_view bytes) {
     body.append(bytes);
     return;
   }
-  while (!bytes.empty()) {
-    if (blocks_.empty() || blocks_.back().size() == block_bytes) {
-      blocks_.emplace_back().reserve(block_bytes);
-    }
-    auto& block = blocks_.back();
-    const auto part = bytes.substr(0, block_bytes - block.size());
-    block.append(part);
-    bytes.remove_prefix(part.size());
-  }
+  blocks_.append(bytes);
 }
 
 void client_door::join_blocks(std::string& body) {
   if (blocks_.empty()) return;
   body.reserve(body_size_ + scan_padding);
-  for (auto& block : blocks_) {
-    body.append(block);
-    std::string().swap(block);  // an assignment would keep the memory
-  }
-  blocks_.clear();
+  blocks_.move_to(body);
 }
 
 int client_door::message_ends(std::string& body) {

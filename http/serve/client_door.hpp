@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "http/serve/body_blocks.hpp"
 #include "http/serve/body_budget.hpp"
 #include "http/serve/compressed_body.hpp"
 #include "http/serve/framing_check.hpp"
@@ -125,7 +126,7 @@ class client_door : public std::enable_shared_from_this<client_door> {
   std::uint64_t compressed_size_ = 0;      // so far
   bool has_length_ = false;
   bool is_http10_ = false, wants_close_ = false;
-  std::vector<std::string> blocks_;  // of a body of unknown length
+  body_blocks blocks_;  // of a body of unknown length
 };
 
 // A request that is not answered yet: its memory, and its place at its door.
