@@ -12,6 +12,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_attached)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::shard_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::ensure_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_activity)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::keep_loaded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::runtime_signs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_drained)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::queue_not_idle)
@@ -109,6 +110,8 @@ using backend_control_actor = caf::typed_actor<
     caf::reacts_to<ensure_ready>,
     // The queue reports its last activity, and whether a request waits; idle unload needs both.
     caf::reacts_to<queue_activity>,
+    // A request said when the backend is to be unloaded, in place of the configuration.
+    caf::reacts_to<keep_loaded>,
     // Requests noticed something of the backend's runtime, and it may have to be checked.
     caf::reacts_to<runtime_signs>,
     // The queue sends this backend no more requests, and none is in flight. It answers close_queue,

@@ -128,6 +128,10 @@ struct queue_activity {
   time_point last_active;
   bool waiting;
 };
+// A request wants the backend to stay loaded without work for so long.
+struct keep_loaded {
+  duration idle;  // below zero: for ever
+};
 // What requests noticed of the backend's runtime.
 using scheduling::runtime_signs;
 // The answer to close_queue when nothing of the backend is in flight.

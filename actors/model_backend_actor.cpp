@@ -68,6 +68,7 @@ class model_backend : public model_backend_actor::base {
         [this](const crash_log_actor& crashes) { crashes_ = crashes; },
         [this](const ensure_ready&) { on_ensure_ready(); },
         [this](const queue_activity& m) { on_activity(m); },
+        [this](const keep_loaded& m) { handle([&](auto) { return core_.keep_loaded(m.idle); }); },
         [this](const runtime_signs& m) { on_signs(m); },
         [this](const queue_drained& m) { on_drained(m); },
         [this](const queue_not_idle& m) { on_not_idle(m); },
@@ -180,8 +181,8 @@ class model_backend : public model_backend_actor::base {
   void on_changed(const model_changed& m) {
     const auto units = config().max_concurrent;
     model_ = m.model;
-    model_->meters->state_changed(core_.shown_state());
     core_.set_options(lifecycle_of(settings_, config()));
+    tell_board();
     set_rules(*link_, config());
     tell_load(clock().now());
     if (core_.state() == lifecycle_state::ready && config().max_concurrent != units)
@@ -350,6 +351,7 @@ class model_backend : public model_backend_actor::base {
     if (status.token != 0) status.gpus = core_.gpus();
     status.failures = core_.failures();
     status.last_failure = core_.last_failure();
+    status.unload_at = core_.unload_at();
     board_.backend_changed(std::move(status), std::chrono::system_clock::now());
   }
 

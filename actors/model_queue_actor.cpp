@@ -194,6 +194,9 @@ class model_queue_shell : public model_queue_actor::base {
   void apply(const scheduling::tell_activity& e) {
     send(backends_[e.backend].actor, queue_activity{e.last_active, e.waiting});
   }
+  void apply(const scheduling::tell_keep_loaded& e) {
+    send(backends_[e.backend].actor, keep_loaded{e.idle});
+  }
   void apply(const scheduling::tell_signs& e) { send(backends_[e.backend].actor, e.signs); }
   void apply(const scheduling::tell_demand& e) {
     if (leases_) send(leases_, demand_reported{e.holder, e.demand});

@@ -60,6 +60,7 @@ struct backend_status {
   scheduling::gpu_set gpus;       // memory that it has by that lease
   std::uint32_t failures = 0;     // in a row
   std::optional<scheduling::exit_reason> last_failure;  // empty: it never failed
+  time_point unload_at = never;  // as in model_lifecycle; what is in use changes it twice a second
   std::uint64_t number = 0;
 
   bool operator==(const backend_status&) const = default;

@@ -42,7 +42,8 @@ void add_models(std::vector<option>& out) {
           "pinned: always loaded; on_demand: loaded on request; exclusive: alone on the machine.",
           {.words = residency_words}));
   out.push_back(row("models[].idle_unload_s", &t::idle_unload_s, 0, 365 * day_s,
-                    "An on_demand model without a request for this long is unloaded; 0 never."));
+                    "An on_demand model without a request for this long is unloaded; 0 never. "
+                    "Ollama's clients may say another time (keep_alive)."));
   out.push_back(row("models[].max_concurrent", &t::max_concurrent, 1, 65536,
                     "Most requests in flight at the runtime."));
   out.push_back(

@@ -1,6 +1,7 @@
 // The bodies of inference requests. What the proxy reads is what another reader finds, and its
 // edits change nothing else.
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <variant>
 
@@ -110,6 +111,32 @@ void require_plain_reading(const plain_json& json, const request_facts* facts,
           "it has the edits, and all else is equal");
 }
 
+bool says_nothing(const plain_json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() || *found == "" || *found == plain_json::array();
+}
+
+// What is in Ollama's dialect only. Whether a text is a duration is not checked.
+void require_ollama_reading(const plain_json& json, const request_facts* facts) {
+  if (!json.is_object()) return require(facts == nullptr, "Ollama's requests are objects");
+  auto common = json;
+  common.erase("stream_options");
+  const auto keep = json.value("keep_alive", plain_json());
+  const bool is_right = keep.is_null() || keep.is_number();
+  require(facts == nullptr || is_acceptable(common), "Ollama's dialect takes no more");
+  require(facts == nullptr || is_right || keep.is_string(), "how long a model is kept is a number");
+  require(facts != nullptr || !is_acceptable(common) || !is_right, "and no less");
+  if (facts == nullptr) return;
+  require(facts->keep_alive.has_value() == !keep.is_null(), "it is found if it is there");
+  if (keep.is_number()) {
+    constexpr double longest_s = 365 * 86400.0;
+    const auto expected_s = std::clamp(keep.get<double>(), -1.0, longest_s);
+    require(std::abs(to_seconds(*facts->keep_alive) - expected_s) < 1e-6, "and it is right");
+  }
+  require(facts->has_prompt == !(says_nothing(json, "prompt") && says_nothing(json, "messages")),
+          "it is seen whether something is asked");
+}
+
 }  // namespace
 
 void try_input(std::string_view input) {
@@ -133,7 +160,12 @@ void try_input(std::string_view input) {
     require(again->usage_wanted || !again->stream, "a stream has usage");
   }
   require(facts == nullptr || !is_broken_json(input), "what is accepted is JSON");
-  if (const auto json = read_plain_json(input)) require_plain_reading(*json, facts, roomy);
+  const auto read_ollamas =
+      read_request_body(roomy, dialect::ollama, true, roomy.capacity() - roomy.size());
+  if (const auto json = read_plain_json(input)) {
+    require_plain_reading(*json, facts, roomy);
+    require_ollama_reading(*json, facts_in(read_ollamas));
+  }
 }
 
 }  // namespace signalbox::fuzz

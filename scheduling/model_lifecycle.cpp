@@ -9,7 +9,7 @@ namespace {
 
 constexpr int load_weight_percent = 30;  // weight of a new measurement in the load estimate
 
-// While a stop waits for an idle queue, the queue is asked this often.
+// An unload or a stop that waits for an idle queue asks it no more often than this.
 constexpr duration idle_question_gap = std::chrono::milliseconds(250);
 
 // A queue answers at once. A question without an answer by then was lost, and is asked again.
@@ -309,6 +309,7 @@ void model_lifecycle::begin_start(fencing_token token, const gpu_set& gpus, life
   started_at_ = now;
   deadline_ = now + options_.start_timeout;
   exit_recorded_ = is_drained_ = false;
+  kept_loaded_.reset();
   watch_ = {};
   out.push_back(start_runtime{token, gpus, ++incarnation_});
 }
@@ -321,19 +322,19 @@ void model_lifecycle::begin_drain(lifecycle_effects& out, time_point now) {
   out.push_back(drain_requests{});
 }
 
-void model_lifecycle::ask_if_idle(lifecycle_effects& out, time_point now) {
-  asked_idle_ = true;
-  asked_idle_at_ = now;
-  out.push_back(drain_if_idle{});
-}
-
 // Returns when a ready backend next asks its queue whether it is idle; `never`: it stays loaded.
 time_point model_lifecycle::next_idle_question() const {
   if (watch_.holds_requests()) return never;
   if (asked_idle_) return asked_idle_at_ + idle_answer_timeout;
-  if (stops_when_idle_) return asked_idle_at_ + idle_question_gap;
-  if (options_.idle_unload == duration::zero()) return never;
-  return last_active_ + options_.idle_unload;
+  const auto soonest = asked_idle_at_ + idle_question_gap;
+  return stops_when_idle_ ? soonest : std::max(soonest, unload_at());
+}
+
+time_point model_lifecycle::unload_at() const {
+  if (state_ != lifecycle_state::ready || options_.pinned) return never;
+  const bool stays =
+      kept_loaded_ ? *kept_loaded_ < duration::zero() : options_.idle_unload == duration::zero();
+  return stays ? never : last_active_ + kept_loaded_.value_or(options_.idle_unload);
 }
 
 void model_lifecycle::end_drain(lifecycle_effects& out, time_point now) {

@@ -24,6 +24,9 @@
 // closed while it is not known to be healthy; of itself when a connection is refused. A runtime
 // that hangs is killed without a grace; one that refuses connections for long is drained before.
 //
+// What a request says of the idle unload replaces idle_unload until another one says it, or the
+// backend starts anew.
+//
 // The lease is released only after `runtime_released`, which says that the process tree is gone.
 #pragma once
 
@@ -130,6 +133,12 @@ class model_lifecycle {
   // The queue reports when a request last waited or was in flight, and whether one waits now. When
   // none waits, earlier calls of ensure_ready() are forgotten.
   lifecycle_effects activity(time_point last_active, bool waiting, time_point now);
+  // A request wants the backend to stay loaded without work for so long; below zero: for ever. It
+  // counts once a start has begun, and never for a pinned or an external one.
+  lifecycle_effects keep_loaded(duration idle) {
+    if (state_ == lifecycle_state::starting || serves()) kept_loaded_ = idle;
+    return {};
+  }
   lifecycle_effects advance(time_point now);  // handles timeouts, end of backoff, idle unload
   time_point next_deadline() const;           // when to call advance(); `never`: not needed
 
@@ -154,6 +163,8 @@ class model_lifecycle {
   duration load_estimate() const { return load_estimate_; }  // EWMA of measured load times
   // Time until it can be ready, if asked now: the rest of the load and of the backoff.
   duration ready_in(time_point now) const;
+  // When a backend that is ready unloads, if no request comes; `never`: it stays, or is not ready.
+  time_point unload_at() const;
 
  private:
   bool wanted() const { return wanted_ || (options_.pinned && !ordered_stop_); }
@@ -165,7 +176,11 @@ class model_lifecycle {
   void begin_start(fencing_token token, const gpu_set& gpus, lifecycle_effects& out,
                    time_point now);
   void begin_drain(lifecycle_effects& out, time_point now);
-  void ask_if_idle(lifecycle_effects& out, time_point now);
+  void ask_if_idle(lifecycle_effects& out, time_point now) {
+    asked_idle_ = true;
+    asked_idle_at_ = now;
+    out.push_back(drain_if_idle{});
+  }
   time_point next_idle_question() const;
   void end_drain(lifecycle_effects& out, time_point now);
   void stop_now(duration grace, lifecycle_effects& out);
@@ -201,15 +216,16 @@ class model_lifecycle {
   time_point deadline_ = never;  // when starting or draining has taken too long
   time_point retry_at_{};        // failed: no start before this
   time_point last_active_{};
-  time_point asked_idle_at_{};        // the time of the last drain_if_idle
-  bool wanted_ = false;               // a request waits: start (again) as soon as possible
-  bool ordered_stop_ = false;         // a stop was ordered, and nobody asked for the model since
-  bool stops_when_idle_ = false;      // stop_when_idle() was called while it was ready
-  bool exit_recorded_ = false;        // the exit of this incarnation
-  bool failing_ = false;              // stopping because of last_failure_: back off afterwards
-  bool asked_idle_ = false;           // drain_if_idle is not answered yet
-  bool is_drained_ = false;           // draining: only the verdict of the watch is waited for
-  bool refuses_until_ready_ = false;  // the queue was told so; external only
+  std::optional<duration> kept_loaded_;  // by a request, see keep_loaded()
+  time_point asked_idle_at_{};           // the time of the last drain_if_idle
+  bool wanted_ = false;                  // a request waits: start (again) as soon as possible
+  bool ordered_stop_ = false;            // a stop was ordered, and nobody asked for the model since
+  bool stops_when_idle_ = false;         // stop_when_idle() was called while it was ready
+  bool exit_recorded_ = false;           // the exit of this incarnation
+  bool failing_ = false;                 // stopping because of last_failure_: back off afterwards
+  bool asked_idle_ = false;              // drain_if_idle is not answered yet
+  bool is_drained_ = false;              // draining: only the verdict of the watch is waited for
+  bool refuses_until_ready_ = false;     // the queue was told so; external only
 };
 
 }  // namespace signalbox::scheduling

@@ -35,6 +35,7 @@ namespace signalbox::scheduling {
 // decides anything, so that units which come with tickets are granted in the order of the tickets.
 // Cancelled tickets, service and units count first, then tickets that return to their old place,
 // then new ones. A ticket that came and left in one turn is in both lists, and never waited.
+// keep_loaded is the last of what requests said: see model_lifecycle.
 struct shard_batch {
   shard_id shard = 0;
   std::vector<ticket_id> cancelled;       // may be among `tickets`
@@ -43,6 +44,7 @@ struct shard_batch {
   settled_counts settled;
   std::vector<ticket> tickets;
   std::vector<ticket_id> place_queries;
+  std::optional<duration> keep_loaded;
 };
 
 // The settings of one model's queue.
@@ -86,14 +88,20 @@ struct tell_signs {
   backend_id backend;
   runtime_signs signs;
 };
+// The backend is told how long requests want it to stay loaded.
+struct tell_keep_loaded {
+  backend_id backend;
+  duration idle;  // as in model_lifecycle::keep_loaded
+};
 // The lease pool is told of the holder's work.
 struct tell_demand {
   holder_id holder;
   holder_demand demand;
 };
-using queue_effect = std::variant<grant_permit, refuse_ticket, give_credits, recall_credits,
-                                  preempt_permits, tell_place, ensure_backend, tell_drained,
-                                  tell_not_idle, tell_activity, tell_signs, tell_demand>;
+using queue_effect =
+    std::variant<grant_permit, refuse_ticket, give_credits, recall_credits, preempt_permits,
+                 tell_place, ensure_backend, tell_drained, tell_not_idle, tell_activity, tell_signs,
+                 tell_keep_loaded, tell_demand>;
 using queue_effects = std::vector<queue_effect>;
 
 // The queue of one model over all its backends: see the top of this file.

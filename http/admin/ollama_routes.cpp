@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "access/authentication.hpp"
 #include "actors/status_board.hpp"
@@ -38,17 +40,25 @@ json ollama_object(const config::model_options& model) {
           {"details", ollama_details()}};
 }
 
-bool is_loaded(const status_snapshot& now, const config::model_options& model) {
-  const auto state = now.model_state(model.name);
-  return state == lifecycle_state::ready || state == lifecycle_state::draining;
+// Returns when the last backend of the model is unloaded if no further request comes; nothing when
+// none is loaded.
+std::optional<time_point> unloaded_at(const status_snapshot& board, const std::string& model,
+                                      time_point now) {
+  std::optional<time_point> last;
+  for (const auto& [id, backend] : board.backends) {
+    const bool is_ready = backend.state == lifecycle_state::ready;
+    if (backend.model != model || (!is_ready && backend.state != lifecycle_state::draining)) {
+      continue;
+    }
+    last = std::max(last, std::optional(is_ready ? std::max(backend.unload_at, now) : now));
+  }
+  return last;
 }
 
-// Returns when the model would be unloaded if no further request came.
-wall_time unloaded_at(const config::model_options& model) {
-  const auto now = std::chrono::system_clock::now();
-  if (model.idle_unload_s <= 0) return now + never_unloaded;
-  return now + std::chrono::duration_cast<wall_time::duration>(
-                   std::chrono::duration<double>(model.idle_unload_s));
+wall_time to_wall_time(time_point at, time_point now) {
+  const auto today = std::chrono::system_clock::now();
+  if (at == never) return today + never_unloaded;
+  return today + std::chrono::duration_cast<wall_time::duration>(at - now);
 }
 
 // Returns the name in {"model": …}, or in {"name": …} as older clients send it.
@@ -78,13 +88,15 @@ void list_ollama_models(shard& home, routed_request request) {
 
 void list_loaded_ollama_models(shard& home, routed_request request) {
   json list = json::array();
-  const auto now = home.gateway().board().snapshot();
+  const auto board = home.gateway().board().snapshot();
+  const auto now = home.now();
   for (const auto& served : home.gateway().models()->models()) {
     const auto& model = served->options;
-    if (!request.who->may_use(model) || !is_loaded(*now, model)) continue;
+    const auto end = unloaded_at(*board, model.name, now);
+    if (!request.who->may_use(model) || !end) continue;
     auto object = ollama_object(model);
     object["size_vram"] = model.gpu_memory;
-    object["expires_at"] = rfc3339(unloaded_at(model));
+    object["expires_at"] = rfc3339(to_wall_time(*end, now));
     list.push_back(std::move(object));
   }
   answer_json(reply_to(home, request), {{"models", list}});

@@ -118,6 +118,13 @@ class admission_gate {
                        ticket_holder& holder);
   void leave(model_index model, ticket_id ticket);
   void ask_place(model_index model, ticket_id ticket);
+  // Tells the model's backends that its clients want them loaded without work for so long: see
+  // scheduling/model_lifecycle.hpp. It goes out with the next report, and the last one counts.
+  void keep_loaded(model_index model, duration idle) {
+    auto& side = side_of(model);
+    side.batch.keep_loaded = idle;
+    side.dirty = true;
+  }
 
   void handle(const shard_event& event);
   void flush();          // sends urgent messages

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "http/proxy/late_answer.hpp"
+#include "http/proxy/ollama_load.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
@@ -148,6 +149,7 @@ void client_answer::stream_written(bool failed) {
 }
 
 int client_answer::call_completed() {
+  if (call_.request().only_loads) return answer_loaded();
   auto& head = call_.head();
   auto& text = call_.text();
   if (stream_ && call_.is_stream()) {
@@ -175,6 +177,16 @@ int client_answer::call_completed() {
   });
   response.send(std::move(text));
   return head.status;
+}
+
+// Nothing was asked but that the model be loaded, which it is.
+int client_answer::answer_loaded() {
+  const int status = call_.head().status;
+  response_writer response(client_.handle, status);
+  response.add(own_fields_name, own_fields());
+  response.add("Content-Type", "application/json");
+  response.send(load_answer(client_.route, call_.request().facts.model, "load"));
+  return status;
 }
 
 // Whether a 404 of the runtime is about its route and not told in the route's dialect. All runtimes

@@ -45,6 +45,7 @@ class client_answer final : public call_listener {
 
   bool has_comments() const;
   bool lacks_route();
+  int answer_loaded();
   std::string own_fields() const;
   void start_stream();
   void take_events();

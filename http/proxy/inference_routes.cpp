@@ -4,6 +4,7 @@
 
 #include "http/proxy/client_answer.hpp"
 #include "http/proxy/form_body.hpp"
+#include "http/proxy/ollama_load.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
@@ -67,6 +68,7 @@ std::optional<request_problem> prepare(shard& home, routed_request& request, cal
     return request_problem{error_code::model_not_allowed,
                            "This key may not use the model '" + out.facts.model + "'.", "model"};
   }
+  out.only_loads = only_loads(traits, out.facts, out.model->options);
   return std::nullopt;
 }
 
@@ -92,6 +94,14 @@ std::optional<request_problem> take_limits(shard& home, time_point now, call_req
                          std::move(refusal.headers)};
 }
 
+// It is not waited for: the model is unloaded once it is idle, if it is loaded at all.
+void unload(shard& home, routed_request& request, call_request& out) {
+  home.gate().keep_loaded(out.model->index, duration::zero());
+  request.who = std::move(out.who);
+  responder(home, request)
+      .answer(200, "application/json", load_answer(request.found->path, out.facts.model, "unload"));
+}
+
 }  // namespace
 
 void infer(shard& home, routed_request request) {
@@ -109,6 +119,7 @@ void infer(shard& home, routed_request request) {
   if (!wrong && home.gateway().draining()) {
     wrong = request_problem{error_code::shutting_down, "The gateway is shutting down.", ""};
   }
+  if (!wrong && out.only_loads && unloads(out.facts)) return unload(home, request, out);
   if (!wrong) wrong = take_limits(home, request.arrived_at, out);
   if (wrong) {
     request.who = std::move(out.who);

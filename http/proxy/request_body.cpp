@@ -1,9 +1,13 @@
 #include "http/proxy/request_body.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "text/go_duration.hpp"
 #include "text/json_text.hpp"
 
 namespace signalbox::http {
@@ -18,6 +22,35 @@ struct field_span {
   bool seen = false;
   std::size_t offset = 0, length = 0;
 };
+
+// Seconds as a number or in a string, or a duration as Go writes it; as request_facts has it.
+std::optional<duration> read_keep_alive(od::value& value) {
+  constexpr double longest_s = 365 * 86400.0;
+  od::json_type type{};
+  double seconds = 0;
+  if (value.type().get(type) != simdjson::SUCCESS) return std::nullopt;
+  if (type == od::json_type::number) {
+    if (value.get_double().get(seconds) != simdjson::SUCCESS) return std::nullopt;
+  } else {
+    std::string_view text;
+    if (value.get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
+    const auto* const all = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), all, seconds, std::chars_format::fixed);
+    if (error != std::errc() || end != all || !std::isfinite(seconds)) {
+      const auto length = parse_go_duration(text);
+      if (!length) return std::nullopt;
+      seconds = to_seconds(*length);
+    }
+  }
+  return from_seconds(std::clamp(seconds, -1.0, longest_s));
+}
+
+// `text` begins with the value of a member, and has more behind it.
+bool is_empty_text_or_list(std::string_view text) {
+  if (text.starts_with(R"("")")) return true;
+  const auto next = text.find_first_not_of(" \t\r\n", 1);
+  return text.starts_with('[') && next != text.npos && text[next] == ']';
+}
 
 body_problem twice(std::string_view key) {
   return {"The field '" + std::string(key) + "' is in the body twice.", std::string(key)};
@@ -49,7 +82,9 @@ std::optional<body_problem> read_stream_options(std::string_view body, const fie
 class body_reader {
  public:
   body_reader(std::string_view body, dialect spoken, bool streams)
-      : body_(body), has_options_(spoken == dialect::openai) {
+      : body_(body),
+        has_options_(spoken == dialect::openai),
+        has_keep_alive_(spoken == dialect::ollama) {
     facts_.stream = streams;
     facts_.text_bytes = body.size();
   }
@@ -79,6 +114,8 @@ class body_reader {
     if (key == "stream") return stream_.seen ? twice("stream") : read_stream(value);
     if (key == "n") read_number_of_answers(value);
     if (key == "prompt") read_number_of_prompts(value);
+    if (has_keep_alive_ && key == "keep_alive") return read_keep(value);
+    if (has_keep_alive_ && (key == "prompt" || key == "messages")) note_prompt(value);
     const bool is_options = key == "stream_options" && has_options_;
     if (is_options && options_.seen) return twice("stream_options");
     const char* const begin = value.raw_json_token().data();
@@ -135,6 +172,27 @@ class body_reader {
     facts_.asks_several = facts_.asks_several || type == od::json_type::array;
   }
 
+  std::optional<body_problem> read_keep(od::value& value) {
+    if (std::exchange(keep_alive_seen_, true)) return twice("keep_alive");
+    bool is_null = false;
+    if (value.is_null().get(is_null) == simdjson::SUCCESS && is_null) return std::nullopt;
+    facts_.keep_alive = read_keep_alive(value);
+    if (facts_.keep_alive) return std::nullopt;
+    return body_problem{
+        "The field 'keep_alive' must be a number of seconds or a duration such as \"5m\".",
+        "keep_alive"};
+  }
+
+  // Looks at the value only.
+  void note_prompt(od::value& value) {
+    od::json_type type{};
+    if (value.type().get(type) != simdjson::SUCCESS || type == od::json_type::null) return;
+    const char* const begin = value.raw_json_token().data();
+    const auto offset = static_cast<std::size_t>(begin - begin_);
+    const bool is_empty = is_empty_text_or_list({begin, body_.size() - offset});
+    facts_.has_prompt = facts_.has_prompt || !is_empty;
+  }
+
   std::variant<request_facts, body_problem> finish() {
     if (!model_.seen) return body_problem{"The field 'model' is missing.", "model"};
     facts_.model_offset = model_.offset;
@@ -160,7 +218,9 @@ class body_reader {
   const std::string_view body_;
   od::document document_;
   json_checker checker_;
-  const bool has_options_;       // `stream_options` is a field of the dialect
+  const bool has_options_;     // `stream_options` is a field of the dialect
+  const bool has_keep_alive_;  // so is `keep_alive`
+  bool keep_alive_seen_ = false;
   const char* begin_ = nullptr;  // of the scanned text
   request_facts facts_;
   field_span model_, stream_, options_;

@@ -4,12 +4,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "http/serve/dialect.hpp"
+#include "scheduling/types.hpp"
 
 namespace signalbox::http {
 
@@ -31,6 +33,9 @@ struct request_facts {
   bool model_is_json = true;          // its raw value; false: it is plain text, in a form
   std::size_t text_bytes = 0;         // of the body, without the files of a form
   std::vector<body_edit> usage_edit;  // at most one: makes the runtime send usage in a stream
+  // Of Ollama's dialect only.
+  std::optional<duration> keep_alive;  // as in model_lifecycle::keep_loaded; at most a year
+  bool has_prompt = false;             // a prompt, or messages, that are not empty
 };
 
 // The reason why a body is refused, as the client gets it.
@@ -45,7 +50,9 @@ inline constexpr std::size_t max_model_bytes = 200;  // of the name in a request
 // string or over 200 bytes; a `stream` that is not boolean; a `stream_options` that is not an
 // object, is over 4 KiB or has an `include_usage` that is not boolean; and any of these keys twice,
 // because two readers could disagree on which one counts. Only OpenAI's dialect has
-// `stream_options`; in others it is not read, and there is no usage_edit. `streams`: when the body
+// `stream_options`; in others it is not read, and there is no usage_edit. Only Ollama's has
+// `keep_alive`, which must be a number of seconds, also in a string, or a duration as Go writes it.
+// `streams`: when the body
 // does not say. `room`: how many bytes behind the body may be read as well. The scanner is
 // thread-local, so each shard has one.
 std::variant<request_facts, body_problem> read_request_body(std::string_view body,

@@ -137,6 +137,12 @@ void upstream_call::begin_sending(permit p, time_point at) {
   permitted_at_ = at;
   phase_ = phase::sending;
   deadline_ = never;
+  const auto& keep_alive = request_.facts.keep_alive;
+  if (keep_alive) home_.gate().keep_loaded(request_.model->index, *keep_alive);
+  if (request_.only_loads) {
+    phase_ = phase::ending;
+    head_.status = 200;
+  }
   ask_turn_end();
 }
 

@@ -50,9 +50,10 @@ struct call_request {
   metric_route route = metric_route::other;
   http::dialect dialect = http::dialect::openai;
   bool estimate_from_length = false;  // as in route_traits
-  std::size_t max_answer_bytes = 0;   // of an answer that is no stream
-  request_facts facts;                // of the body
-  scheduling::token_charge charge;    // by limit_account::begin_inference
+  bool only_loads = false;  // nothing is sent: with its permit it is complete, with an empty answer
+  std::size_t max_answer_bytes = 0;  // of an answer that is no stream
+  request_facts facts;               // of the body
+  scheduling::token_charge charge;   // by limit_account::begin_inference
 };
 
 // How a call ended.

@@ -202,6 +202,18 @@ BOOST_FIXTURE_TEST_CASE(an_idle_model_is_unloaded_only_when_its_queue_agrees, ba
   BOOST_TEST(driver.runs[0]->stops.size() == 1u);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_request_may_say_when_it_is_unloaded, backend_fixture) {
+  become_ready();
+  BOOST_TEST((status().unload_at == system.now() + 60s));
+  send(keep_loaded{-1s});
+  BOOST_TEST((status().unload_at == never));
+  system.advance(200s, 1s);
+  BOOST_TEST(!heard("close if idle 1"));
+  send(keep_loaded{0s});
+  system.advance(1s);
+  BOOST_TEST(heard("close if idle 1"));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_late_answer_to_an_earlier_closing_is_void, backend_fixture) {
   become_ready();
   tell_gone(*driver.runs[0], exit_reason::crashed);

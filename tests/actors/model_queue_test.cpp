@@ -64,6 +64,13 @@ BOOST_FIXTURE_TEST_CASE(who_would_not_wait_for_a_closed_queue_brings_the_backend
   BOOST_TEST(heard("ensure_ready") == 1u);
 }
 
+BOOST_FIXTURE_TEST_CASE(the_backend_hears_how_long_requests_want_it, fixture) {
+  shard_batch batch;
+  batch.keep_loaded = 90s;
+  send(batch);
+  BOOST_TEST(heard("keep loaded for 90 s") == 1u);
+}
+
 BOOST_FIXTURE_TEST_CASE(effects_of_one_message_reach_a_shard_in_one_post, fixture) {
   submit({1, 2, 3});
   const auto before = inbox->posts();

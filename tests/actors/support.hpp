@@ -174,6 +174,9 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
         [&log](const queue_activity& m) {
           log.push_back(m.waiting ? "activity waiting" : "activity");
         },
+        [&log](const keep_loaded& m) {
+          log.push_back(fmt::format("keep loaded for {:g} s", m.idle / 1.0s));
+        },
         [&log](const runtime_signs& m) { log.push_back(fmt::format("signs of run {}", m.run)); },
         [&log](const queue_drained& m) { log.push_back(fmt::format("drained {}", m.closing)); },
         [&log](const queue_not_idle& m) { log.push_back(fmt::format("not_idle {}", m.closing)); },

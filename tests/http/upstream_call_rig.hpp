@@ -92,6 +92,7 @@ class test_home final : public call_home {
     told_.served.insert(told_.served.end(), batch.served.begin(), batch.served.end());
     told_.place_queries.insert(told_.place_queries.end(), batch.place_queries.begin(),
                                batch.place_queries.end());
+    if (batch.keep_loaded) told_.keep_loaded = batch.keep_loaded;
     told_.settled.completed += batch.settled.completed;
     told_.settled.failed += batch.settled.failed;
     told_.settled.cancelled += batch.settled.cancelled;

@@ -138,6 +138,19 @@ BOOST_AUTO_TEST_CASE(a_queue_that_must_close_does_not_open_for_what_is_in_flight
   BOOST_TEST(all<tell_drained>(q.take(returning(1, {}), start)).size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(each_backend_hears_how_long_requests_want_it) {
+  auto q = stocked_queue();
+  q.add_backend(2, start);
+  shard_batch batch;
+  BOOST_TEST(all<tell_keep_loaded>(q.take(batch, start)).empty());
+  batch.keep_loaded = -1s;
+  const auto told = all<tell_keep_loaded>(q.take(batch, start));
+  BOOST_REQUIRE_EQUAL(told.size(), 2u);
+  BOOST_TEST(told[0].backend == 1u);
+  BOOST_TEST(told[1].backend == 2u);
+  BOOST_TEST((told[0].idle == -1s));
+}
+
 BOOST_AUTO_TEST_CASE(a_refusal_that_is_over_does_not_count) {
   model_queue q(for_shards(1));
   q.attach_shard(0, {}, start);

@@ -79,6 +79,11 @@ void backend_shell::on(const queue_activity& m) {
   finish();
 }
 
+void backend_shell::on(const keep_loaded& m) {
+  apply(core_.keep_loaded(m.idle));
+  finish();
+}
+
 void backend_shell::on(const runtime_signs& m) {
   apply(core_.runtime_noticed(m, g_.w.now()));
   finish();

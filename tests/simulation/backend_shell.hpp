@@ -26,6 +26,7 @@ class backend_shell final : public lease_holder {
   void on(const queue_ref& m);
   void on(const ensure_ready& m);
   void on(const queue_activity& m);
+  void on(const keep_loaded& m);
   void on(const runtime_signs& m);
   void on(const queue_drained& m);
   void on(const queue_not_idle& m);

@@ -174,6 +174,10 @@ void queue_shell::apply(const core::tell_signs& e) {
   send(g_.w, actor_, backends_[e.backend].actor, e.signs, g_.backends_of(model_));
 }
 
+void queue_shell::apply(const core::tell_keep_loaded& e) {
+  send(g_.w, actor_, backends_[e.backend].actor, keep_loaded{e.idle}, g_.backends_of(model_));
+}
+
 void queue_shell::apply(const core::tell_demand& e) {
   send(g_.w, actor_, leases_, demand_reported{e.holder, e.demand});
 }

@@ -61,6 +61,7 @@ class queue_shell {
   void apply(const core::tell_not_idle& e);
   void apply(const core::tell_activity& e);
   void apply(const core::tell_signs& e);
+  void apply(const core::tell_keep_loaded& e);
   void apply(const core::tell_demand& e);
   void tick();
 

@@ -58,6 +58,7 @@ model_setup random_model(world& w) {
   m.longest_service = m.shortest_service + w.between_magnitudes(10ms, 5s);
   m.queue_timeout = w.between_magnitudes(500ms, 120s);
   m.may_be_resent = w.chance(0.5) ? 1 : 0.5;
+  m.says_keep = w.chance(0.2) ? 0.05 : 0;
   m.queue.limits = {m.units, static_cast<std::uint32_t>(w.below(w.chance(0.3) ? 30 : 300)),
                     w.between(100ms, 30s)};
   m.queue.expected_load = m.life.expected_load;

@@ -25,6 +25,7 @@ struct model_setup {
   duration shortest_service{}, longest_service{};
   duration queue_timeout{};
   double may_be_resent = 1;  // the share of its requests that can be preempted
+  double says_keep = 0;      // the share of those that say how long it stays loaded
 };
 
 // The mean time between two faults of each kind; `duration::max()`: it never happens.

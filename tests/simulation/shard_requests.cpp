@@ -17,6 +17,12 @@ constexpr duration queue_answer_slack = 2s;  // as in upstream_call.cpp
 constexpr duration first_byte_timeout = 5s;
 constexpr duration connection_breaks = 5ms;  // at most, after the end of its runtime
 
+// As Ollama's clients want the model: gone, kept for a while, or for ever.
+duration some_keep(world& w) {
+  if (w.chance(0.4)) return 0s;
+  return w.chance(0.3) ? -1s : w.between(0s, 30s);
+}
+
 }  // namespace
 
 void shard::client_arrives(model_index m, work_class work, priority level,
@@ -100,6 +106,7 @@ void shard::send_upstream(request& r, http::permit p) {
   next_serial(r);
   r.charged_by = rules_.life(r.what.model);
   r.permit = std::move(p);
+  if (w.chance(m.says_keep)) gate_->keep_loaded(r.what.model, some_keep(w));
   const auto& to = *r.permit.endpoint();
   r.is_delivered = g_.gpus.begin_request(to.backend, to.incarnation);
   if (!r.is_delivered) return plan(r, w.between(0ms, 5ms), &shard::connection_refused);
