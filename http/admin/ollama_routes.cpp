@@ -11,6 +11,7 @@
 #include "actors/status_board.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/json_route.hpp"
+#include "http/serve/model_names.hpp"
 #include "text/rfc3339.hpp"
 
 namespace signalbox::http {
@@ -20,7 +21,8 @@ namespace {
 using nlohmann::json;
 using scheduling::lifecycle_state;
 
-// Of the API as these routes speak it: clients refuse a server that is too old for them.
+// The version of Ollama whose API these routes speak, not ours: clients refuse a server that is too
+// old for them.
 constexpr auto* spoken_version = "0.12.0";
 
 constexpr auto never_unloaded = std::chrono::years(100);  // from now
@@ -109,7 +111,7 @@ void show_ollama_model(shard& home, routed_request request) {
     return reply.refuse(error_code::invalid_json,
                         "The body must be a JSON object with a field 'model'.", "model");
   }
-  const auto model = home.gateway().models()->find(name);
+  const auto model = find_model(*home.gateway().models(), name, dialect::ollama);
   if (!model) {
     return reply.refuse(error_code::model_not_found, "The model '" + name + "' does not exist.",
                         "model");

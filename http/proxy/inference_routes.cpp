@@ -7,6 +7,7 @@
 #include "http/proxy/ollama_load.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
+#include "http/serve/model_names.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/routes.hpp"
 #include "text/ascii.hpp"
@@ -58,7 +59,7 @@ std::optional<request_problem> prepare(shard& home, routed_request& request, cal
                            std::move(wrong->param)};
   }
   out.facts = std::move(std::get<request_facts>(facts));
-  out.model = home.gateway().models()->find(out.facts.model);
+  out.model = find_model(*home.gateway().models(), out.facts.model, traits.dialect);
   if (!out.model) {
     home.note_missing(*out.who, out.facts.model, out.client_id);
     return request_problem{error_code::model_not_found,

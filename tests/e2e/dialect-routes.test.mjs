@@ -39,7 +39,7 @@ describe('a route of another API', () => {
         ],
         models: [
           upstream.model('plain', { aliases: ['org/other'], upstream_model: 'the real one' }),
-          simModel('sim', {}, { aliases: ['sim:latest'] }),
+          simModel('sim'),
         ],
       },
     });
@@ -252,13 +252,37 @@ describe('a route of another API', () => {
   });
 
   test('shows a model by its name or alias', async () => {
-    for (const body of [{ model: 'sim' }, { name: 'sim' }, { model: 'sim:latest', more: true }]) {
+    for (const body of [{ model: 'sim' }, { name: 'sim' }, { model: 'sim:latest', more: true },
+      { name: 'sim:latest' }]) {
       const { status, json } = await gateway.post('/api/show', body, { key: narrowKey });
       assert.equal(status, 200);
       assert.deepEqual(json.details, details);
       assert.deepEqual(json.model_info, {});
       assert.deepEqual([json.modelfile, json.parameters, json.template], ['', '', '']);
     }
+  });
+
+  test('of Ollama finds a model behind the default tag, others do not', async () => {
+    for (const route of ollama) {
+      for (const model of ['plain:latest', 'org/other:latest']) {
+        const { status, headers } = await gateway.post(route, { model, prompt: 'x' });
+        assert.equal(status, 200, route);
+        assert.equal(headers['x-selected-model'], 'plain');
+        assert.equal(upstream.last.body, '{"model":"the real one","prompt":"x"}');
+      }
+      assert.equal((await gateway.post(route, { model: 'plain:7b' })).status, 404);
+      assert.equal((await gateway.post(route, { model: 'plain:latest' }, { key: narrowKey }))
+        .status, 403);
+    }
+    const loaded = await gateway.post('/api/generate', { model: 'sim:latest' });
+    assert.equal(loaded.json.model, 'sim:latest');
+    assert.equal(loaded.json.done_reason, 'load');
+    for (const route of [...openai, ...anthropic]) {
+      assert.equal((await gateway.post(route, { model: 'plain:latest' })).status, 404, route);
+    }
+    const { status, json } = await gateway.post('/api/show', { model: 'none:latest' });
+    assert.equal(status, 404);
+    assert.match(json.error, /'none:latest'/);
   });
 
   test('tells the version of Ollama\'s API', async () => {
