@@ -11,9 +11,34 @@
 
 namespace signalbox {
 
-// The label `route`: one word for each route of openapi.yaml that serves inference, and `other`.
-enum class metric_route : std::uint8_t { chat_completions, completions, embeddings, models, other };
-inline constexpr std::size_t metric_route_count = 5;
+// The label `route`: one word for each route of openapi.yaml that reaches runtimes, whatever its
+// path and method, and `other`. `ollama_embed` has both of Ollama's routes for vectors.
+enum class metric_route : std::uint8_t {
+  chat_completions,
+  completions,
+  embeddings,
+  responses,
+  messages,
+  count_tokens,
+  rerank,
+  score,
+  audio_speech,
+  audio_transcriptions,
+  images_generations,
+  tokenize,
+  detokenize,
+  infill,
+  apply_template,
+  props,
+  slots,
+  ollama_chat,
+  ollama_generate,
+  ollama_embed,
+  upstream,
+  models,
+  other
+};
+inline constexpr std::size_t metric_route_count = static_cast<std::size_t>(metric_route::other) + 1;
 
 struct metric_families;
 

@@ -1,15 +1,7 @@
 #include "http/serve/routes.hpp"
 
 #include <algorithm>
-#include <array>
 
-#include "http/admin/auth_routes.hpp"
-#include "http/admin/control_routes.hpp"
-#include "http/admin/key_routes.hpp"
-#include "http/admin/ollama_routes.hpp"
-#include "http/admin/pages.hpp"
-#include "http/admin/usage_routes.hpp"
-#include "http/proxy/inference_routes.hpp"
 #include "http/serve/error.hpp"
 #include "http/serve/form.hpp"
 #include "http/serve/gateway_state.hpp"
@@ -24,89 +16,12 @@ namespace {
 
 constexpr std::uint64_t small_body_limit = 16 * 1024;  // of forms and administration
 
-constexpr route_traits of_chat{.label = metric_route::chat_completions,
-                               .dialect = dialect::openai,
-                               .estimate_from_length = true,
-                               .is_inference = true};
-constexpr route_traits of_completions{.label = metric_route::completions,
-                                      .dialect = dialect::openai,
-                                      .estimate_from_length = true,
-                                      .is_inference = true};
-constexpr route_traits of_embeddings{
-    .label = metric_route::embeddings, .dialect = dialect::openai, .is_inference = true};
-constexpr route_traits of_responses{
-    .dialect = dialect::responses, .estimate_from_length = true, .is_inference = true};
-constexpr route_traits of_messages{
-    .dialect = dialect::anthropic, .estimate_from_length = true, .is_inference = true};
-constexpr route_traits of_token_counts{.dialect = dialect::anthropic, .is_inference = true};
-constexpr route_traits of_others{.dialect = dialect::other, .is_inference = true};
-constexpr route_traits of_transcriptions{.dialect = dialect::other,
-                                         .estimate_from_length = true,
-                                         .is_inference = true,
-                                         .takes_form = true};
-constexpr route_traits of_ollama_text{.dialect = dialect::ollama,
-                                      .estimate_from_length = true,
-                                      .streams_by_default = true,
-                                      .is_inference = true};
-constexpr route_traits of_ollama_vectors{.dialect = dialect::ollama, .is_inference = true};
-constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
-constexpr route_traits of_models{.label = metric_route::models, .dialect = dialect::openai};
-constexpr route_traits of_metrics{.is_open_with_metrics = true};
-
-constexpr std::array<route, 45> table{{
-    {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
-    {"POST", "/v1/completions", scope::realtime, infer, of_completions},
-    {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
-    {"POST", "/v1/responses", scope::realtime, infer, of_responses},
-    {"POST", "/v1/messages", scope::realtime, infer, of_messages},
-    {"POST", "/v1/messages/count_tokens", scope::realtime, infer, of_token_counts},
-    {"POST", "/v1/rerank", scope::realtime, infer, of_others},
-    {"POST", "/v1/score", scope::realtime, infer, of_others},
-    {"POST", "/v1/audio/speech", scope::realtime, infer, of_others},
-    {"POST", "/v1/audio/transcriptions", scope::realtime, infer, of_transcriptions},
-    {"POST", "/v1/images/generations", scope::realtime, infer, of_others},
-    {"POST", "/tokenize", scope::realtime, infer, of_others},
-    {"POST", "/detokenize", scope::realtime, infer, of_others},
-    {"POST", "/api/chat", scope::realtime, infer_ollama_chat, of_ollama_text},
-    {"POST", "/api/generate", scope::realtime, infer, of_ollama_text},
-    {"POST", "/api/embed", scope::realtime, infer, of_ollama_vectors},
-    {"POST", "/api/embeddings", scope::realtime, infer, of_ollama_vectors},
-    {"GET", "/api/tags", scope::realtime, list_ollama_models, of_ollama_models},
-    {"GET", "/api/ps", scope::realtime, list_loaded_ollama_models, of_ollama_models},
-    {"GET", "/api/version", scope::realtime, show_ollama_version, of_ollama_models},
-    {"POST", "/api/show", scope::realtime, show_ollama_model, of_ollama_models},
-    {"GET", "/v1/models", scope::realtime, list_models, of_models},
-    {"GET", "/v1/models/{id}", scope::realtime, show_model, of_models},
-    {"GET", "/health", scope::none, health},
-    {"GET", "/health/live", scope::none, health_live},
-    {"GET", "/health/ready", scope::none, health_ready},
-    {"POST", "/v1/keys", scope::admin, create_api_key},
-    {"GET", "/v1/keys", scope::admin, list_api_keys},
-    {"POST", "/v1/keys/{id}/rotate", scope::admin, rotate_api_key},
-    {"GET", "/v1/keys/{id}", scope::admin, show_api_key},
-    {"PATCH", "/v1/keys/{id}", scope::admin, change_api_key},
-    {"DELETE", "/v1/keys/{id}", scope::admin, revoke_api_key},
-    {"POST", "/auth/token", scope::none, create_token},
-    {"POST", "/auth/refresh", scope::none, renew_token},
-    {"GET", "/metrics", scope::monitor, show_metrics, of_metrics},
-    {"GET", "/openapi.json", scope::none, show_openapi},
-    {"GET", "/docs", scope::none, show_docs},
-    {"GET", "/docs/{file}", scope::none, show_docs_file},
-    {"POST", "/admin/reload", scope::admin, reload_configuration},
-    {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
-    {"GET", "/admin/crashes", scope::monitor, list_crash_records},
-    {"GET", "/admin/missing-models", scope::monitor, list_models_missing},
-    {"GET", "/v1/usage", scope::any, list_usage_groups},
-    {"GET", "/monitor/key_usage", scope::monitor, list_usage_of_keys},
-    {"GET", "/", scope::none, show_index},
-}};
-
 using problem_or_none = std::optional<request_problem>;
 
 // Returns the methods of a path, as in "GET, POST".
 std::string methods_of(std::string_view path) {
   std::string methods;
-  for (const auto& r : table) {
+  for (const auto& r : routes()) {
     if (!match(r.path, path)) continue;
     if (!methods.empty()) methods += ", ";
     methods += r.method;
@@ -299,10 +214,11 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
       home.gateway().proxies().client_of(out.from.address(), out.headers.forwarded_for));
   if (auto wrong = read_target(header, out.headers.host)) return wrong;
   const auto method = method_of(header) == "HEAD" ? "GET" : method_of(header);
-  const auto found = std::find_if(table.begin(), table.end(), [&](const route& r) {
+  const auto all = routes();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const route& r) {
     return r.method == method && match(r.path, path_of(header)).has_value();
   });
-  if (found == table.end()) {
+  if (found == all.end()) {
     if (!answer_to_options(home, header)) return unrouted(header);
     const auto limit = body_limit_of(home, out);
     return framing.length.value_or(0) > limit ? problem_or_none(body_too_large(limit))
@@ -318,10 +234,6 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
 }
 
 }  // namespace
-
-std::span<const route> routes() {
-  return table;
-}
 
 void read_head(shard& home, const boost::asio::ip::tcp::endpoint& peer,
                restinio::http_request_header_t& header, const request_framing& framing,

@@ -1,5 +1,6 @@
-// The routes: one table with the method, path, scope, handler and traits of each. The router uses
-// it, and a test compares it with openapi.yaml. The most frequent paths are compared first.
+// The routes: one table (route_table.cpp) with the method, path, scope, handler and traits of each.
+// The router uses it, and a test compares it with openapi.yaml. The most frequent paths are compared
+// first.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>

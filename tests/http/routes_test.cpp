@@ -84,6 +84,13 @@ BOOST_AUTO_TEST_CASE(routes_that_differ_differ_by_their_rows) {
   BOOST_TEST((row("/health").traits.label == signalbox::metric_route::other));
 }
 
+BOOST_AUTO_TEST_CASE(every_route_that_reaches_runtimes_has_a_label) {
+  using signalbox::metric_route;
+  for (const auto& r : routes()) {
+    if (r.traits.is_inference) BOOST_TEST((r.traits.label != metric_route::other), r.path);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(every_reference_of_the_contract_resolves) {
   const auto document = contract();
   std::function<void(const json&)> walk = [&](const json& node) {

@@ -1,0 +1,115 @@
+// The table of the routes, and the traits in which those that share a handler differ.
+#include <array>
+
+#include "http/admin/auth_routes.hpp"
+#include "http/admin/control_routes.hpp"
+#include "http/admin/key_routes.hpp"
+#include "http/admin/ollama_routes.hpp"
+#include "http/admin/pages.hpp"
+#include "http/admin/usage_routes.hpp"
+#include "http/proxy/inference_routes.hpp"
+#include "http/serve/routes.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+using metric = metric_route;
+
+// Of a route of inference whose answer has text, as `dialect` has it.
+constexpr route_traits text_route(metric label, dialect spoken) {
+  return {.label = label, .dialect = spoken, .estimate_from_length = true, .is_inference = true};
+}
+
+// The same without text: vectors, counts, sounds.
+constexpr route_traits data_route(metric label, dialect spoken) {
+  return {.label = label, .dialect = spoken, .is_inference = true};
+}
+
+constexpr route_traits ollama_text(metric label) {
+  auto traits = text_route(label, dialect::ollama);
+  traits.streams_by_default = true;
+  return traits;
+}
+
+constexpr route_traits form_route(metric label) {
+  auto traits = text_route(label, dialect::other);
+  traits.takes_form = true;
+  return traits;
+}
+
+constexpr auto of_chat = text_route(metric::chat_completions, dialect::openai);
+constexpr auto of_completions = text_route(metric::completions, dialect::openai);
+constexpr auto of_embeddings = data_route(metric::embeddings, dialect::openai);
+constexpr auto of_responses = text_route(metric::responses, dialect::responses);
+constexpr auto of_messages = text_route(metric::messages, dialect::anthropic);
+constexpr auto of_token_counts = data_route(metric::count_tokens, dialect::anthropic);
+constexpr auto of_rerank = data_route(metric::rerank, dialect::other);
+constexpr auto of_score = data_route(metric::score, dialect::other);
+constexpr auto of_speech = data_route(metric::audio_speech, dialect::other);
+constexpr auto of_transcriptions = form_route(metric::audio_transcriptions);
+constexpr auto of_images = data_route(metric::images_generations, dialect::other);
+constexpr auto of_tokenize = data_route(metric::tokenize, dialect::other);
+constexpr auto of_detokenize = data_route(metric::detokenize, dialect::other);
+constexpr auto of_ollama_chat = ollama_text(metric::ollama_chat);
+constexpr auto of_ollama_generate = ollama_text(metric::ollama_generate);
+constexpr auto of_ollama_vectors = data_route(metric::ollama_embed, dialect::ollama);
+constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
+constexpr route_traits of_models{.label = metric::models, .dialect = dialect::openai};
+constexpr route_traits of_metrics{.is_open_with_metrics = true};
+
+constexpr std::array<route, 45> table{{
+    {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
+    {"POST", "/v1/completions", scope::realtime, infer, of_completions},
+    {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
+    {"POST", "/v1/responses", scope::realtime, infer, of_responses},
+    {"POST", "/v1/messages", scope::realtime, infer, of_messages},
+    {"POST", "/v1/messages/count_tokens", scope::realtime, infer, of_token_counts},
+    {"POST", "/v1/rerank", scope::realtime, infer, of_rerank},
+    {"POST", "/v1/score", scope::realtime, infer, of_score},
+    {"POST", "/v1/audio/speech", scope::realtime, infer, of_speech},
+    {"POST", "/v1/audio/transcriptions", scope::realtime, infer, of_transcriptions},
+    {"POST", "/v1/images/generations", scope::realtime, infer, of_images},
+    {"POST", "/tokenize", scope::realtime, infer, of_tokenize},
+    {"POST", "/detokenize", scope::realtime, infer, of_detokenize},
+    {"POST", "/api/chat", scope::realtime, infer_ollama_chat, of_ollama_chat},
+    {"POST", "/api/generate", scope::realtime, infer, of_ollama_generate},
+    {"POST", "/api/embed", scope::realtime, infer, of_ollama_vectors},
+    {"POST", "/api/embeddings", scope::realtime, infer, of_ollama_vectors},
+    {"GET", "/api/tags", scope::realtime, list_ollama_models, of_ollama_models},
+    {"GET", "/api/ps", scope::realtime, list_loaded_ollama_models, of_ollama_models},
+    {"GET", "/api/version", scope::realtime, show_ollama_version, of_ollama_models},
+    {"POST", "/api/show", scope::realtime, show_ollama_model, of_ollama_models},
+    {"GET", "/v1/models", scope::realtime, list_models, of_models},
+    {"GET", "/v1/models/{id}", scope::realtime, show_model, of_models},
+    {"GET", "/health", scope::none, health},
+    {"GET", "/health/live", scope::none, health_live},
+    {"GET", "/health/ready", scope::none, health_ready},
+    {"POST", "/v1/keys", scope::admin, create_api_key},
+    {"GET", "/v1/keys", scope::admin, list_api_keys},
+    {"POST", "/v1/keys/{id}/rotate", scope::admin, rotate_api_key},
+    {"GET", "/v1/keys/{id}", scope::admin, show_api_key},
+    {"PATCH", "/v1/keys/{id}", scope::admin, change_api_key},
+    {"DELETE", "/v1/keys/{id}", scope::admin, revoke_api_key},
+    {"POST", "/auth/token", scope::none, create_token},
+    {"POST", "/auth/refresh", scope::none, renew_token},
+    {"GET", "/metrics", scope::monitor, show_metrics, of_metrics},
+    {"GET", "/openapi.json", scope::none, show_openapi},
+    {"GET", "/docs", scope::none, show_docs},
+    {"GET", "/docs/{file}", scope::none, show_docs_file},
+    {"POST", "/admin/reload", scope::admin, reload_configuration},
+    {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
+    {"GET", "/admin/crashes", scope::monitor, list_crash_records},
+    {"GET", "/admin/missing-models", scope::monitor, list_models_missing},
+    {"GET", "/v1/usage", scope::any, list_usage_groups},
+    {"GET", "/monitor/key_usage", scope::monitor, list_usage_of_keys},
+    {"GET", "/", scope::none, show_index},
+}};
+
+}  // namespace
+
+std::span<const route> routes() {
+  return table;
+}
+
+}  // namespace signalbox::http
