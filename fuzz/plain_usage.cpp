@@ -30,9 +30,11 @@ token_usage read_report(const plain_json& report) {
   token_usage usage;
   std::uint64_t cache_read = 0, cache_written = 0;
   for (const auto& [key, value] : report.items()) {
-    if (is_one_of(key, {"prompt_tokens", "input_tokens", "prompt_eval_count"})) {
+    if (is_one_of(key,
+                  {"prompt_tokens", "input_tokens", "prompt_eval_count", "tokens_evaluated"})) {
       usage.prompt = count(value);
-    } else if (is_one_of(key, {"completion_tokens", "output_tokens", "eval_count"})) {
+    } else if (is_one_of(
+                   key, {"completion_tokens", "output_tokens", "eval_count", "tokens_predicted"})) {
       usage.completion = count(value);
     } else if (key == "cache_read_input_tokens") {
       cache_read = count(value).value_or(0);
@@ -60,7 +62,9 @@ token_usage usage_of_object(const plain_json& answer) {
         value["usage"].is_object()) {
       usage.replace_by(read_report(value["usage"]));
     }
-    if (key.ends_with("eval_count")) counts[key] = value;
+    if (key.ends_with("eval_count") || is_one_of(key, {"tokens_evaluated", "tokens_predicted"})) {
+      counts[key] = value;
+    }
   }
   const auto plain = read_report(counts);
   if (plain.is_told()) usage.replace_by(plain);

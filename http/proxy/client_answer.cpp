@@ -172,10 +172,16 @@ int client_answer::call_completed() {
   }
   response_writer response(client_.handle, head.status);
   response.add(own_fields_name, own_fields());
+  std::string_view length;
   head.for_each_field([&](std::string_view name, std::string_view value) {
     if (is_forwarded_to_client(name)) response.add(name, value);
+    if (equals_ignoring_case(name, "content-length")) length = value;
   });
-  response.send(std::move(text));
+  if (call_.request().method == "HEAD") {
+    response.send_head(length);
+  } else {
+    response.send(std::move(text));
+  }
   return head.status;
 }
 
@@ -193,7 +199,7 @@ int client_answer::answer_loaded() {
 // have OpenAI's first routes.
 bool client_answer::lacks_route() {
   const auto spoken = call_.request().dialect;
-  return spoken != dialect::openai && !is_error_of(spoken, call_.text());
+  return !call_.request().is_raw && spoken != dialect::openai && !is_error_of(spoken, call_.text());
 }
 
 // Sends what is left of the stream, in one chunk.

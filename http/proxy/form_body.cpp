@@ -90,8 +90,10 @@ class form_reader {
     return std::nullopt;
   }
 
-  std::variant<request_facts, body_problem> finish() {
-    if (facts_.model.empty()) return body_problem{"The field 'model' is missing.", "model"};
+  std::variant<request_facts, body_problem> finish(bool needs_model) {
+    if (needs_model && facts_.model.empty()) {
+      return body_problem{"The field 'model' is missing.", "model"};
+    }
     return std::move(facts_);
   }
 
@@ -127,7 +129,8 @@ class form_reader {
 }  // namespace
 
 std::variant<request_facts, body_problem> read_form_body(std::string_view body,
-                                                         std::string_view content_type) {
+                                                         std::string_view content_type,
+                                                         bool needs_model) {
   const auto delimiter = delimiter_of(content_type);
   if (delimiter.empty()) return no_form();
   if (has_too_many_parts(body, delimiter)) return body_problem{"The form has too many fields.", ""};
@@ -141,7 +144,7 @@ std::variant<request_facts, body_problem> read_form_body(std::string_view body,
     if (!part) return no_form();
     if (auto problem = reader.read(*part)) return *problem;
   }
-  return reader.finish();
+  return reader.finish(needs_model);
 }
 
 }  // namespace signalbox::http

@@ -89,7 +89,7 @@ class body_reader {
     facts_.text_bytes = body.size();
   }
 
-  std::variant<request_facts, body_problem> read(std::size_t room) {
+  std::variant<request_facts, body_problem> read(std::size_t room, bool needs_model) {
     od::object object;
     if (!scan_json(body_, body_.size() + room, document_, &begin_) ||
         document_.get_object().get(object) != simdjson::SUCCESS) {
@@ -101,7 +101,7 @@ class body_reader {
     if (document_.current_location().error() == simdjson::SUCCESS) {
       return body_problem{"There is text after the JSON object.", ""};
     }
-    return finish();
+    return finish(needs_model);
   }
 
  private:
@@ -193,8 +193,10 @@ class body_reader {
     facts_.has_prompt = facts_.has_prompt || !is_empty;
   }
 
-  std::variant<request_facts, body_problem> finish() {
-    if (!model_.seen) return body_problem{"The field 'model' is missing.", "model"};
+  std::variant<request_facts, body_problem> finish(bool needs_model) {
+    if (needs_model && !model_.seen) {
+      return body_problem{"The field 'model' is missing.", "model"};
+    }
     facts_.model_offset = model_.offset;
     facts_.model_length = model_.length;
     if (options_.seen) {
@@ -229,8 +231,9 @@ class body_reader {
 }  // namespace
 
 std::variant<request_facts, body_problem> read_request_body(std::string_view body, dialect spoken,
-                                                            bool streams, std::size_t room) {
-  return body_reader(body, spoken, streams).read(room);
+                                                            bool streams, std::size_t room,
+                                                            bool needs_model) {
+  return body_reader(body, spoken, streams).read(room, needs_model);
 }
 
 body_pieces apply_edits(std::string_view body, const std::vector<body_edit>& edits) {

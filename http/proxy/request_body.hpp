@@ -52,13 +52,14 @@ inline constexpr std::size_t max_model_bytes = 200;  // of the name in a request
 // because two readers could disagree on which one counts. Only OpenAI's dialect has
 // `stream_options`; in others it is not read, and there is no usage_edit. Only Ollama's has
 // `keep_alive`, which must be a number of seconds, also in a string, or a duration as Go writes it.
-// `streams`: when the body
-// does not say. `room`: how many bytes behind the body may be read as well. The scanner is
-// thread-local, so each shard has one.
+// `streams`: when the body does not say. `room`: how many bytes behind the body may be read as
+// well. Without `needs_model` the body may have no `model`. The scanner is thread-local, so each
+// shard has one.
 std::variant<request_facts, body_problem> read_request_body(std::string_view body,
                                                             dialect spoken = dialect::openai,
                                                             bool streams = false,
-                                                            std::size_t room = 0);
+                                                            std::size_t room = 0,
+                                                            bool needs_model = true);
 
 // Returns the edited body as pieces for a gathered write. They view into `body` and `edits`, which
 // must outlive them. There may be two edits at most, sorted by offset. Pieces that are not needed

@@ -176,6 +176,7 @@ bool upstream_call::preempt() {
   preempted_ += at - permitted_at_;
   text_.clear();
   head_.clear();
+  answer_bytes_ = 0;
   wait_again(at);
   return true;
 }

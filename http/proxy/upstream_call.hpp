@@ -51,6 +51,9 @@ struct call_request {
   http::dialect dialect = http::dialect::openai;
   bool estimate_from_length = false;  // as in route_traits
   bool only_loads = false;  // nothing is sent: with its permit it is complete, with an empty answer
+  bool is_raw = false;                // a 404 is passed on, whatever it says
+  // Whether the answer is believed when it tells usage; else that is estimated from lengths.
+  bool reads_usage = true;
   std::size_t max_answer_bytes = 0;  // of an answer that is no stream
   request_facts facts;               // of the body
   scheduling::token_charge charge;   // by limit_account::begin_inference
@@ -184,6 +187,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void settle(outcome how, const usage_counts& usage, time_point end);
   usage_counts usage_of(outcome how, int status, time_point end) const;
   void add_tokens(outcome how, usage_counts& counts) const;
+  void estimate_tokens(usage_counts& counts) const;
   const config::model_options& options() const { return request_.model->options; }
 
   call_home& home_;
@@ -203,6 +207,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   std::string text_;
   sse_filter events_;
   std::uint64_t whole_tokens_ = 0;  // of an answer that is no stream: a guess
+  std::uint64_t answer_bytes_ = 0;  // of its body
   bool turn_end_asked_ = false;
   bool had_permit_ = false;
   bool delivered_ = false;  // a runtime may have seen it, and failed

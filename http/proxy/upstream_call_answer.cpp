@@ -40,8 +40,10 @@ void upstream_call::upstream_headers(upstream_head& head) {
                 outcome::failed);
   }
   if (is_asked_again_ && head_.status == 200) permit_.endpoint()->link->note_refused_usage();
+  const bool is_head_only = request_.method == "HEAD";
   const bool has_lines = is_of_type(head_, "application/x-ndjson");
-  is_stream_ = head_.status == 200 && (has_lines || is_of_type(head_, "text/event-stream"));
+  is_stream_ =
+      head_.status == 200 && !is_head_only && (has_lines || is_of_type(head_, "text/event-stream"));
   if (!is_stream_) {
     phase_ = phase::collecting;
     deadline_ = permitted_at_ + from_seconds(options().request_timeout_s);
@@ -55,6 +57,7 @@ void upstream_call::upstream_headers(upstream_head& head) {
 
 void upstream_call::upstream_body(std::string_view bytes) {
   permit_.heard();
+  answer_bytes_ += bytes.size();
   if (phase_ == phase::collecting) {
     if (text_.size() + bytes.size() > request_.max_answer_bytes) {
       return fail(error_code::upstream_too_large,

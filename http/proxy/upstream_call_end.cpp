@@ -95,6 +95,7 @@ usage_counts upstream_call::usage_of(outcome how, int status, time_point end) co
 // Adds what the runtime told, or what it may have been, so that no request is free of charge: not
 // where the runtime tells nothing, nor where the client leaves before it does.
 void upstream_call::add_tokens(outcome how, usage_counts& counts) const {
+  if (!request_.reads_usage) return estimate_tokens(counts);
   const auto told = events_.usage();
   const auto seen = events_.tokens_seen();
   const bool is_left = how == outcome::cancelled || how == outcome::timed_out;
@@ -114,6 +115,14 @@ void upstream_call::add_tokens(outcome how, usage_counts& counts) const {
   if (is_left && !request_.facts.stream) {
     counts.completion_tokens += home_.gate().mean_completion(request_.model->index);
   }
+}
+
+// What a client could have made the runtime say is not believed. A refusal costs nothing.
+void upstream_call::estimate_tokens(usage_counts& counts) const {
+  if (sent_at_ == time_point{} || head_.status >= 400) return;
+  counts.prompt_tokens = request_.facts.text_bytes / json_bytes_of_token;
+  if (request_.estimate_from_length) counts.completion_tokens = answer_bytes_ / json_bytes_of_token;
+  counts.estimated = 1;
 }
 
 }  // namespace signalbox::http

@@ -72,9 +72,11 @@ struct usage_reader {
   }
 
   void read(std::string_view key, od::value& value) {
-    if (key == "prompt_tokens" || key == "input_tokens" || key == "prompt_eval_count") {
+    if (key == "prompt_tokens" || key == "input_tokens" || key == "prompt_eval_count" ||
+        key == "tokens_evaluated") {
       usage.prompt = read_count(value);
-    } else if (key == "completion_tokens" || key == "output_tokens" || key == "eval_count") {
+    } else if (key == "completion_tokens" || key == "output_tokens" || key == "eval_count" ||
+               key == "tokens_predicted") {
       usage.completion = read_count(value);
     } else if (key == "cache_read_input_tokens") {
       cache_read = read_count(value).value_or(0);
@@ -110,13 +112,13 @@ class event_reader {
  public:
   event_facts read(od::object& object) {
     read_members(object, true);
-    const auto plain = plain_.finish();  // Ollama's, which has no object for them
+    const auto plain = plain_.finish();  // of those who have no object for them
     if (plain.is_told()) facts_.usage.replace_by(plain);
     facts_.is_usage_only =
         has_usage_ && !facts_.has_choices && !is_error_ && !has_type_ && !has_message_;
     if (is_error_) facts_.error_status = status_;
     const bool is_line_of_text = has_message_ && !has_type_ && !is_error_ && !facts_.is_end;
-    if (facts_.has_choices || is_delta_ || is_line_of_text) facts_.tokens = 1;
+    if (facts_.has_choices || is_delta_ || is_line_of_text || is_piece_) facts_.tokens = 1;
     return facts_;
   }
 
@@ -148,9 +150,20 @@ class event_reader {
     } else if (key == "done") {
       bool done = false;
       facts_.is_end = facts_.is_end || (value.get_bool().get(done) == SUCCESS && done);
-    } else if (key.ends_with("eval_count")) {
+    } else if (key.ends_with("eval_count") || key == "tokens_evaluated" ||
+               key == "tokens_predicted") {
       plain_.read(key, value);
+    } else if (key == "stop") {
+      read_stop(value);
     }
+  }
+
+  // Each event of llama-server's own streams has it: whether it is the last.
+  void read_stop(od::value& value) {
+    bool is_last = false;
+    if (value.get_bool().get(is_last) != SUCCESS) return;
+    is_piece_ = !is_last;
+    facts_.is_finish = facts_.is_finish || is_last;
   }
 
   void read_usage_member(od::value& value) {
@@ -217,7 +230,7 @@ class event_reader {
   usage_reader plain_;
   int status_ = default_error_status;  // or the one that it names
   bool has_usage_ = false, has_message_ = false, has_type_ = false;
-  bool is_error_ = false, is_delta_ = false;
+  bool is_error_ = false, is_delta_ = false, is_piece_ = false;
 };
 
 // Whether the value of a member is not null; its name ends at `name_end`.

@@ -1,5 +1,6 @@
 // Token counts as runtimes report them, in a body or in the events of a stream, in each dialect:
-// OpenAI's chat, completions, embeddings and Responses, Anthropic's messages, Ollama's routes.
+// OpenAI's chat, completions, embeddings and Responses, Anthropic's messages, Ollama's routes, and
+// llama-server's own.
 #pragma once
 
 #include <cstddef>

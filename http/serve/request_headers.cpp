@@ -261,6 +261,24 @@ bool goes_to_runtime(field kind) {
   return kind == field::other || kind == field::content_type || kind == field::ours_to_say;
 }
 
+// Returns the lines of all fields of these kinds but those that Connection names.
+template <typename Predicate>  // (field)
+std::string fields_that_go_on(const restinio::http_request_header_t& header, Predicate goes_on) {
+  std::vector<std::string_view> connections;
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
+    if (kind_of(view(f.name())) == field::connection) connections.push_back(value_of(f));
+  });
+  std::string lines;
+  header.for_each_field([&](const restinio::http_header_field_t& f) {
+    const auto name = view(f.name());
+    const auto names_it = [&](std::string_view connection) { return nominated(connection, name); };
+    if (goes_on(kind_of(name)) && std::none_of(connections.begin(), connections.end(), names_it)) {
+      append_line(lines, name, value_of(f));
+    }
+  });
+  return lines;
+}
+
 constexpr auto token_characters = [] {
   std::array<bool, 256> is{};
   for (const unsigned char c : std::string_view("!#$%&'*+-.^_`|~")) is[c] = true;
@@ -345,20 +363,13 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
     problem = bad("A request must have exactly one Host header.");
   }
   if (problem || !forward || !reader.nominates) return problem;
-  std::vector<std::string_view> connections;
-  header.for_each_field([&](const restinio::http_header_field_t& f) {
-    if (kind_of(view(f.name())) == field::connection) connections.push_back(value_of(f));
-  });
-  out.forwarded.clear();  // again, without the fields that Connection names
-  header.for_each_field([&](const restinio::http_header_field_t& f) {
-    const auto name = view(f.name());
-    const auto names_it = [&](std::string_view connection) { return nominated(connection, name); };
-    if (goes_to_runtime(kind_of(name)) &&
-        std::none_of(connections.begin(), connections.end(), names_it)) {
-      append_line(out.forwarded, name, value_of(f));
-    }
-  });
+  out.forwarded = fields_that_go_on(header, goes_to_runtime);
   return std::nullopt;
+}
+
+std::string fields_with_coding(const restinio::http_request_header_t& header) {
+  return fields_that_go_on(
+      header, [](field kind) { return goes_to_runtime(kind) || kind == field::content_encoding; });
 }
 
 }  // namespace signalbox::http

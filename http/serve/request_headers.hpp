@@ -42,6 +42,10 @@ std::optional<header_problem> read_headers(const restinio::http_request_header_t
                                            const header_limits& limits, bool forward,
                                            request_headers& out);
 
+// Returns the fields of `forwarded`, and Content-Encoding as well: for a body that goes on as it
+// came. The header must have been read without a problem.
+std::string fields_with_coding(const restinio::http_request_header_t& header);
+
 // Returns whether a field of an answer goes on to the client: not hop-by-hop or framing fields, nor
 // fields that only we set (such as those of CORS, of limits, or about our host as a whole).
 bool is_forwarded_to_client(std::string_view name);

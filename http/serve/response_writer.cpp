@@ -35,6 +35,12 @@ void response_writer::send(std::string body) {
   out_.put<2>({std::move(head_), std::move(body)}, true, is_closing_, {});
 }
 
+void response_writer::send_head(std::string_view length) {
+  if (!length.empty()) add("Content-Length", length);
+  finish_head();
+  out_.put<1>({std::move(head_)}, true, is_closing_, {});
+}
+
 void response_writer::begin() {
   is_closing_ = is_closing_ || is_http10_;
   if (!is_http10_) add("Transfer-Encoding", "chunked");

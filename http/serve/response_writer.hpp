@@ -56,6 +56,10 @@ class response_writer {
   // 204 and 304 (RFC 9110 6.4.1).
   void send(std::string body);
 
+  // Sends the head alone, which answers HEAD as somebody else told it. `length`: the value of its
+  // Content-Length, if it has one.
+  void send_head(std::string_view length);
+
   // Sends the head of a body that comes in pieces: in chunks, or to a client with HTTP/1.0 until
   // the connection closes (RFC 9112 6.3).
   void begin();

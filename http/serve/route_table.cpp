@@ -8,6 +8,7 @@
 #include "http/admin/pages.hpp"
 #include "http/admin/usage_routes.hpp"
 #include "http/proxy/inference_routes.hpp"
+#include "http/proxy/raw_routes.hpp"
 #include "http/serve/routes.hpp"
 
 namespace signalbox::http {
@@ -38,6 +39,13 @@ constexpr route_traits form_route(metric label) {
   return traits;
 }
 
+// What it is about is the runtime's to say.
+constexpr route_traits raw_route(metric label) {
+  auto traits = data_route(label, dialect::other);
+  traits.takes_any_body = true;
+  return traits;
+}
+
 constexpr auto of_chat = text_route(metric::chat_completions, dialect::openai);
 constexpr auto of_completions = text_route(metric::completions, dialect::openai);
 constexpr auto of_embeddings = data_route(metric::embeddings, dialect::openai);
@@ -51,6 +59,10 @@ constexpr auto of_transcriptions = form_route(metric::audio_transcriptions);
 constexpr auto of_images = data_route(metric::images_generations, dialect::other);
 constexpr auto of_tokenize = data_route(metric::tokenize, dialect::other);
 constexpr auto of_detokenize = data_route(metric::detokenize, dialect::other);
+constexpr auto of_infill = text_route(metric::infill, dialect::other);
+constexpr auto of_templates = data_route(metric::apply_template, dialect::other);
+constexpr auto of_props = raw_route(metric::props);
+constexpr auto of_slots = raw_route(metric::slots);
 constexpr auto of_ollama_chat = ollama_text(metric::ollama_chat);
 constexpr auto of_ollama_generate = ollama_text(metric::ollama_generate);
 constexpr auto of_ollama_vectors = data_route(metric::ollama_embed, dialect::ollama);
@@ -58,7 +70,7 @@ constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
 constexpr route_traits of_models{.label = metric::models, .dialect = dialect::openai};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 45> table{{
+constexpr std::array<route, 51> table{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
@@ -72,6 +84,12 @@ constexpr std::array<route, 45> table{{
     {"POST", "/v1/images/generations", scope::realtime, infer, of_images},
     {"POST", "/tokenize", scope::realtime, infer, of_tokenize},
     {"POST", "/detokenize", scope::realtime, infer, of_detokenize},
+    {"POST", "/infill", scope::realtime, infer, of_infill},
+    {"POST", "/apply-template", scope::realtime, infer, of_templates},
+    {"GET", "/props", scope::monitor, relay_by_query, of_props},
+    {"POST", "/props", scope::monitor, relay_by_query, of_props},
+    {"GET", "/slots", scope::monitor, relay_by_query, of_slots},
+    {"POST", "/slots/{id}", scope::monitor, relay_by_query, of_slots},
     {"POST", "/api/chat", scope::realtime, infer_ollama_chat, of_ollama_chat},
     {"POST", "/api/generate", scope::realtime, infer, of_ollama_generate},
     {"POST", "/api/embed", scope::realtime, infer, of_ollama_vectors},

@@ -149,8 +149,7 @@ bool is_of_type(const request_headers& headers, std::string_view wanted) {
 // JSON needs no type. Examples of Ollama's send it as curl does, as a form; so could pages of any
 // origin, unasked, which always name their origin.
 problem_or_none check_type(const restinio::http_request_header_t& header,
-                           const routed_request& request) {
-  const auto& traits = request.found->traits;
+                           const routed_request& request, const route_traits& traits) {
   const auto& headers = request.headers;
   const std::string_view wanted = traits.takes_form ? "multipart/form-data" : "application/json";
   const bool is_from_page = header.has_field(restinio::http_field::origin);
@@ -188,15 +187,17 @@ problem_or_none check_body(const shard& home, const restinio::http_request_heade
     return request_problem{error_code::expectation_failed,
                            "The only Expect that is supported is 100-continue."};
   }
+  const auto& traits = request.found->traits;
+  if (traits.takes_any_body) return std::nullopt;
   if (framing.length.value_or(0) > 0 || framing.is_chunked) {
     if (auto wrong = check_coding(request)) return wrong;
   }
-  if (!request.found->traits.is_inference) return std::nullopt;
+  if (!traits.is_inference) return std::nullopt;
   if (!framing.length && !framing.is_chunked) {
     return request_problem{error_code::length_required,
                            "The request has no body. Send one with a Content-Length."};
   }
-  return check_type(header, request);
+  return check_type(header, request, traits);
 }
 
 // Returns the first thing that is wrong with the head.

@@ -1,6 +1,6 @@
 // The routes: one table (route_table.cpp) with the method, path, scope, handler and traits of each.
-// The router uses it, and a test compares it with openapi.yaml. The most frequent paths are compared
-// first.
+// The router uses it, and a test compares it with openapi.yaml. The most frequent paths are
+// compared first.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -63,6 +63,7 @@ struct route_traits {
   bool streams_by_default = false;  // for inference, if the body does not say it
   bool is_inference = false;        // its body may be as large as server.body_limit
   bool takes_form = false;          // for inference: its body is multipart/form-data, else JSON
+  bool takes_any_body = false;      // for inference: any type, or none; it goes on as it came
 };
 
 // A row of the table.

@@ -161,6 +161,10 @@ inference_request read_request(route r, const json& body, const sim_options& opt
     case route::embeddings:
       request.prompt_tokens = count_input(body, "input", &request.inputs);
       break;
+    case route::infill:
+      request.prompt_tokens =
+          count_input(body, "input_prefix", nullptr) + count_input(body, "input_suffix", nullptr);
+      break;
   }
   read_lengths(body, options, request);
   if (r == route::embeddings) return request;
@@ -179,6 +183,16 @@ json usage_json(const inference_request& request) {
   return {{"prompt_tokens", request.prompt_tokens},
           {"completion_tokens", request.completion_tokens},
           {"total_tokens", request.prompt_tokens + request.completion_tokens}};
+}
+
+// Of llama-server's own routes.
+json native_json(const inference_request& request, std::string_view text, bool is_last) {
+  json body{{"content", text}, {"stop", is_last}};
+  if (is_last) {
+    body["tokens_predicted"] = request.completion_tokens;
+    body["tokens_evaluated"] = request.prompt_tokens;
+  }
+  return body;
 }
 
 const char* finish_reason(const inference_request& request) {
@@ -252,6 +266,11 @@ event_frames::event_frames(const inference_request& request, std::string_view id
     }
     return result;
   };
+  if (request.route == route::infill) {
+    first_ = next_ = split(native_json(request, text_marker, false));
+    finish_ = split(native_json(request, "", true));
+    return;
+  }
   const auto choice = [&](json delta, const json& reason) {
     json frame = head;
     json item{{"index", 0}};
@@ -296,6 +315,7 @@ std::string completion_body(const inference_request& request, std::string_view i
   const bool chat = request.route == route::chat;
   std::string text;
   for (std::uint64_t i = 0; i < request.completion_tokens; ++i) text += words()[i % words().size()];
+  if (request.route == route::infill) return dump(native_json(request, text, true));
   json choice{{"index", 0}};
   if (chat) {
     choice["message"] = {{"role", "assistant"}, {"content", text}};

@@ -11,7 +11,7 @@
 
 namespace signalbox::sim {
 
-enum class route : std::uint8_t { chat, completions, embeddings };
+enum class route : std::uint8_t { chat, completions, embeddings, infill };
 
 struct api_error {
   std::uint16_t status = 400;

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "runtimes/sim/generation.hpp"
+#include "runtimes/sim/raw_api.hpp"
 
 namespace signalbox::sim {
 namespace {
@@ -71,11 +72,15 @@ class server {
   void chat(const request_handle_t& r) { infer(r, route::chat); }
   void completions(const request_handle_t& r) { infer(r, route::completions); }
   void embeddings(const request_handle_t& r) { infer(r, route::embeddings); }
+  void infill(const request_handle_t& r) { infer(r, route::infill); }
   void infer(const request_handle_t& request, route which);
   bool misbehave(const request_handle_t& request, const fault_set& faults);
+  void apply_template(const request_handle_t& request);
+  void slots(const request_handle_t& request) { answer(request, 200, slots_body(options_)); }
   void models(const request_handle_t& request);
   void health(const request_handle_t& request);
   void metrics(const request_handle_t& request);
+  bool answer_raw(const request_handle_t& request);
 
   static void answer(const request_handle_t& request, std::uint16_t status, std::string body,
                      const char* content_type = "application/json", const char* allow = nullptr);
@@ -83,7 +88,7 @@ class server {
     answer(request, error.status, error_body(error));
   }
 
-  static const std::array<route_entry, 6> routes;
+  static const std::array<route_entry, 9> routes;
 
   asio::io_context& io_;
   const sim_options& options_;
@@ -103,10 +108,13 @@ class server {
   std::unordered_map<restinio::connection_id_t, owed> owed_;
 };
 
-const std::array<server::route_entry, 6> server::routes{{
+const std::array<server::route_entry, 9> server::routes{{
     {"/v1/chat/completions", restinio::http_method_post(), &server::chat},
     {"/v1/completions", restinio::http_method_post(), &server::completions},
     {"/v1/embeddings", restinio::http_method_post(), &server::embeddings},
+    {"/infill", restinio::http_method_post(), &server::infill},
+    {"/apply-template", restinio::http_method_post(), &server::apply_template},
+    {"/slots", restinio::http_method_get(), &server::slots},
     {"/v1/models", restinio::http_method_get(), &server::models},
     {"/health", restinio::http_method_get(), &server::health},
     {"/metrics", restinio::http_method_get(), &server::metrics},
@@ -198,6 +206,7 @@ void server::connection_closed(restinio::connection_id_t id) {
 
 void server::answer(const request_handle_t& request, std::uint16_t status, std::string body,
                     const char* content_type, const char* allow) {
+  if (request->header().method() == restinio::http_method_head()) body.clear();
   auto response = request->create_response(restinio::http_status_line_t{
       restinio::http_status_code_t{status}, status < 300 ? "OK" : "Refused"});
   response.append_header(restinio::http_field::content_type, content_type);
@@ -213,7 +222,30 @@ void server::dispatch(const request_handle_t& request) {
     return answer(request, 405, error_body({405, "method not allowed", "method_not_allowed"}),
                   "application/json", entry.method.c_str());
   }
-  refuse(request, {404, "no such route", "not_found"});
+  if (!answer_raw(request)) refuse(request, {404, "no such route", "not_found"});
+}
+
+// What is below some path, or has several methods.
+bool server::answer_raw(const request_handle_t& request) {
+  const auto& header = request->header();
+  const std::string_view path(header.path().data(), header.path().size());
+  const std::string_view query(header.query().data(), header.query().size());
+  if (path == "/echo" || path.starts_with("/echo/")) {
+    answer(request, 200, echo_body(request));
+  } else if (path == "/props") {
+    answer(request, 200, props_body(options_));
+  } else if (path.starts_with("/slots/") && header.method() == restinio::http_method_post()) {
+    answer(request, 200, slot_action_body(path, query));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void server::apply_template(const request_handle_t& request) {
+  auto body = template_body(request->body());
+  if (body.empty()) return refuse(request, {400, "messages must be a list", "invalid_value"});
+  answer(request, 200, std::move(body));
 }
 
 void server::infer(const request_handle_t& request, route which) {

@@ -14,6 +14,7 @@ const form = 'multipart/form-data; boundary=XYZ';
 const openai = [
   '/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/responses', '/v1/rerank',
   '/v1/score', '/v1/audio/speech', '/v1/images/generations', '/tokenize', '/detokenize',
+  '/infill', '/apply-template',
 ];
 const anthropic = ['/v1/messages', '/v1/messages/count_tokens'];
 const ollama = ['/api/chat', '/api/generate', '/api/embed', '/api/embeddings'];

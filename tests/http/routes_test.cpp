@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(every_inference_route_has_a_dialect) {
   for (const auto& r : routes()) {
     if (r.traits.is_inference) BOOST_TEST((r.traits.dialect != dialect::none), r.path);
     if (r.traits.streams_by_default) BOOST_TEST((r.traits.dialect == dialect::ollama), r.path);
-    if (r.traits.takes_form) BOOST_TEST(r.traits.is_inference, r.path);
+    if (r.traits.takes_form || r.traits.takes_any_body) BOOST_TEST(r.traits.is_inference, r.path);
   }
 }
 
@@ -135,6 +135,8 @@ BOOST_AUTO_TEST_CASE(a_path_is_found_however_it_is_written) {
       {"/api/chat/", "/api/chat"},
       {"/api/tags/", "/api/tags"},
       {"/tokenize/", "/tokenize"},
+      {"/slots/", "/slots"},
+      {"/slots/0?action=save", "/slots/0?action=save"},
       // These are nobody's.
       {"/v1/tokenize", "/v1/tokenize"},
       {"/v1/api/chat", "/v1/api/chat"},

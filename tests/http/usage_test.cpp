@@ -50,6 +50,8 @@ BOOST_AUTO_TEST_CASE(a_whole_answer_tells_usage_in_its_dialect) {
        "42 4 30 - "},
       {R"({"message":{"role":"assistant"},"done":true,"prompt_eval_count":6,"eval_count":8})",
        "6 8 - - "},
+      {R"({"content":"x","stop":true,"tokens_predicted":4,"tokens_evaluated":5,"tokens_cached":8})",
+       "5 4 - - "},
       {R"([{"usage":{"prompt_tokens":1,"completion_tokens":2}},)"
        R"({"usage":{"prompt_tokens":10,"completion_tokens":20}}])",
        "11 22 - - "},
@@ -99,6 +101,10 @@ BOOST_AUTO_TEST_CASE(events_tell_usage_once_or_for_each_choice) {
         R"("response":{"usage":{"input_tokens":5,"output_tokens":2}}})"},
        false,
        "5 2 - - "},
+      {{R"({"content":"a","stop":false,"tokens_predicted":1,"tokens_evaluated":9})",
+        R"({"content":"","stop":true,"tokens_predicted":2,"tokens_evaluated":9})"},
+       false,
+       "9 2 - - "},
       {{R"({"response":"word","done":false})", R"({"done":true,"eval_count":2})"},
        false,
        "- 2 - - "},
@@ -119,9 +125,11 @@ BOOST_AUTO_TEST_CASE(an_event_of_an_answer_is_about_one_token_and_a_long_one_is_
   BOOST_TEST(tokens(R"({"type":"content_block_delta","delta":{"text":"a"}})") == 1u);
   BOOST_TEST(tokens(R"({"type":"response.output_text.delta","delta":"a"})") == 1u);
   BOOST_TEST(tokens(R"({"message":{"content":"a"},"done":false})") == 1u);
+  BOOST_TEST(tokens(R"({"content":"a","stop":false})") == 1u);
   for (const std::string other :
        {R"({"choices":[],"usage":{"prompt_tokens":1}})", R"({"type":"message_delta"})",
-        R"({"type":"ping"})", R"({"message":{"content":""},"done":true})", "text"}) {
+        R"({"type":"ping"})", R"({"message":{"content":""},"done":true})",
+        R"({"content":"","stop":true})", R"({"stop":[]})", "text"}) {
     BOOST_TEST(tokens(other) == 0u);
   }
   const auto all_at_once =

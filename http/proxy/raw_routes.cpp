@@ -1,0 +1,46 @@
+#include "http/proxy/raw_routes.hpp"
+
+#include <string>
+#include <utility>
+
+#include "http/proxy/begin_call.hpp"
+#include "http/serve/gateway_state.hpp"
+#include "http/serve/json_route.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+// Begins a call whose body goes on as it came, whatever it is.
+call_request make_raw_call(routed_request& request) {
+  auto out = make_call(request);
+  out.is_raw = true;
+  out.reads_usage = false;
+  out.forwarded_headers = fields_with_coding(request.client->header());
+  out.facts.text_bytes = out.body.size();
+  return out;
+}
+
+std::optional<request_problem> choose_model(shard& home, const restinio::request_handle_t& client,
+                                            call_request& out) {
+  const auto table = home.gateway().models();
+  const auto name = query_value(client, "model");
+  if (!name.empty()) return give_to_model(home, table->find(name), name, out);
+  if (table->models().size() != 1) {
+    return request_problem{error_code::invalid_value, "Name the model with ?model=.", "model"};
+  }
+  const auto& only = table->models().front();
+  return give_to_model(home, only, only->options.name, out);
+}
+
+}  // namespace
+
+void relay_by_query(shard& home, routed_request request) {
+  auto out = make_raw_call(request);
+  set_target(request.client, path_of(request.client), {"model"}, out);
+  auto wrong = read_call_headers(request, out);
+  if (!wrong) wrong = choose_model(home, request.client, out);
+  begin_call(home, std::move(request), std::move(out), std::move(wrong));
+}
+
+}  // namespace signalbox::http

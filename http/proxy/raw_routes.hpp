@@ -1,0 +1,14 @@
+// The handlers of routes whose requests and answers pass as they are: a runtime's own routes, whose
+// query names the model.
+#pragma once
+
+namespace signalbox::http {
+
+class shard;
+struct routed_request;
+
+// For llama-server's /props and /slots. The parameter `model` may be missing when there is only
+// one.
+void relay_by_query(shard& home, routed_request request);
+
+}  // namespace signalbox::http
