@@ -1,6 +1,8 @@
 #include "http/proxy/late_answer.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "http/serve/error.hpp"
 #include "text/json_text.hpp"
@@ -12,6 +14,10 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t max_message_bytes = 1000;  // of a text that is quoted
+
+// Of an answer that is read. The shard's other clients wait meanwhile: 10 ms for as much text, five
+// times that for as many small values.
+constexpr std::size_t max_read_bytes = 512 * 1024;
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -52,8 +58,9 @@ std::string message_in(const json& answer, std::string_view text) {
   return is_page ? std::string() : shortened(text);
 }
 
-// What the scanner refuses, by its form or its depth, is text.
+// What the scanner refuses, by its form or its depth, is text, and so is what is too long.
 json parse(const std::string& text) {
+  if (text.size() > max_read_bytes) return {};
   const auto line = json_on_one_line(text);
   return line.empty() ? json() : json::parse(line, nullptr, false);
 }
@@ -109,11 +116,15 @@ json to_delta(json& message) {
   return delta;
 }
 
-// Returns the chunks of one answer of OpenAI's, or nothing if it is none.
+bool is_answer(const json& one) {
+  if (!one.is_object() || !one.contains("choices") || !one["choices"].is_array()) return false;
+  const auto& choices = one["choices"];
+  return std::all_of(choices.begin(), choices.end(),
+                     [](const json& choice) { return choice.is_object(); });
+}
+
+// Returns the chunks of one answer of OpenAI's.
 std::string to_chunks(json answer, bool wants_usage) {
-  if (!answer.is_object() || !answer.contains("choices") || !answer["choices"].is_array()) {
-    return {};
-  }
   auto& choices = answer["choices"];
   const auto usage = answer.contains("usage") ? std::move(answer["usage"]) : json();
   answer.erase("usage");
@@ -121,7 +132,6 @@ std::string to_chunks(json answer, bool wants_usage) {
   bool is_chat = false;
   json last = json::array();  // the choices of a second chunk, which ends what the first began
   for (auto& choice : choices) {
-    if (!choice.is_object()) return {};
     if (!choice.contains("message") || !choice["message"].is_object()) continue;
     is_chat = true;
     choice["delta"] = to_delta(choice["message"]);
@@ -147,14 +157,18 @@ std::string to_chunks(json answer, bool wants_usage) {
 }  // namespace
 
 late_answer to_late_answer(dialect spoken, int status, const std::string& text, bool wants_usage) {
-  const auto answer = parse(text);
-  if (status != 200 || spoken != dialect::openai) return refusal(spoken, status, answer, text);
-  std::string events;
+  auto answer = parse(text);
   const bool are_several = answer.is_array() && !answer.empty();
-  for (const auto& one : are_several ? answer : json::array({answer})) {
-    auto chunks = to_chunks(one, wants_usage);
-    if (chunks.empty()) return refusal(spoken, status, answer, text);
-    events += chunks;
+  const bool is_whole =
+      are_several ? std::all_of(answer.begin(), answer.end(), is_answer) : is_answer(answer);
+  if (status != 200 || spoken != dialect::openai || !is_whole) {
+    return refusal(spoken, status, answer, text);
+  }
+  std::string events;
+  if (are_several) {
+    for (auto& one : answer) events += to_chunks(std::move(one), wants_usage);
+  } else {
+    events = to_chunks(std::move(answer), wants_usage);
   }
   return {events + "data: [DONE]\n\n", status};
 }

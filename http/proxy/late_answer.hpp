@@ -14,14 +14,14 @@ struct late_answer {
   int status = 200;    // how the request is counted: of the error that the events tell, or 200
 };
 
-// Turns a whole answer into events: one of OpenAI's JSON into the chunks that it would have been in
-// a stream, anything else into an error. `wants_usage` as in request_facts.
+// Turns a whole answer into events: one of OpenAI's JSON of up to 512 KiB into the chunks that it
+// would have been in a stream, anything else into an error. `wants_usage` as in request_facts.
 late_answer to_late_answer(dialect spoken, int status, const std::string& text, bool wants_usage);
 
 // Returns the event that tells an error in a stream; `body` as from error_body().
 std::string error_event(dialect spoken, const std::string& body);
 
-// Returns whether an answer has the shape of an error in the dialect.
+// Returns whether an answer has the shape of an error in the dialect. None over 512 KiB has.
 bool is_error_of(dialect spoken, const std::string& text);
 
 }  // namespace signalbox::http

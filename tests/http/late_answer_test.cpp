@@ -102,6 +102,32 @@ BOOST_AUTO_TEST_CASE(a_chat_becomes_its_chunks) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_is_too_long_to_be_read_is_an_error) {
+  const auto answer_of = [](std::size_t bytes) {
+    const std::string before = R"({"choices":[{"index":0,"message":{"content":")";
+    const std::string after = R"("},"finish_reason":"stop"}]})";
+    return before + std::string(bytes - before.size() - after.size(), 'x') + after;
+  };
+  constexpr std::size_t most = 512 * 1024;
+  const auto read = to_late_answer(dialect::openai, 200, answer_of(most), false);
+  BOOST_TEST(read.status == 200);
+  BOOST_TEST(data_of(read.events).size() == 2u);
+  for (const auto spoken : {dialect::openai, dialect::responses, dialect::anthropic}) {
+    const auto late = to_late_answer(spoken, 200, answer_of(most + 1), false);
+    BOOST_TEST(late.status == 502);
+    BOOST_TEST(late.events.size() < 3000u);
+    BOOST_TEST(late.events.find("\"error\"") != std::string::npos);
+  }
+  const auto refusal = to_late_answer(dialect::openai, 400, answer_of(most + 1), false);
+  BOOST_TEST(refusal.status == 400);
+  BOOST_TEST(refusal.events.size() < 3000u);
+  const auto error = [](std::size_t bytes) {
+    return R"({"error":")" + std::string(bytes - 12, 'x') + "\"}";
+  };
+  BOOST_TEST(is_error_of(dialect::ollama, error(most)));
+  BOOST_TEST(!is_error_of(dialect::ollama, error(most + 1)));
+}
+
 BOOST_AUTO_TEST_CASE(an_error_has_the_shape_of_the_dialect) {
   const std::string anthropic = R"({"type":"error","error":{"type":"x","message":"no"}})";
   struct row {
