@@ -22,6 +22,7 @@ model_change compare(const model_options& now, const model_options& next) {
   same_rules.start_timeout_s = now.start_timeout_s;
   same_rules.drain_timeout_s = now.drain_timeout_s;
   same_rules.stop_grace_s = now.stop_grace_s;
+  same_rules.upstream_paths = now.upstream_paths;
   same_rules.usage_in_streams = now.usage_in_streams;
   return now == same_rules ? model_change::rules : model_change::runtime;
 }

@@ -35,6 +35,10 @@ void add_models(std::vector<option>& out) {
                     "Name that the runtime knows the model by; when empty, the model's name."));
   out.push_back(row("models[].health_path", &t::health_path, 1, text_bytes,
                     "Path that answers 200 once the runtime is ready."));
+  out.push_back(row("models[].upstream_paths", &t::upstream_paths, 0, 100,
+                    "Paths at the runtime that keys with the scope realtime may use by "
+                    "/upstream/{model}/{path}; one that ends in /* stands for all below it. Other "
+                    "paths want the scope admin."));
   out.push_back(row("models[].gpu.memory", &t::gpu_memory, 0, 1024.0 * 1024 * gib,
                     "GPU memory that the model takes, on one GPU; 0: it needs no GPU."));
   out.push_back(

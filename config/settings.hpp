@@ -77,7 +77,9 @@ struct model_options {
   std::string api_key;                   // the runtime's, sent as a bearer token; never shown
   std::string upstream_model;            // the name the runtime knows it by; default: name
   std::string health_path = "/health";   // ready when this answers 200
-  std::uint64_t gpu_memory = 0;          // bytes on one GPU; 0: needs no GPU
+  // Below /upstream/{model}, for the scope realtime; one that ends in /* stands for all below it.
+  std::vector<std::string> upstream_paths;
+  std::uint64_t gpu_memory = 0;  // bytes on one GPU; 0: needs no GPU
   config::residency residency = residency::on_demand;
   double idle_unload_s = 600;  // 0: never
   std::uint32_t max_concurrent = 10;

@@ -96,7 +96,7 @@ bool is_tls(const std::string& listen) {
   return parsed && parsed->is_tls;
 }
 
-bool is_visible_ascii(const std::string& text) {
+bool is_visible_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
@@ -248,6 +248,33 @@ void check_connection(const model_options& m, const std::string& path, problem_l
   }
 }
 
+bool is_dots(std::string_view segment) {
+  return segment == "." || segment == "..";
+}
+
+// A path as it is when it is decoded, or all below one.
+bool is_path_pattern(std::string_view text) {
+  if (!text.starts_with('/') || !is_visible_ascii(text)) return false;
+  if (text.ends_with("/*")) text.remove_suffix(1);
+  if (text.find_first_of("*%?#\\;") != text.npos) return false;
+  for (std::size_t begin = 1; begin < text.size();) {
+    const auto end = std::min(text.find('/', begin), text.size());
+    if (end == begin || is_dots(text.substr(begin, end - begin))) return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
+void check_upstream_paths(const model_options& m, const std::string& path, problem_list& problems) {
+  for (std::size_t i = 0; i < m.upstream_paths.size(); ++i) {
+    if (is_path_pattern(m.upstream_paths[i])) continue;
+    problems.unrelated(fmt::format("{}.upstream_paths[{}]", path, i),
+                       fmt::format("found {}, allowed a path that begins with / and may end in /*, "
+                                   "of visible ASCII without %?#;\\, empty segments and dots",
+                                   in_quotes(m.upstream_paths[i])));
+  }
+}
+
 void check_models(const settings& s, problem_list& problems) {
   if (s.models.empty()) problems.unrelated("models", "found none, allowed at least one");
   std::map<std::string, std::string> names;  // name to the path of its first use
@@ -268,6 +295,7 @@ void check_models(const settings& s, problem_list& problems) {
                                      "blanks",
                                      in_quotes(m.health_path)));
     }
+    check_upstream_paths(m, path, problems);
     check_connection(m, path, problems);
     check_times(m, path, problems);
   }

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "http/proxy/begin_call.hpp"
+#include "http/proxy/inference_routes.hpp"
+#include "http/proxy/upstream_target.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/json_route.hpp"
 
@@ -40,6 +42,23 @@ void relay_by_query(shard& home, routed_request request) {
   set_target(request.client, path_of(request.client), {"model"}, out);
   auto wrong = read_call_headers(request, out);
   if (!wrong) wrong = choose_model(home, request.client, out);
+  begin_call(home, std::move(request), std::move(out), std::move(wrong));
+}
+
+void relay_by_path(shard& home, routed_request request) {
+  const auto target = std::move(request.upstream);
+  const auto* const known = target->known;
+  auto out = known != nullptr ? make_call(request) : make_raw_call(request);
+  set_target(request.client, target->path, {}, out);
+  auto wrong = read_call_headers(request, out);
+  if (known != nullptr) {
+    out.is_raw = true;
+    out.dialect = known->traits.dialect;
+    out.estimate_from_length = known->traits.estimate_from_length;
+    out.forwarded_headers = std::move(request.headers.forwarded);
+    if (!wrong) wrong = read_body(request, known->traits, false, out);
+  }
+  if (!wrong) wrong = give_to_model(home, target->model, target->model_name, out);
   begin_call(home, std::move(request), std::move(out), std::move(wrong));
 }
 

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <restinio/uri_helpers.hpp>
 
+#include "http/serve/route_path.hpp"
+
 namespace signalbox::http {
 
 namespace {
@@ -37,14 +39,7 @@ std::string query_value(const restinio::request_handle_t& client, const char* na
 }
 
 std::string parameter_of(const routed_request& request) {
-  std::string text;  // in a path a plus stays a plus
-  for (const char c : request.parameter) text += c == '+' ? "%2B" : std::string(1, c);
-  try {
-    return restinio::utils::unescape_percent_encoding<restinio::utils::relaxed_unescape_traits>(
-        text);
-  } catch (const std::exception&) {
-    return {};
-  }
+  return decoded_path(request.parameter).value_or("");
 }
 
 std::optional<std::uint32_t> limit_of(const routed_request& request) {

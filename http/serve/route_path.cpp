@@ -1,6 +1,7 @@
 #include "http/serve/route_path.hpp"
 
 #include <algorithm>
+#include <restinio/utils/percent_encoding.hpp>
 #include <string>
 
 #include "http/serve/routes.hpp"
@@ -66,7 +67,8 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
     if (pattern == path) return std::string_view();
     return std::nullopt;
   }
-  const auto tail = pattern.substr(pattern.find('}') + 1);
+  auto tail = pattern.substr(pattern.find('}') + 1);
+  if (tail.find('{') != tail.npos) tail = {};
   if (path.size() <= brace + tail.size() || !path.starts_with(pattern.substr(0, brace)) ||
       !path.ends_with(tail)) {
     return std::nullopt;
@@ -90,7 +92,39 @@ std::optional<request_problem> read_target(restinio::http_request_header_t& head
   return std::nullopt;
 }
 
+std::optional<std::string> decoded_path(std::string_view text) {
+  using rules = restinio::utils::relaxed_unescape_traits;
+  std::string encoded;  // in a path a plus stays a plus
+  for (const char c : text) {
+    if (c == '+') {
+      encoded += "%2B";
+    } else {
+      encoded += c;
+    }
+  }
+  auto decoded = restinio::utils::try_unescape_percent_encoding<rules>(encoded);
+  return decoded ? std::optional(std::move(*decoded)) : std::nullopt;
+}
+
+const route* inference_route_of(std::string_view method, std::string_view path) {
+  const auto known = other_spelling(path);
+  if (!known.empty()) path = known;
+  const auto all = routes();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const route& r) {
+    return r.traits.is_inference && !r.traits.takes_any_body && r.method == method &&
+           match(r.path, path);
+  });
+  return found == all.end() ? nullptr : &*found;
+}
+
 dialect dialect_of(std::string_view path) {
+  constexpr std::string_view upstream = "/upstream/";
+  if (path.starts_with(upstream)) {
+    for (auto at = path.find('/', upstream.size()); at != path.npos; at = path.find('/', at + 1)) {
+      const auto* const row = inference_route_of("POST", path.substr(at));
+      if (row != nullptr) return row->traits.dialect;
+    }
+  }
   const auto known = other_spelling(path);
   const auto* const row = row_of(known.empty() ? path : known);
   if (row != nullptr && row->traits.dialect != dialect::none) return row->traits.dialect;

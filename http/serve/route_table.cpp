@@ -46,6 +46,13 @@ constexpr route_traits raw_route(metric label) {
   return traits;
 }
 
+constexpr route_traits upstream_route() {
+  auto traits = raw_route(metric::upstream);
+  traits.estimate_from_length = true;
+  traits.is_upstream = true;
+  return traits;
+}
+
 constexpr auto of_chat = text_route(metric::chat_completions, dialect::openai);
 constexpr auto of_completions = text_route(metric::completions, dialect::openai);
 constexpr auto of_embeddings = data_route(metric::embeddings, dialect::openai);
@@ -63,6 +70,7 @@ constexpr auto of_infill = text_route(metric::infill, dialect::other);
 constexpr auto of_templates = data_route(metric::apply_template, dialect::other);
 constexpr auto of_props = raw_route(metric::props);
 constexpr auto of_slots = raw_route(metric::slots);
+constexpr auto of_upstream = upstream_route();
 constexpr auto of_ollama_chat = ollama_text(metric::ollama_chat);
 constexpr auto of_ollama_generate = ollama_text(metric::ollama_generate);
 constexpr auto of_ollama_vectors = data_route(metric::ollama_embed, dialect::ollama);
@@ -70,7 +78,7 @@ constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
 constexpr route_traits of_models{.label = metric::models, .dialect = dialect::openai};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 51> table{{
+constexpr std::array<route, 57> route_rows{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
@@ -86,6 +94,12 @@ constexpr std::array<route, 51> table{{
     {"POST", "/detokenize", scope::realtime, infer, of_detokenize},
     {"POST", "/infill", scope::realtime, infer, of_infill},
     {"POST", "/apply-template", scope::realtime, infer, of_templates},
+    {"GET", "/upstream/{model}/{path}", scope::admin, relay_by_path, of_upstream},
+    {"POST", "/upstream/{model}/{path}", scope::admin, relay_by_path, of_upstream},
+    {"PUT", "/upstream/{model}/{path}", scope::admin, relay_by_path, of_upstream},
+    {"PATCH", "/upstream/{model}/{path}", scope::admin, relay_by_path, of_upstream},
+    {"DELETE", "/upstream/{model}/{path}", scope::admin, relay_by_path, of_upstream},
+    {"OPTIONS", "/upstream/{model}/{path}", scope::admin, relay_by_path, of_upstream},
     {"GET", "/props", scope::monitor, relay_by_query, of_props},
     {"POST", "/props", scope::monitor, relay_by_query, of_props},
     {"GET", "/slots", scope::monitor, relay_by_query, of_slots},
@@ -127,7 +141,7 @@ constexpr std::array<route, 51> table{{
 }  // namespace
 
 std::span<const route> routes() {
-  return table;
+  return route_rows;
 }
 
 }  // namespace signalbox::http

@@ -29,6 +29,13 @@ std::string methods_of(std::string_view path) {
   return methods;
 }
 
+// A browser asks whether a page may send a request. It sends no credential with that, so that it is
+// never the runtime's to answer.
+bool is_preflight(const restinio::http_request_header_t& header) {
+  return method_of(header) == "OPTIONS" && header.has_field("Origin") &&
+         header.has_field("Access-Control-Request-Method");
+}
+
 // Returns the fields that answer OPTIONS, which asks for the methods of a path (RFC 9110 9.3.7), or
 // is a browser's CORS preflight; health checks of proxies use it, too. Nothing when it is another
 // method, there is no such path, or a browser may not ask.
@@ -38,8 +45,9 @@ std::optional<extra_headers> answer_to_options(const shard& home,
   const auto path = path_of(header);
   auto allowed = path == "*" ? std::string("GET, POST, PATCH, DELETE") : methods_of(path);
   if (allowed.empty()) return std::nullopt;
+  if (allowed.find("OPTIONS") == allowed.npos) allowed += ", OPTIONS";
   if (header.has_field("Origin")) return home.gateway().cors().answer_preflight(header, allowed);
-  return extra_headers{{"Allow", allowed + ", OPTIONS"}};
+  return extra_headers{{"Allow", allowed}};
 }
 
 // Returns 404, or 405 with the methods of the path.
@@ -96,7 +104,35 @@ identity identify(shard& home, const request_headers& headers) {
                                        : "The API key or the token is not valid."};
 }
 
-problem_or_none authorize(shard& home, const route& found, routed_request& request) {
+request_problem lacks_scope(const route& found, std::string_view hint) {
+  return {error_code::missing_scope, "This key lacks the scope '" +
+                                         std::string(to_string(found.needed)) + "'" +
+                                         std::string(hint) + "."};
+}
+
+// Checks the scope for a path below /upstream. That its model is unknown is said later.
+problem_or_none authorize_upstream(shard& home, const route& found,
+                                   const restinio::http_request_header_t& header,
+                                   routed_request& request) {
+  const auto& who = *request.who;
+  const bool has_scope = who.may(found.needed);
+  if (!has_scope && !who.may(scope::realtime)) return lacks_scope(found, "");
+  auto read = read_upstream_target(*home.gateway().models(), method_of(header),
+                                   *match(found.path, path_of(header)));
+  if (auto* const wrong = std::get_if<request_problem>(&read)) return std::move(*wrong);
+  request.upstream = std::make_unique<upstream_target>(std::move(std::get<upstream_target>(read)));
+  const auto& target = *request.upstream;
+  if (has_scope || !target.model ||
+      is_listed(target.model->options.upstream_paths, target.plain_path)) {
+    return std::nullopt;
+  }
+  return lacks_scope(found,
+                     ", and the path is none of the model's upstream_paths, which would do "
+                     "without");
+}
+
+problem_or_none authorize(shard& home, const route& found,
+                          const restinio::http_request_header_t& header, routed_request& request) {
   const bool open = found.needed == scope::none || (found.traits.is_open_with_metrics &&
                                                     home.gateway().settings().metrics.is_public);
   if (open) return std::nullopt;
@@ -118,10 +154,10 @@ problem_or_none authorize(shard& home, const route& found, routed_request& reque
   if (!request.who) {
     return request_problem{error_code::invalid_credential, std::string(caller.problem)};
   }
-  if (!request.who->may(found.needed)) {
-    return request_problem{
-        error_code::missing_scope,
-        "This key lacks the scope '" + std::string(to_string(found.needed)) + "'."};
+  if (found.traits.is_upstream) {
+    if (auto wrong = authorize_upstream(home, found, header, request)) return wrong;
+  } else if (!request.who->may(found.needed)) {
+    return lacks_scope(found, "");
   }
   return take_request(home, request);
 }
@@ -187,7 +223,8 @@ problem_or_none check_body(const shard& home, const restinio::http_request_heade
     return request_problem{error_code::expectation_failed,
                            "The only Expect that is supported is 100-continue."};
   }
-  const auto& traits = request.found->traits;
+  const auto* const known = request.upstream ? request.upstream->known : nullptr;
+  const auto& traits = (known != nullptr ? known : request.found)->traits;
   if (traits.takes_any_body) return std::nullopt;
   if (framing.length.value_or(0) > 0 || framing.is_chunked) {
     if (auto wrong = check_coding(request)) return wrong;
@@ -214,7 +251,9 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
   out.from.address(
       home.gateway().proxies().client_of(out.from.address(), out.headers.forwarded_for));
   if (auto wrong = read_target(header, out.headers.host)) return wrong;
-  const auto method = method_of(header) == "HEAD" ? "GET" : method_of(header);
+  const auto method = is_preflight(header)          ? std::string_view()
+                      : method_of(header) == "HEAD" ? std::string_view("GET")
+                                                    : method_of(header);
   const auto all = routes();
   const auto found = std::find_if(all.begin(), all.end(), [&](const route& r) {
     return r.method == method && match(r.path, path_of(header)).has_value();
@@ -230,7 +269,7 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
     return request_problem{error_code::bad_request,
                            "The query string is not percent-encoded (RFC 3986)."};
   }
-  if (auto wrong = authorize(home, *found, out)) return wrong;
+  if (auto wrong = authorize(home, *found, header, out)) return wrong;
   return check_body(home, header, framing, out);
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "access/authentication.hpp"
+#include "http/proxy/upstream_target.hpp"
 #include "http/serve/compressed_body.hpp"
 #include "http/serve/dialect.hpp"
 #include "http/serve/reply.hpp"
@@ -46,7 +47,8 @@ struct routed_request {
   principal_ptr who;                                 // null on an open route
   std::string_view parameter;  // text for the {…} of the path, percent-encoded; a view of it
   std::string request_id;
-  std::shared_ptr<request_share> share;  // until it is answered
+  std::shared_ptr<request_share> share;       // until it is answered
+  std::unique_ptr<upstream_target> upstream;  // of a route that `is_upstream`
 };
 
 using route_handler = void (*)(shard&, routed_request);
@@ -64,6 +66,9 @@ struct route_traits {
   bool is_inference = false;        // its body may be as large as server.body_limit
   bool takes_form = false;          // for inference: its body is multipart/form-data, else JSON
   bool takes_any_body = false;      // for inference: any type, or none; it goes on as it came
+  // The path names a model and a path at its runtime. The scope realtime is enough for those that
+  // the model lists, and a body that we know is treated as on its own route.
+  bool is_upstream = false;
 };
 
 // A row of the table.

@@ -71,6 +71,7 @@ BOOST_AUTO_TEST_CASE(only_what_a_runtime_was_started_with_needs_a_new_one) {
   const auto now = one_of_each().models[0];
   auto next = now;
   next.aliases = {"rouge"};
+  next.upstream_paths = {"/tts/*"};
   next.max_waiting = 7;
   next.max_concurrent = 3;
   next.request_timeout_s = 5;

@@ -270,6 +270,9 @@ describe('the contract', () => {
       'post /v1/keys': 201, 'get /v1/keys/{id}': 404, 'patch /v1/keys/{id}': 404,
       'delete /v1/keys/{id}': 404, 'post /v1/keys/{id}/rotate': 404,
       'post /v1/audio/transcriptions': 415, // no form
+      // The runtime has nothing there.
+      ...Object.fromEntries(['get', 'post', 'put', 'patch', 'delete', 'options'].map((method) =>
+        [`${method} /upstream/{model}/{path}`, 404])),
       // There are several models, and none is named.
       'get /props': 400, 'post /props': 400, 'get /slots': 400, 'post /slots/{id}': 400,
     };

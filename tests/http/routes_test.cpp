@@ -136,6 +136,8 @@ BOOST_AUTO_TEST_CASE(a_path_is_found_however_it_is_written) {
       {"/api/tags/", "/api/tags"},
       {"/tokenize/", "/tokenize"},
       {"/slots/", "/slots"},
+      {"/upstream/m//v1/x/", "/upstream/m/v1/x/"},
+      {"/upstream/m", "/upstream/m"},
       {"/slots/0?action=save", "/slots/0?action=save"},
       // These are nobody's.
       {"/v1/tokenize", "/v1/tokenize"},

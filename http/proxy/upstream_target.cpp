@@ -1,0 +1,96 @@
+#include "http/proxy/upstream_target.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "http/proxy/request_body.hpp"
+#include "http/serve/route_path.hpp"
+#include "http/serve/routes.hpp"
+#include "text/ascii.hpp"
+
+namespace signalbox::http {
+
+namespace {
+
+constexpr std::size_t max_encoded_bytes = 3 * max_model_bytes;  // of a name in a path
+
+bool is_dots(std::string_view segment) {
+  const auto name = segment.substr(0, segment.find(';'));  // some servers take parameters off
+  return name == "." || name == "..";
+}
+
+bool is_odd_character(char c) {
+  const auto code = static_cast<unsigned char>(c);
+  return code < 0x20 || code == 0x7f || c == '\\';
+}
+
+// Whether servers may read the path otherwise than it is written. It begins with a slash, and may
+// end with one.
+bool is_ambiguous(std::string_view path) {
+  if (std::any_of(path.begin(), path.end(), is_odd_character)) return true;
+  for (std::size_t begin = 1; begin < path.size();) {
+    const auto end = std::min(path.find('/', begin), path.size());
+    if (end == begin || is_dots(path.substr(begin, end - begin))) return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
+// Whether a server that decodes the path once more may find a dot, a slash or a backslash in it.
+bool is_encoded_twice(std::string_view path) {
+  for (auto at = path.find('%'); at != path.npos; at = path.find('%', at + 1)) {
+    for (const std::string_view code : {"25", "2e", "2f", "5c"}) {
+      if (equals_ignoring_case(path.substr(at + 1, 2), code)) return true;
+    }
+  }
+  return false;
+}
+
+// Finds the model, and sets `out` to it and to the path behind it, as far as it is there.
+void find_model(const model_table& models, std::string_view text, upstream_target& out) {
+  for (std::size_t end = 0; end < text.size() && end <= max_encoded_bytes;) {
+    end = std::min(text.find('/', end + 1), text.size());
+    auto name = decoded_path(text.substr(0, end));
+    if (!name) continue;
+    if (out.model_name.empty()) out.model_name = *name;  // the first segment, for want of a better
+    auto found = models.find(*name);
+    if (!found) continue;
+    out.model = std::move(found);
+    out.model_name = std::move(*name);
+    out.path = text.substr(end);
+  }
+}
+
+}  // namespace
+
+std::variant<upstream_target, request_problem> read_upstream_target(const model_table& models,
+                                                                    std::string_view method,
+                                                                    std::string_view text) {
+  upstream_target out;
+  find_model(models, text, out);
+  if (!out.model) return out;
+  if (out.path.empty()) out.path = "/";
+  auto plain = decoded_path(out.path);
+  if (!plain) {
+    return request_problem{error_code::bad_request,
+                           "The path behind the model is not percent-encoded UTF-8 (RFC 3986)."};
+  }
+  if (is_ambiguous(*plain) || is_encoded_twice(*plain)) {
+    return request_problem{error_code::bad_request,
+                           "The path behind the model has a segment that is empty, '.' or '..', "
+                           "or a backslash or a control character, perhaps encoded twice."};
+  }
+  out.plain_path = std::move(*plain);
+  out.known = inference_route_of(method, out.path);
+  return out;
+}
+
+bool is_listed(const std::vector<std::string>& patterns, std::string_view plain_path) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](std::string_view pattern) {
+    if (!pattern.ends_with("/*")) return pattern == plain_path;
+    pattern.remove_suffix(1);
+    return plain_path.size() > pattern.size() && plain_path.starts_with(pattern);
+  });
+}
+
+}  // namespace signalbox::http
