@@ -7,6 +7,7 @@
 
 #include "http/proxy/late_answer.hpp"
 #include "http/proxy/ollama_load.hpp"
+#include "http/serve/client_door.hpp"
 #include "http/serve/gateway_state.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
@@ -118,6 +119,24 @@ void client_answer::call_stream_began() {
   if (!stream_) start_stream();
 }
 
+tunnel_end_ptr client_answer::call_switched(std::string& head) {
+  is_tunnel_ = true;
+  const auto& answer = call_.head();
+  head.append("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ")
+      .append(answer.upgrade().empty() ? call_.request().upgrade : answer.upgrade())
+      .append("\r\n")
+      .append(own_fields_name)
+      .append(": ")
+      .append(own_fields())
+      .append("\r\n");
+  answer.for_each_field([&](std::string_view name, std::string_view value) {
+    if (!is_forwarded_to_client(name)) return;
+    head.append(name).append(": ").append(value).append("\r\n");
+  });
+  head.append("\r\n");
+  return client_.share->door().begin_tunnel(client_.handle);
+}
+
 void client_answer::take_events() {
   if (unsent_.empty()) return unsent_.swap(call_.text());
   unsent_ += call_.text();
@@ -226,6 +245,7 @@ void client_answer::call_failed(error_code code, std::string_view message, doubl
 void client_answer::call_ended(const call_result& result) {
   write_log(result);
   home_.ended(client_.connection, *this);
+  if (is_tunnel_) home_.client_gone(client_.connection);  // RESTinio does not know that it is
 }
 
 void client_answer::write_log(const call_result& result) const {

@@ -38,6 +38,7 @@ class client_answer final : public call_listener {
  private:
   void call_placed(std::uint32_t position, double eta_s) override;
   void call_stream_began() override;
+  tunnel_end_ptr call_switched(std::string& head) override;
   void call_turn_ended() override;
   int call_completed() override;
   void call_failed(error_code code, std::string_view message, double retry_after_s) override;
@@ -60,6 +61,7 @@ class client_answer final : public call_listener {
   upstream_call call_;
   time_point last_comment_{};
   std::optional<response_writer> stream_;
+  bool is_tunnel_ = false;
   std::string unsent_;             // of the stream: for the next write
   std::size_t writing_bytes_ = 0;  // of the stream: not yet taken by the kernel
 };

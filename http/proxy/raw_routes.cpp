@@ -35,6 +35,28 @@ std::optional<request_problem> choose_model(shard& home, const restinio::request
   return give_to_model(home, only, only->options.name, out);
 }
 
+// A protocol comes behind the request, and only once the runtime has agreed. Pages of any origin
+// can open a WebSocket, and carry no key: who needs none must not be used by them.
+std::optional<request_problem> read_upgrade(shard& home, const routed_request& request,
+                                            call_request& out) {
+  const auto& headers = request.headers;
+  const auto& header = request.client->header();
+  if (!headers.wants_upgrade || headers.upgrade.empty() || header.http_minor() == 0) {
+    return std::nullopt;
+  }
+  if (request.is_followed) {
+    return request_problem{error_code::bad_request,
+                           "The other protocol must not begin before the answer."};
+  }
+  const bool is_anonymous = out.who == home.gateway().anonymous();
+  if (is_anonymous && !home.gateway().cors().may_connect(header)) {
+    return request_problem{error_code::origin_not_allowed,
+                           "Pages of this origin may not connect (cors.allowed_origins)."};
+  }
+  out.upgrade = headers.upgrade;
+  return std::nullopt;
+}
+
 }  // namespace
 
 void relay_by_query(shard& home, routed_request request) {
@@ -57,6 +79,8 @@ void relay_by_path(shard& home, routed_request request) {
     out.estimate_from_length = known->traits.estimate_from_length;
     out.forwarded_headers = std::move(request.headers.forwarded);
     if (!wrong) wrong = read_body(request, known->traits, false, out);
+  } else if (!wrong) {
+    wrong = read_upgrade(home, request, out);
   }
   if (!wrong) wrong = give_to_model(home, target->model, target->model_name, out);
   begin_call(home, std::move(request), std::move(out), std::move(wrong));

@@ -197,6 +197,17 @@ void upstream_connection::read() {
                           });
 }
 
+void upstream_connection::read(asio::mutable_buffer into, transfer_done done) {
+  socket_.async_read_some(into, [me = shared_from_this(), done = std::move(done)](
+                                    const io_error& e, std::size_t n) { done(e, n); });
+}
+
+void upstream_connection::write(asio::const_buffer all, transfer_done done) {
+  asio::async_write(socket_, asio::buffer(all),
+                    [me = shared_from_this(), done = std::move(done)](
+                        const io_error& e, std::size_t n) { done(e, n); });
+}
+
 void upstream_connection::resume() {
   if (!paused_) return;
   paused_ = false;
@@ -224,6 +235,10 @@ void upstream_connection::received(std::size_t bytes) {
   body_parts_ = 0;
   const auto used = http_parser_execute(&parser_, &callbacks(), buffer_.data(), bytes);
   if (!sink_) return;  // the sink abandoned us
+  if (message_complete_ && has_switched_) {
+    auto* const sink = std::exchange(sink_, nullptr);
+    return sink->upstream_switched({buffer_.data() + used, bytes - used});
+  }
   if (message_complete_) {
     if (used != bytes) note_unasked_bytes();
     return end(upstream_end::complete, used == bytes && may_go_on());
@@ -271,7 +286,7 @@ void upstream_connection::end(upstream_end how, bool keep) {
   if (!sink) return;
   // An answer may come before the whole request was sent. The write still uses the pieces, which
   // the sink may free now, so the connection is not kept.
-  if (keep && !writing_ && may_be_kept()) {
+  if (keep && !writing_ && !may_switch_ && may_be_kept()) {
     pool_.put_back(me);
   } else {
     abandon();
@@ -293,7 +308,10 @@ int upstream_connection::headers_complete() {
     return without_body;
   }
   constexpr int refuse = -1;
-  if (parser_.status_code < 200 || parser_.status_code > 599 || parser_.http_major != 1) {
+  // The protocol comes behind the request.
+  has_switched_ = may_switch_ && !writing_ && parser_.status_code == 101;
+  if ((parser_.status_code < 200 && !has_switched_) || parser_.status_code > 599 ||
+      parser_.http_major != 1) {
     return refuse;
   }
   head_.status = static_cast<int>(parser_.status_code);
@@ -309,6 +327,8 @@ int upstream_connection::headers_complete() {
   }
   sink_->upstream_headers(head_);
   if (!sink_) return refuse;  // abandoned from within
+  constexpr int is_last_of_http = 2;
+  if (has_switched_) return is_last_of_http;
   const bool has_no_body = pieces_[0].starts_with("HEAD ") || has_no_body_with(parser_.status_code);
   return has_no_body ? without_body : 0;
 }

@@ -12,6 +12,7 @@
 #include "actors/messages.hpp"
 #include "http/proxy/upstream_head.hpp"
 #include "http/proxy/upstream_socket.hpp"
+#include "http/serve/tunnel_end.hpp"
 
 namespace signalbox::http {
 
@@ -31,6 +32,9 @@ class upstream_sink {
  public:
   virtual void upstream_headers(upstream_head& head) = 0;  // the sink may take it
   virtual void upstream_body(std::string_view bytes) = 0;
+  // After the head of a 101, instead of upstream_ended(): the connection has left HTTP and is the
+  // sink's, as the end of a tunnel. `rest` came behind the head.
+  virtual void upstream_switched(std::string_view /*rest*/) {}
   // Called exactly once, unless the connection was abandoned before. The connection is then already
   // pooled or closed.
   virtual void upstream_ended(upstream_end how) = 0;
@@ -49,7 +53,8 @@ using gathered_pieces = std::array<std::string_view, 6>;
 
 // A connection to a run of a backend, which carries one exchange at a time. It counts in the
 // endpoint's link until it is closed.
-class upstream_connection : public std::enable_shared_from_this<upstream_connection> {
+class upstream_connection final : public tunnel_end,
+                                  public std::enable_shared_from_this<upstream_connection> {
  public:
   upstream_connection(boost::asio::io_context& io, upstream_pool& pool, endpoint_ptr endpoint);
   ~upstream_connection();
@@ -58,6 +63,9 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
 
   // The text of `pieces`, and `sink`, must live until upstream_ended() or abandon().
   void send(const gathered_pieces& pieces, upstream_sink& sink);
+  // From now on it may leave HTTP, when an answer says so, and carries nothing after this exchange.
+  // Otherwise a 101 is no answer.
+  void expect_upgrade() { may_switch_ = true; }
   // Closes the connection, which tells the runtime to stop. The sink gets no further call.
   void abandon();
   // Stops reading until resume(), for back-pressure.
@@ -66,6 +74,12 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   bool paused() const { return paused_; }
   // Ends the exchange with connect_failed if it still waits for the connection.
   void give_up_connecting();
+
+  // Once it has left HTTP.
+  void read(boost::asio::mutable_buffer into, transfer_done done) override;
+  void write(boost::asio::const_buffer all, transfer_done done) override;
+  bool end_sending() override { return socket_.end_sending(); }
+  void close(bool /*has_time*/) override { abandon(); }
 
   // Tells whether it carried another exchange before the present or last one.
   bool was_reused() const { return exchanges_ > 1; }
@@ -116,6 +130,7 @@ class upstream_connection : public std::enable_shared_from_this<upstream_connect
   std::string_view chunk_end_;  // what must come next of the CRLF behind the data of a chunk
   std::size_t received_ = 0;    // bytes of the last read
   bool message_complete_ = false, answer_began_ = false, body_began_ = false, closes_ = false;
+  bool may_switch_ = false, has_switched_ = false;
   bool acknowledges_at_once_ = true;  // as a new connection does
   bool is_lumpy_ = false;             // the stream that is read
   std::uint32_t body_parts_ = 0;      // in the last read

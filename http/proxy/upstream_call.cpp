@@ -189,7 +189,9 @@ void upstream_call::send(bool fresh, time_point now) {
   const auto body = apply_edits(request_.body, edits_);
   gathered_pieces pieces{upstream_head_};
   std::copy(body.begin(), body.end(), pieces.begin() + 1);
-  upstream_ = home_.pool().take(permit_.endpoint(), fresh);
+  const bool may_switch = !request_.upgrade.empty();
+  upstream_ = home_.pool().take(permit_.endpoint(), fresh || may_switch);
+  if (may_switch) upstream_->expect_upgrade();
   upstream_->send(pieces, *this);
 }
 
@@ -225,6 +227,9 @@ void upstream_call::build_head() {
       .append(request_.request_id);
   if (!endpoint.api_key.empty()) {
     upstream_head_.append("\r\nAuthorization: Bearer ").append(endpoint.api_key);
+  }
+  if (!request_.upgrade.empty()) {
+    upstream_head_.append("\r\nConnection: Upgrade\r\nUpgrade: ").append(request_.upgrade);
   }
   if (length > 0 || expects_body(request_.method)) {
     upstream_head_.append("\r\nContent-Length: ").append(std::to_string(length));
@@ -290,12 +295,14 @@ void upstream_call::broken(upstream_end how) {
 
 void upstream_call::drop_upstream() {
   if (auto connection = std::exchange(upstream_, nullptr)) connection->abandon();
+  drop_tunnel();
   if (ticket_ != 0) home_.gate().leave(request_.model->index, std::exchange(ticket_, 0));
 }
 
 void upstream_call::tick(time_point at) {
   if (phase_ == phase::done) return;
   if (phase_ == phase::parked) return wait_again(at);
+  if (phase_ == phase::tunnelling) return tick_tunnel(at);
   if (phase_ == phase::sending && upstream_ && at >= sent_at_ + connect_timeout) {
     upstream_->give_up_connecting();
     if (phase_ != phase::sending) return;

@@ -6,6 +6,7 @@
 //     │ none            │           collecting (else) ───▶ ending ─▶ done
 //     └▶ waiting ─permit┘
 //
+//   sending ─101─▶ tunnelling, until one of both closes ─▶ done
 //   sending ─connection refused─▶ parked ─tick─▶ waiting, where it stood
 //   sending, collecting ─preempt─▶ waiting, likewise
 //
@@ -25,6 +26,7 @@
 #include "http/proxy/admission_gate.hpp"
 #include "http/proxy/request_body.hpp"
 #include "http/proxy/sse.hpp"
+#include "http/proxy/tunnel.hpp"
 #include "http/proxy/upstream_pool.hpp"
 #include "http/serve/dialect.hpp"
 #include "http/serve/error.hpp"
@@ -39,6 +41,7 @@ struct call_request {
   std::string_view path;              // at the runtime, with its query
   std::string_view body;              // empty: none
   std::string_view client_id;         // empty: none came
+  std::string_view upgrade;           // the protocol to change to, if the runtime does; empty: none
   std::shared_ptr<const void> owner;  // keeps what the views here refer to
   std::string forwarded_headers;      // lines ending in CRLF
   std::string request_id;
@@ -77,6 +80,9 @@ class call_listener : public std::enable_shared_from_this<call_listener> {
   virtual void call_placed(std::uint32_t position, double eta_s) = 0;
   // head() is that of a stream of events. From now on the call cannot be preempted.
   virtual void call_stream_began() = 0;
+  // The runtime changes to the protocol that was asked for. Returns the client's end of a tunnel,
+  // and in `head` what it has to hear first. Then comes call_ended().
+  virtual tunnel_end_ptr call_switched(std::string& head) = 0;
   // The turn has ended, and events were added to text() in it, or ask_turn_end() was called.
   virtual void call_turn_ended() = 0;
   // The answer is complete: head() and text() have all that was not taken before. Returns the
@@ -139,7 +145,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool is_about_to_send() const { return phase_ == phase::sending && !upstream_; }
   bool is_stream() const { return is_stream_; }  // the answer; false before its head came
   // Whether nothing of an answer has come that its client could read.
-  bool is_silent() const { return !events_.saw_event() && phase_ < phase::ending; }
+  bool is_silent() const { return !events_.saw_event() && phase_ < phase::tunnelling; }
   // Whether text() ended within an event, behind which no other can stand.
   bool is_cut() const { return events_.is_cut(); }
   const call_request& request() const { return request_; }
@@ -153,15 +159,26 @@ class upstream_call final : public ticket_holder, public upstream_sink {
 
  private:
   // parked: waits with its permit for the next tick, to wait for another one then.
+  // tunnelling: client and runtime speak another protocol; there is no deadline but for silence.
   // ending: the answer is complete; the listener is told at the end of the turn.
   // done: the listener hears of the end, or has heard.
-  enum class phase : std::uint8_t { waiting, parked, sending, collecting, relaying, ending, done };
+  enum class phase : std::uint8_t {
+    waiting,
+    parked,
+    sending,
+    collecting,
+    relaying,
+    tunnelling,
+    ending,
+    done
+  };
 
   void ticket_granted(permit p) override;
   void ticket_refused(const signalbox::ticket_refused& why) override;
   void ticket_placed(std::uint32_t position, double eta_s) override;
   void upstream_headers(upstream_head& head) override;
   void upstream_body(std::string_view bytes) override;
+  void upstream_switched(std::string_view rest) override;
   void upstream_ended(upstream_end how) override;
   std::shared_ptr<const void> give_up_text() override;
 
@@ -175,6 +192,9 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void wait_again(time_point at);
   void end_run(time_point at);
   void drop_upstream();
+  void drop_tunnel();
+  void tick_tunnel(time_point at);
+  void tunnel_ended(tunnel::cause how);
   time_point answer_deadline(time_point now, double gap_s) const;
   bool is_whole(upstream_end how) const;
   void begin_ending();
@@ -201,7 +221,9 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   ticket_id ticket_ = 0;  // 0: none
   permit permit_;
   upstream_connection_ptr upstream_;
-  std::string upstream_head_;  // of the request
+  std::shared_ptr<tunnel> tunnel_;
+  std::uint64_t tunnel_bytes_ = 0, heard_bytes_ = 0;  // at the last tick: both ways; the runtime's
+  std::string upstream_head_;                         // of the request
   std::vector<body_edit> edits_;
   upstream_head head_;
   std::string text_;

@@ -39,6 +39,11 @@ void upstream_call::upstream_headers(upstream_head& head) {
                     "); the operator sets it with the model's api_key_env.",
                 outcome::failed);
   }
+  if (head_.status == 101) {
+    phase_ = phase::tunnelling;
+    deadline_ = never;
+    return;
+  }
   if (is_asked_again_ && head_.status == 200) permit_.endpoint()->link->note_refused_usage();
   const bool is_head_only = request_.method == "HEAD";
   const bool has_lines = is_of_type(head_, "application/x-ndjson");

@@ -41,7 +41,9 @@ void upstream_call::cut_off() {
 void upstream_call::fail(error_code code, std::string_view message, outcome how,
                          double retry_after_s) {
   if (phase_ == phase::done) return;
+  const bool was_tunnel = phase_ == phase::tunnelling;
   drop_upstream();
+  if (was_tunnel) return finish(how, words(code).status);  // nobody would understand an answer
   if (is_stream_) {
     events_.release(text_);
   } else {

@@ -46,6 +46,7 @@ void upstream_head::clear() {
   text_.clear();
   fields_.clear();
   promised_.reset();
+  upgrade_ = upgrade_size_ = 0;
   value_began_ = true;
   codings_ = 0;
   closes_ = has_odd_coding_ = false;
@@ -78,6 +79,10 @@ void upstream_head::end_hop() {
   for (auto& f : fields_) {
     while (f.name_end > f.name && is_blank(text_[f.name_end - 1])) --f.name_end;
     const auto name = name_of(f);
+    if (equals_ignoring_case(name, "upgrade")) {
+      upgrade_ = f.value;
+      upgrade_size_ = static_cast<std::uint32_t>(trimmed(value_of(f)).size());
+    }
     if (equals_ignoring_case(name, "keep-alive")) promised_ = promised_time(value_of(f));
     if (equals_ignoring_case(name, "transfer-encoding")) {
       has_odd_coding_ = codings_++ > 0 || !equals_ignoring_case(trimmed(value_of(f)), "chunked");

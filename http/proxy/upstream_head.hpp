@@ -31,10 +31,13 @@ class upstream_head {
   // (RFC 9112 5.1).
   void end_hop();
   // What end_hop() has read: how long the runtime promises to keep the connection (Keep-Alive:
-  // timeout=), whether it closes it, and whether there is a Transfer-Encoding, or one that is not
-  // chunked once.
+  // timeout=), whether it closes it, to which protocol it changes, and whether there is a
+  // Transfer-Encoding, or one that is not chunked once.
   std::optional<duration> promised() const { return promised_; }
   bool closes() const { return closes_; }
+  std::string_view upgrade() const {
+    return std::string_view(text_).substr(upgrade_, upgrade_size_);
+  }
   bool has_coding() const { return codings_ > 0; }
   bool has_odd_coding() const { return has_odd_coding_; }
 
@@ -52,6 +55,7 @@ class upstream_head {
   std::string text_;
   std::vector<field> fields_;
   std::optional<duration> promised_;
+  std::uint32_t upgrade_ = 0, upgrade_size_ = 0;  // in text_
   int codings_ = 0;
   bool value_began_ = true, closes_ = false, has_odd_coding_ = false;
 };

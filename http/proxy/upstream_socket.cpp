@@ -39,6 +39,18 @@ void upstream_socket::close() {
   lowest().close(ignored);
 }
 
+// As tls_socket::shutdown() does it.
+bool upstream_socket::end_sending() {
+  io_error ignored;
+  if (tls_) {
+    SSL* const native = tls_->native_handle();
+    SSL_set_shutdown(native, SSL_get_shutdown(native) | SSL_RECEIVED_SHUTDOWN);
+    tls_->shutdown(ignored);
+  }
+  lowest().shutdown(polled_socket::shutdown_send, ignored);
+  return tls_ == nullptr;
+}
+
 void upstream_socket::acknowledge(bool at_once) {
   const int value = at_once ? 1 : 0;
   ::setsockopt(lowest().polled().descriptor(), IPPROTO_TCP, TCP_QUICKACK, &value, sizeof value);

@@ -30,6 +30,7 @@ class upstream_socket {
   bool waits_for_bytes() { return lowest().polled().is_reading(); }
   bool is_open() const { return tls_ ? tls_->next_layer().is_open() : plain_.is_open(); }
   void close();
+  bool end_sending();  // as in tunnel_end
 
   // Acknowledges what was received at once (true), or as late as the kernel likes.
   void acknowledge(bool at_once);

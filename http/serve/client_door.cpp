@@ -121,7 +121,7 @@ void client_door::write_ended() {
 // RESTinio learns of it by itself when it reads. While it writes, or waits for an answer, it does
 // not.
 void client_door::peer_ended(bool is_broken, bool was_there) {
-  if (!is_answering() || socket_ == nullptr || !socket_->is_open()) return;
+  if (!is_answering() || is_tunnel_ || socket_ == nullptr || !socket_->is_open()) return;
   // A proxy that speaks HTTP/1.0 says so, and closes when its own client leaves. Such a request
   // cannot be asked whether anybody is there, as it knows no interim answers.
   const bool is_of_proxy = is_http10_ && wants_close_ && !has_answered_ && !was_there;
@@ -132,7 +132,8 @@ void client_door::peer_ended(bool is_broken, bool was_there) {
 }
 
 void client_door::tick(time_point now) {
-  if (socket_ == nullptr || !socket_->is_open() || !is_answering() || now < probe_at_) return;
+  if (socket_ == nullptr || !socket_->is_open() || !is_answering() || is_tunnel_) return;
+  if (now < probe_at_) return;
   probe_at_ = now + probe_gap;
   if (has_answered_) {
     home_.probe(key_);
@@ -340,6 +341,7 @@ int client_door::message_ends(std::string& body) {
   header_ = nullptr;
   phase_ = phase::between;
   has_bytes_ = framing_.has_more();
+  request_.is_followed = has_bytes_;
   ++requests_;
   request_.share = std::make_shared<request_share>(shared_from_this(), std::move(share_));
   ended = this;

@@ -20,6 +20,7 @@
 #include "http/serve/framing_check.hpp"
 #include "http/serve/polled_socket.hpp"
 #include "http/serve/routes.hpp"
+#include "http/serve/tunnel_end.hpp"
 
 namespace signalbox::http {
 
@@ -30,6 +31,11 @@ class door_socket {
   virtual void close_now() = 0;
   virtual bool is_open() const = 0;
   virtual polled_descriptor& polled() = 0;  // while it is open
+  // For a tunnel: past RESTinio, which neither reads nor writes meanwhile. As in tunnel_end.
+  virtual void read_raw(boost::asio::mutable_buffer into, tunnel_end::transfer_done done) = 0;
+  virtual void write_raw(boost::asio::const_buffer all, tunnel_end::transfer_done done) = 0;
+  virtual bool end_sending() = 0;
+  virtual void close_raw(bool has_time) = 0;
 
  protected:
   ~door_socket() = default;
@@ -84,10 +90,14 @@ class client_door : public std::enable_shared_from_this<client_door> {
   // Returns the request whose last byte was just read on this thread.
   static routed_request take_ended();
   void tick(time_point now);  // once the client sends no more; a few times a second
+  // Gives the client's connection to a tunnel, instead of an answer to this request, which keeps
+  // it. The tunnel notices how it ends.
+  tunnel_end_ptr begin_tunnel(restinio::request_handle_t request);
 
  private:
   friend class request_share;
   enum class phase : std::uint8_t { between, head, body };  // of requests
+  class client_end;
 
   bool is_answering() const { return requests_ > 0 || writes_ > 0; }
   int refuse(request_problem why);
@@ -113,6 +123,7 @@ class client_door : public std::enable_shared_from_this<client_door> {
   bool has_bytes_ = false;     // of a request that has not ended
   bool has_answered_ = false;  // a byte of the answer to the last request was written
   bool is_timed_out_ = false;
+  bool is_tunnel_ = false;
   time_point idle_since_{};  // since the first read after a request; zero: not between requests
   time_point probe_at_ = never;
 
@@ -135,6 +146,7 @@ class request_share {
   request_share(std::shared_ptr<client_door> door, body_share body)
       : door_(std::move(door)), body_(std::move(body)) {}
   request_share(const request_share&) = delete;
+  client_door& door() const { return *door_; }
   ~request_share() { --door_->requests_; }
 
  private:

@@ -51,6 +51,13 @@ void cors_policy::add_headers(const restinio::http_request_header_t& request,
   out.emplace_back("Access-Control-Expose-Headers", "*");
 }
 
+bool cors_policy::may_connect(const restinio::http_request_header_t& request) const {
+  const auto origin = field_of(request, "Origin"), host = field_of(request, "Host");
+  const bool is_from_us =
+      origin == "http://" + std::string(host) || origin == "https://" + std::string(host);
+  return origin.empty() || is_from_us || allows(origin);
+}
+
 std::optional<extra_headers> cors_policy::answer_preflight(
     const restinio::http_request_header_t& request, std::string methods) const {
   const auto origin = field_of(request, "Origin");

@@ -41,6 +41,7 @@ const error_words& words(error_code code) {
       {401, "Unauthorized", invalid, "invalid_api_key"},
       {403, "Forbidden", "permission_error", "insufficient_scope"},
       {403, "Forbidden", "permission_error", "model_not_allowed"},
+      {403, "Forbidden", "permission_error", "origin_not_allowed"},
       {404, "Not Found", invalid, "model_not_found"},
       {404, "Not Found", invalid, "not_found"},
       {405, "Method Not Allowed", invalid, "method_not_allowed"},

@@ -20,6 +20,7 @@ enum class error_code : std::uint8_t {
   invalid_credential,      // 401
   missing_scope,           // 403
   model_not_allowed,       // 403 the key has a list of models without this one
+  origin_not_allowed,      // 403 a page of another origin
   model_not_found,         // 404
   not_found,               // 404 no such route or object
   method_not_allowed,      // 405

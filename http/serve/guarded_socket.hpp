@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
 #include <cstddef>
 #include <memory>
 #include <restinio/tls_fwd.hpp>
@@ -79,6 +80,18 @@ class guarded_socket final : public door_socket {
   }
   void close_now() override { socket_.close(); }
   polled_descriptor& polled() override { return socket_.polled(); }
+  void read_raw(boost::asio::mutable_buffer into, tunnel_end::transfer_done done) override {
+    socket_.async_read_some(into, std::move(done));
+  }
+  void write_raw(boost::asio::const_buffer all, tunnel_end::transfer_done done) override {
+    boost::asio::async_write(socket_, boost::asio::buffer(all), std::move(done));
+  }
+  bool end_sending() override {
+    io_error ignored;
+    socket_.shutdown(polled_socket::shutdown_send, ignored);
+    return may_half_close;
+  }
+  void close_raw(bool has_time) override { has_time ? socket_.linger() : socket_.close(); }
 
   template <typename Started>
   void handshake(Started started) {

@@ -24,6 +24,7 @@ enum class field : std::uint8_t {
   hop_by_hop,         // RFC 9110 7.6.1, and framing
   connection,         // hop-by-hop; names further hop-by-hop fields
   transfer_encoding,  // hop-by-hop
+  upgrade,            // hop-by-hop
   host,
   expect,
   authorization,
@@ -57,7 +58,7 @@ constexpr known_field known_fields[] = {
     {"expect", field::expect},
     {"alt-svc", field::ours_to_say},
     {"trailer", field::hop_by_hop},
-    {"upgrade", field::hop_by_hop},
+    {"upgrade", field::upgrade},
     {"forwarded", field::private_to_us},
     {"x-api-key", field::api_key},
     {"x-real-ip", field::private_to_us},
@@ -197,6 +198,7 @@ class field_reader {
         for_each_listed(value, [this](std::string_view option) {
           const bool is_close = equals_ignoring_case(option, "close");
           out_.wants_close = out_.wants_close || is_close;
+          out_.wants_upgrade = out_.wants_upgrade || equals_ignoring_case(option, "upgrade");
           nominates = nominates || !(is_close || equals_ignoring_case(option, "keep-alive"));
         });
         break;
@@ -227,6 +229,9 @@ class field_reader {
         break;
       case field::expect:
         out_.expect = value;
+        break;
+      case field::upgrade:
+        out_.upgrade = value;
         break;
       case field::transfer_encoding:
         if (++encodings > 1) return bad("The header Transfer-Encoding must be sent only once.");

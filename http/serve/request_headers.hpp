@@ -14,8 +14,10 @@ namespace signalbox::http {
 // The header fields that the gateway itself reads, and those for the runtime.
 struct request_headers {
   std::string_view authorization, api_key, admin_token, content_type, content_encoding,
-      priority_word, max_wait, request_id, client_id, host, expect;
+      priority_word, max_wait, request_id, client_id, host, expect,
+      upgrade;                                  // to which protocol; it counts when `wants_upgrade`
   std::vector<std::string_view> forwarded_for;  // the values of all X-Forwarded-For fields
+  bool wants_upgrade = false;                   // one of the options of Connection
   bool wants_close = false;  // one of the options of Connection, where the parser may not see it
   // The fields for the runtime, as lines that end in CRLF: all except hop-by-hop and framing fields
   // (RFC 9110 7.6.1), credentials, fields meant for us, and what proxies tell of the client, which

@@ -44,6 +44,7 @@ struct routed_request {
   const route* found = nullptr;         // null: no route has this path and method
   request_headers headers;
   content_coding coding = content_coding::identity;  // of the body, until it was read
+  bool is_followed = false;                          // by bytes that came before it was answered
   principal_ptr who;                                 // null on an open route
   std::string_view parameter;  // text for the {…} of the path, percent-encoded; a view of it
   std::string request_id;

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <restinio/http_server.hpp>
+#include <restinio/websocket/websocket.hpp>
 #include <unordered_map>
 
 #include "runtimes/sim/generation.hpp"
@@ -16,6 +17,7 @@ namespace signalbox::sim {
 namespace {
 
 namespace asio = restinio::asio_ns;
+namespace websocket = restinio::websocket::basic;
 using restinio::request_handle_t;
 
 constexpr std::size_t max_connections = 20000;
@@ -81,6 +83,7 @@ class server {
   void health(const request_handle_t& request);
   void metrics(const request_handle_t& request);
   bool answer_raw(const request_handle_t& request);
+  void echo_messages(const request_handle_t& request);
 
   static void answer(const request_handle_t& request, std::uint16_t status, std::string body,
                      const char* content_type = "application/json", const char* allow = nullptr);
@@ -106,6 +109,7 @@ class server {
     std::vector<request_handle_t> hung;
   };
   std::unordered_map<restinio::connection_id_t, owed> owed_;
+  std::unordered_map<restinio::connection_id_t, websocket::ws_handle_t> web_sockets_;
 };
 
 const std::array<server::route_entry, 9> server::routes{{
@@ -232,6 +236,8 @@ bool server::answer_raw(const request_handle_t& request) {
   const std::string_view query(header.query().data(), header.query().size());
   if (path == "/echo" || path.starts_with("/echo/")) {
     answer(request, 200, echo_body(request));
+  } else if (path == "/ws" && header.has_field(restinio::http_field::sec_websocket_key)) {
+    echo_messages(request);
   } else if (path == "/props") {
     answer(request, 200, props_body(options_));
   } else if (path.starts_with("/slots/") && header.method() == restinio::http_method_post()) {
@@ -240,6 +246,24 @@ bool server::answer_raw(const request_handle_t& request) {
     return false;
   }
   return true;
+}
+
+// Sends each message back.
+void server::echo_messages(const request_handle_t& request) {
+  using websocket::opcode_t;
+  const auto take = [this](const websocket::ws_handle_t& socket,
+                           const websocket::message_handle_t& message) {
+    if (message->opcode() == opcode_t::connection_close_frame) {
+      web_sockets_.erase(socket->connection_id());
+    } else if (message->opcode() == opcode_t::ping_frame) {
+      message->set_opcode(opcode_t::pong_frame);
+      socket->send_message(*message);
+    } else if (message->opcode() != opcode_t::pong_frame) {
+      socket->send_message(*message);
+    }
+  };
+  auto socket = websocket::upgrade<sim_traits>(*request, websocket::activation_t::immediate, take);
+  web_sockets_.emplace(socket->connection_id(), std::move(socket));
 }
 
 void server::apply_template(const request_handle_t& request) {

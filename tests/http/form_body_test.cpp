@@ -134,4 +134,10 @@ BOOST_AUTO_TEST_CASE(a_form_has_a_bounded_number_of_fields) {
   BOOST_TEST(form_problem(with(101)) == "The form has too many fields.");
 }
 
+BOOST_AUTO_TEST_CASE(a_form_needs_no_model_where_it_is_known_from_elsewhere) {
+  const auto read = read_form_body(whole(file_field()), form_type, false);
+  BOOST_REQUIRE(std::holds_alternative<request_facts>(read));
+  BOOST_TEST(std::get<request_facts>(read).model_length == 0u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

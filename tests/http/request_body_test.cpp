@@ -234,4 +234,16 @@ BOOST_AUTO_TEST_CASE(a_large_body_with_no_room_behind_it_is_read) {
   BOOST_TEST(facts_of(body).model == "demo");
 }
 
+BOOST_AUTO_TEST_CASE(a_body_needs_no_model_where_it_is_known_from_elsewhere) {
+  const std::string body = R"({"stream":true})";
+  const auto read = read_request_body(body, dialect::openai, false, 0, false);
+  BOOST_REQUIRE(std::holds_alternative<request_facts>(read));
+  const auto& facts = std::get<request_facts>(read);
+  BOOST_TEST(facts.model.empty());
+  BOOST_TEST(facts.model_length == 0u);
+  BOOST_TEST(facts.stream);
+  BOOST_TEST(edited(body, facts.usage_edit) ==
+             R"({"stream_options":{"include_usage":true},"stream":true})");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

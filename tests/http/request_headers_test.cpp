@@ -157,4 +157,27 @@ BOOST_AUTO_TEST_CASE(fields_of_an_answer_that_are_not_for_the_client_stay_here) 
   BOOST_TEST(is_forwarded_to_client("X-Anything"));
 }
 
+BOOST_AUTO_TEST_CASE(another_protocol_is_asked_for_by_both_fields) {
+  request_headers out;
+  const fields both{{"Host", "x"}, {"Upgrade", "websocket"}, {"Connection", "keep-alive, upgrade"}};
+  BOOST_TEST(!read(both, out).has_value());
+  BOOST_TEST(out.wants_upgrade);
+  BOOST_TEST(out.upgrade == "websocket");
+  BOOST_TEST(out.forwarded.empty());
+  request_headers alone;
+  BOOST_TEST(!read({{"Host", "x"}, {"Upgrade", "websocket"}}, alone).has_value());
+  BOOST_TEST(!alone.wants_upgrade);
+  BOOST_TEST(!is_forwarded_to_client("Upgrade"));
+}
+
+BOOST_AUTO_TEST_CASE(a_body_that_goes_on_as_it_came_keeps_its_coding) {
+  const auto header = header_with({{"Host", "x"},
+                                   {"Content-Encoding", "br"},
+                                   {"Authorization", "Bearer t"},
+                                   {"Connection", "X-Hop"},
+                                   {"X-Hop", "1"},
+                                   {"Accept", "*/*"}});
+  BOOST_TEST(fields_with_coding(header) == "Content-Encoding: br\r\nAccept: */*\r\n");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -127,6 +127,10 @@ class call_recorder final : public call_listener {
     stream_began = true;
     if (cancels_early) call.cancel();
   }
+  tunnel_end_ptr call_switched(std::string& head) override {
+    head = "switched ";
+    return client_end;
+  }
   void call_turn_ended() override { take(); }
   int call_completed() override {
     take();
@@ -143,6 +147,7 @@ class call_recorder final : public call_listener {
   }
 
   upstream_call call;
+  tunnel_end_ptr client_end;
   bool cancels_early = false;
   std::uint32_t place = 0;
   bool stream_began = false, completed = false;

@@ -1,0 +1,54 @@
+// Copies bytes both ways between a client and a runtime that have left HTTP, such as for a
+// WebSocket. Each way has one buffer, which is read again when it was written: a slow reader slows
+// its writer down.
+//
+//   start ─▶ client ⇄ runtime ─end of one─▶ the other way goes on ─end─▶ ended: complete
+//                     └───────error of one────────────────────────────▶ ended: it broke
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "http/serve/tunnel_end.hpp"
+
+namespace signalbox::http {
+
+class tunnel : public std::enable_shared_from_this<tunnel> {
+ public:
+  enum class cause : std::uint8_t { complete, client_broke, runtime_broke };
+
+  // `tell` is called once, from the loop, when it ends by itself; both ends are closed then.
+  tunnel(tunnel_end_ptr client, tunnel_end_ptr runtime, std::function<void(cause)> tell);
+
+  // `first` goes to the client before all others. Call it once.
+  void start(std::string first);
+  void close();  // tells nobody
+
+  std::uint64_t bytes_of_client() const { return to_runtime_.bytes; }
+  std::uint64_t bytes_of_runtime() const { return to_client_.bytes; }
+
+ private:
+  struct direction {
+    tunnel_end_ptr from, to;
+    cause from_broke, to_broke;
+    std::uint64_t bytes = 0;  // read so far
+    bool has_ended = false;
+    std::array<char, 16 * 1024> buffer;
+  };
+
+  void read(direction& way);
+  void write(direction& way, boost::asio::const_buffer bytes);
+  void end(direction& way, direction& other);
+  void close_ends(cause how);
+  void finish(cause how);
+
+  direction to_runtime_, to_client_;
+  std::string first_;
+  std::function<void(cause)> tell_;
+  bool is_closed_ = false;
+};
+
+}  // namespace signalbox::http

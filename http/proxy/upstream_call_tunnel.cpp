@@ -1,0 +1,57 @@
+// A call whose runtime has changed to another protocol, such as WebSocket. It holds its permit
+// until one of both sides closes.
+#include <string>
+#include <utility>
+
+#include "http/proxy/upstream_call.hpp"
+
+namespace signalbox::http {
+
+void upstream_call::upstream_switched(std::string_view rest) {
+  const auto me = listener_.shared_from_this();
+  auto connection = std::exchange(upstream_, nullptr);
+  request_.facts.stream = true;
+  deadline_ = home_.now() + from_seconds(options().stream_idle_timeout_s);
+  std::string first;
+  auto client = listener_.call_switched(first);
+  first.append(rest);
+  tunnel_ = std::make_shared<tunnel>(std::move(client), std::move(connection),
+                                     [this](tunnel::cause how) { tunnel_ended(how); });
+  tunnel_->start(std::move(first));
+}
+
+// What comes from the runtime shows that it lives; what moves at all, that somebody uses it.
+void upstream_call::tick_tunnel(time_point at) {
+  if (!tunnel_) return;
+  const auto heard = tunnel_->bytes_of_runtime(), bytes = heard + tunnel_->bytes_of_client();
+  if (std::exchange(heard_bytes_, heard) != heard) permit_.heard();
+  if (std::exchange(tunnel_bytes_, bytes) != bytes) {
+    deadline_ = at + from_seconds(options().stream_idle_timeout_s);
+  }
+  if (at < deadline_) return;
+  // Nobody waits for the runtime, so that this tells nothing of it.
+  fail(error_code::upstream_timeout, {}, outcome::cancelled);
+}
+
+void upstream_call::tunnel_ended(tunnel::cause how) {
+  switch (how) {
+    case tunnel::cause::complete:
+      drop_tunnel();
+      return finish(outcome::completed, head_.status);
+    case tunnel::cause::client_broke:
+      return cancel();
+    case tunnel::cause::runtime_broke:
+      return fail(error_code::upstream_failed, {}, outcome::failed);
+  }
+}
+
+// What went through it is what it cost.
+void upstream_call::drop_tunnel() {
+  const auto ended = std::exchange(tunnel_, nullptr);
+  if (!ended) return;
+  request_.facts.text_bytes += ended->bytes_of_client();
+  answer_bytes_ += ended->bytes_of_runtime();
+  ended->close();
+}
+
+}  // namespace signalbox::http
