@@ -85,6 +85,7 @@ void upstream_call::turn_ended(time_point now) {
       break;
     case phase::waiting:
     case phase::relaying:
+      if (events_.saw_done()) charge_answer();
       listener_.call_turn_ended();
       break;
     default:

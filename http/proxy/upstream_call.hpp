@@ -205,6 +205,8 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void fail(error_code code, std::string_view message, outcome how, double retry_after_s = 0);
   void finish(outcome how, int status);
   void settle(outcome how, const usage_counts& usage, time_point end);
+  void end_charge(const usage_counts& usage, time_point end);
+  void charge_answer();
   usage_counts usage_of(outcome how, int status, time_point end) const;
   void add_tokens(outcome how, usage_counts& counts) const;
   void estimate_tokens(usage_counts& counts) const;
@@ -236,6 +238,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool is_stream_ = false;
   bool asks_for_usage_ = false;  // in the client's place
   bool is_asked_again_ = false;  // without that
+  bool charge_ended_ = false;
 };
 
 }  // namespace signalbox::http

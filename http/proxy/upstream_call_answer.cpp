@@ -129,6 +129,7 @@ void upstream_call::read_whole_answer() {
 
 void upstream_call::hand_over() {
   phase_ = phase::done;
+  charge_answer();
   int status = listener_.call_completed();
   if (events_.error_status() != 0) status = events_.error_status();
   finish(status < 500 ? outcome::completed : outcome::failed, status);

@@ -73,10 +73,24 @@ void upstream_call::finish(outcome how, int status) {
 void upstream_call::settle(outcome how, const usage_counts& usage, time_point end) {
   permit_.used(usage.prompt_tokens, usage.completion_tokens);
   permit_.settle(how);
+  end_charge(usage, end);
+}
+
+void upstream_call::end_charge(const usage_counts& usage, time_point end) {
+  if (std::exchange(charge_ended_, true)) return;
   const auto& who = *request_.who;
   who.account->limits.end_inference(
       who.limits, request_.charge,
       static_cast<double>(usage.prompt_tokens + usage.completion_tokens), end);
+}
+
+// Whoever has the answer may ask again at once, and another shard would let in what the answer has
+// used up: so the key's limits know before it goes out.
+void upstream_call::charge_answer() {
+  if (charge_ended_) return;
+  const auto end = home_.now();
+  const int status = events_.error_status() != 0 ? events_.error_status() : head_.status;
+  end_charge(usage_of(outcome::completed, status, end), end);
 }
 
 usage_counts upstream_call::usage_of(outcome how, int status, time_point end) const {
