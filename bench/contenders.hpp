@@ -75,8 +75,8 @@ struct haproxy {
 enum class threads_of : std::uint8_t { one, machine };  // machine: as it comes, one for each core
 haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams,
                       threads_of how_many = threads_of::one);
-// One shard, unless `changes` say otherwise: a JSON merge patch (RFC 7396) to the configuration that
-// all share. The data folder is bench.folder() / (name + "-data").
+// One shard, unless `changes` say otherwise: a JSON merge patch (RFC 7396) to the configuration
+// that all share. The data folder is bench.folder() / (name + "-data").
 server start_gateway(const workbench& bench, const std::string& name,
                      const std::vector<upstream>& upstreams,
                      const nlohmann::json& changes = nlohmann::json::object());

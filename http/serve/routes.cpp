@@ -45,8 +45,8 @@ std::optional<extra_headers> answer_to_options(const shard& home,
   const auto path = path_of(header);
   auto allowed = path == "*" ? std::string("GET, POST, PATCH, DELETE") : methods_of(path);
   if (allowed.empty()) return std::nullopt;
-  if (allowed.find("OPTIONS") == allowed.npos) allowed += ", OPTIONS";
   if (header.has_field("Origin")) return home.gateway().cors().answer_preflight(header, allowed);
+  if (allowed.find("OPTIONS") == allowed.npos) allowed += ", OPTIONS";
   return extra_headers{{"Allow", allowed}};
 }
 
@@ -265,9 +265,11 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
                                               : std::nullopt;
   }
   out.found = &*found;
-  if (!has_readable_query(header)) {
+  // What a runtime makes of its query is its own affair.
+  if (!found->traits.is_inference && !has_readable_query(header)) {
     return request_problem{error_code::bad_request,
-                           "The query string is not percent-encoded (RFC 3986)."};
+                           "The query string is not percent-encoded (RFC 3986), or has a parameter "
+                           "without '='."};
   }
   if (auto wrong = authorize(home, *found, header, out)) return wrong;
   return check_body(home, header, framing, out);

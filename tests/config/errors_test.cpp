@@ -238,10 +238,6 @@ BOOST_AUTO_TEST_CASE(drivers_and_what_they_need) {
                          "f:3: models[0].upstream_paths[2]: found \"/a/../b\", allowed a path that "
                          "begins with / and may end in /*, of visible ASCII without %?#;\\, empty "
                          "segments and dots"),
-      in_a_process_model("upstream_paths: ['*']",
-                         "f:3: models[0].upstream_paths[0]: found \"*\", allowed a path that "
-                         "begins with / and may end in /*, of visible ASCII without %?#;\\, empty "
-                         "segments and dots"),
       in_a_model("driver: external",
                  "f:3: models[0]: found no endpoint, which driver external needs"),
       in_a_process_model("driver: external, endpoint: 'http://a:1'",

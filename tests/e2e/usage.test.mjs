@@ -167,7 +167,7 @@ describe('usage', () => {
     await waitFor('it is stored', async () => (await usageOf('read', 'true')).requests === 1);
     const report = await gateway.send('GET', '/v1/usage');
     assert.equal(report.status, 200, report.text);
-    assert.equal(report.json.data[0].requests, 1);
+    assert.ok(report.json.data.some((row) => row.requests === 1), report.text);
     await waitFor('the old partition stays', () =>
       /old partitions are dropped later: .*lock timeout/.test(gateway.log));
     await gateway.chat('exact', { max_tokens: 1 });

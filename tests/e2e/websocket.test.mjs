@@ -144,7 +144,7 @@ describe('a WebSocket', () => {
   });
 
   test('reaches the runtime as it was asked for', async () => {
-    const { headers, client } = await open('raw', gateway.base,
+    const { headers, client, server } = await open('raw', gateway.base,
       { 'sec-websocket-protocol': 'a, b', cookie: 'a=b', 'x-own': 'yes' });
     const head = runtime.heads.at(-1);
     assert.match(head, /^GET \/own\?x=1 HTTP\/1\.1\r\n/);
@@ -159,7 +159,8 @@ describe('a WebSocket', () => {
     assert.equal(headers['x-hop'], undefined);
     assert.equal(headers['set-cookie'], undefined);
     assert.equal(headers['x-selected-model'], 'raw');
-    client.socket.destroy();
+    client.socket.end();
+    server.socket.end();
     await released('raw');
   });
 
@@ -243,7 +244,8 @@ describe('a WebSocket', () => {
     client.socket.resume();
     await waitFor('all has come', () => client.received.length >= much.length + 14, 60_000);
     assert.ok(client.received.endsWith('xend'));
-    client.socket.destroy();
+    client.socket.end();
+    server.socket.end();
     await released('raw');
   });
 

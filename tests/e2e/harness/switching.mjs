@@ -43,7 +43,8 @@ export async function switchTo(base, path, { headers = {}, protocol = 'x-own', m
   const isSecure = url.protocol === 'https:';
   const place = { host: url.hostname, port: Number(url.port), allowHalfOpen: true };
   const request = (isSecure ? https : http).request({
-    method, path, headers: { connection: 'Upgrade', upgrade: protocol, ...headers },
+    method, path,
+    headers: { host: url.host, connection: 'Upgrade', upgrade: protocol, ...headers },
     createConnection: () => (isSecure ? tls.connect(place) : net.connect(place)),
   });
   const answered = new Promise((resolve, reject) => {
