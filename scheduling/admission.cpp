@@ -195,7 +195,7 @@ void admission::report(shard_id shard, const backend_report& report, time_point 
 }
 
 void admission::count_settled(const settled_counts& settled) {
-  const auto ended = settled.total();
+  const auto ended = settled.total() - settled.unlike_others;
   if (ended == 0) return;
   auto& s = *state_;
   auto mean = static_cast<double>(std::max(settled.service, duration::zero()).count()) / ended;

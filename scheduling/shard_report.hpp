@@ -38,7 +38,8 @@ struct settled_counts {
   std::uint32_t failed = 0;
   std::uint32_t cancelled = 0;
   std::uint32_t timed_out = 0;
-  duration service{};  // sum over all of them, from permit to end
+  std::uint32_t unlike_others = 0;  // of these; their time says nothing about the next request
+  duration service{};               // sum over all others, from permit to end
 
   std::uint32_t total() const { return completed + failed + cancelled + timed_out; }
 };

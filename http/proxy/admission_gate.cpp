@@ -290,7 +290,7 @@ void admission_gate::ended(const permit::account& account, outcome how, time_poi
     service.corrected +=
         weights_.cost(account.prompt_tokens, account.completion_tokens) - account.charge.cost;
   }
-  if (how == outcome::completed) {
+  if (how == outcome::completed && !account.is_unlike_others) {
     side.mean_completion = std::lerp(account.completion_tokens, side.mean_completion, kept_by_ewma);
   }
   // Most clients have less patience than a model's deadlines.
@@ -301,7 +301,11 @@ void admission_gate::ended(const permit::account& account, outcome how, time_poi
   }
   auto& counts = side.batch.settled;
   ++(counts.*counted_as[static_cast<std::size_t>(how)]);
-  counts.service += now - account.granted_at;
+  if (account.is_unlike_others) {
+    ++counts.unlike_others;
+  } else {
+    counts.service += now - account.granted_at;
+  }
   ++side.of(account.backend).ended;
   // While a request of this shard waits, the unit goes back to the queue, which decides.
   release(side, account, side.waiting.empty());

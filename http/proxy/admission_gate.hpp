@@ -53,6 +53,8 @@ class permit {
   // a deadline passed is noticed by settle().
   void heard();
   void refused();
+  // What this one took is no estimate for others.
+  void is_unlike_others() { account_.is_unlike_others = true; }
   void settle(outcome how);  // now
   void settle(outcome how, time_point now);
 
@@ -69,6 +71,7 @@ class permit {
     double prompt_tokens = 0, completion_tokens = 0;
     std::uint64_t run = 0;  // of the backend
     bool heard = false;     // a byte of the answer
+    bool is_unlike_others = false;
   };
   permit(admission_gate& gate, endpoint_ptr endpoint, const account& begun)
       : gate_(&gate), endpoint_(std::move(endpoint)), account_(begun) {

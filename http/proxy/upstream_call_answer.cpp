@@ -56,6 +56,7 @@ void upstream_call::upstream_headers(upstream_head& head) {
   }
   phase_ = phase::relaying;
   if (has_lines) events_.expect_lines();
+  if (!request_.reads_usage) events_.expect_anything();
   if (asks_for_usage_) events_.take_usage_out();
   listener_.call_stream_began();
 }

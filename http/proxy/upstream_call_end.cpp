@@ -72,6 +72,7 @@ void upstream_call::finish(outcome how, int status) {
 // Ends the permit and the charge of the key's limits with what was used.
 void upstream_call::settle(outcome how, const usage_counts& usage, time_point end) {
   permit_.used(usage.prompt_tokens, usage.completion_tokens);
+  if (!request_.reads_usage || request_.only_loads) permit_.is_unlike_others();
   permit_.settle(how);
   end_charge(usage, end);
 }
@@ -81,7 +82,7 @@ void upstream_call::end_charge(const usage_counts& usage, time_point end) {
   const auto& who = *request_.who;
   who.account->limits.end_inference(
       who.limits, request_.charge,
-      static_cast<double>(usage.prompt_tokens + usage.completion_tokens), end);
+      static_cast<double>(usage.prompt_tokens + usage.completion_tokens) - charged_tokens_, end);
 }
 
 // Whoever has the answer may ask again at once, and another shard would let in what the answer has

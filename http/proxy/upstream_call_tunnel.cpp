@@ -27,10 +27,25 @@ void upstream_call::tick_tunnel(time_point at) {
   if (std::exchange(heard_bytes_, heard) != heard) permit_.heard();
   if (std::exchange(tunnel_bytes_, bytes) != bytes) {
     deadline_ = at + from_seconds(options().stream_idle_timeout_s);
+    if (!charge_tunnel(at)) return fail(error_code::rate_limited, {}, outcome::cancelled);
   }
   if (at < deadline_) return;
   // Nobody waits for the runtime, so that this tells nothing of it.
   fail(error_code::upstream_timeout, {}, outcome::cancelled);
+}
+
+// Charges the key's limits with what went through since the last time; a tunnel may last for days.
+// Returns false when one of them is reached.
+bool upstream_call::charge_tunnel(time_point at) {
+  const auto& who = *request_.who;
+  auto& limits = who.account->limits;
+  const auto bytes = request_.facts.text_bytes + tunnel_bytes_;
+  const auto tokens = static_cast<double>(bytes / json_bytes_of_token);
+  limits.end_inference(who.limits, request_.charge, tokens - charged_tokens_, at);
+  charged_tokens_ = tokens;
+  request_.charge.estimate = 0;
+  charge_ended_ = limits.begin_inference(who.limits, request_.charge, {}, at).has_value();
+  return !charge_ended_;
 }
 
 void upstream_call::tunnel_ended(tunnel::cause how) {

@@ -81,7 +81,9 @@ std::variant<upstream_target, request_problem> read_upstream_target(const model_
                            "or a backslash or a control character, perhaps encoded twice."};
   }
   out.plain_path = std::move(*plain);
-  out.known = inference_route_of(method, out.path);
+  // Runtimes decode a path before they look for its route.
+  out.known = inference_route_of(method, out.plain_path);
+  if (out.known != nullptr) out.path = out.plain_path;
   return out;
 }
 

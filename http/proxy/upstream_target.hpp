@@ -16,8 +16,8 @@ struct route;
 struct upstream_target {
   std::string model_name;        // as the client wrote it, decoded
   served_model_ptr model;        // null: no model has the name
-  std::string path;              // for the runtime, as it came; begins with a slash
-  std::string plain_path;        // the same, decoded
+  std::string path;              // for the runtime; begins with a slash; decoded if it is `known`
+  std::string plain_path;        // the path, decoded
   const route* known = nullptr;  // our route of inference with this path; null: there is none
 };
 

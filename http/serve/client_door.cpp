@@ -342,6 +342,8 @@ int client_door::message_ends(std::string& body) {
   phase_ = phase::between;
   has_bytes_ = framing_.has_more();
   request_.is_followed = has_bytes_;
+  // Bytes of another protocol must not be read as requests when it is refused.
+  if (has_bytes_ && request_.headers.wants_upgrade && request_.upstream) wants_close_ = true;
   ++requests_;
   request_.share = std::make_shared<request_share>(shared_from_this(), std::move(share_));
   ended = this;

@@ -53,6 +53,11 @@ std::optional<std::uint32_t> limit_of(const routed_request& request) {
   return value;
 }
 
+bool has_valid_encoding(const restinio::http_request_header_t& header) {
+  using rules = restinio::utils::relaxed_unescape_traits;
+  return restinio::utils::try_unescape_percent_encoding<rules>(header.query()).has_value();
+}
+
 bool has_readable_query(const restinio::http_request_header_t& header) {
   if (header.query().empty()) return true;
   return restinio::try_parse_query<query_rules>(header.query()).has_value();

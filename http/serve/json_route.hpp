@@ -24,6 +24,8 @@ void refuse_without_database(const responder& reply);
 
 // Returns whether the query string is absent or can be decoded.
 bool has_readable_query(const restinio::http_request_header_t& header);
+// Whether each % in it is followed by two hexadecimal digits, and all else is allowed there.
+bool has_valid_encoding(const restinio::http_request_header_t& header);
 // Returns the percent-decoded parameter; empty when it is missing or cannot be decoded.
 std::string query_value(const restinio::request_handle_t& client, const char* name);
 std::string parameter_of(const routed_request& request);

@@ -37,10 +37,10 @@ enum class field : std::uint8_t {
   request_id,
   client_id,
   forwarded_for,
-  // Credentials, our own fields, what proxies tell of a client; and Accept-Encoding, because we
-  // read the usage.
+  // Credentials, our own fields, what proxies tell of a client, what means another path or method;
+  // and Accept-Encoding, because we read the usage.
   private_to_us,
-  ours_to_say,  // fields of an answer that only we set
+  ours_to_say,  // fields of an answer that only we set, or that a proxy before us obeys
 };
 
 struct known_field {
@@ -66,12 +66,17 @@ constexpr known_field known_fields[] = {
     {"keep-alive", field::hop_by_hop},
     {"x-priority", field::priority_word},
     {"set-cookie", field::ours_to_say},
+    {"x-sendfile", field::ours_to_say},
     {"x-client-id", field::client_id},
     {"content-type", field::content_type},
     {"x-request-id", field::request_id},
     {"authorization", field::authorization},
     {"x-admin-token", field::admin_token},
+    {"x-rewrite-url", field::private_to_us},
+    {"x-http-method", field::private_to_us},
     {"content-length", field::hop_by_hop},
+    {"http2-settings", field::hop_by_hop},
+    {"x-original-url", field::private_to_us},
     {"accept-encoding", field::private_to_us},
     {"x-forwarded-for", field::forwarded_for},
     {"clear-site-data", field::ours_to_say},
@@ -79,10 +84,14 @@ constexpr known_field known_fields[] = {
     {"content-encoding", field::content_encoding},
     {"proxy-connection", field::hop_by_hop},
     {"x-selected-model", field::ours_to_say},
+    {"x-accel-redirect", field::ours_to_say},
     {"transfer-encoding", field::transfer_encoding},
+    {"x-method-override", field::private_to_us},
     {"proxy-authenticate", field::hop_by_hop},
     {"x-max-wait-seconds", field::max_wait},
     {"proxy-authorization", field::hop_by_hop},
+    {"x-http-method-override", field::private_to_us},
+    {"service-worker-allowed", field::ours_to_say},
     {"strict-transport-security", field::ours_to_say},
 };
 

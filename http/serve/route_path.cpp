@@ -119,8 +119,10 @@ const route* inference_route_of(std::string_view method, std::string_view path) 
 
 dialect dialect_of(std::string_view path) {
   constexpr std::string_view upstream = "/upstream/";
+  constexpr std::size_t longest_route = 64;  // more than any; each slash costs a look at all routes
   if (path.starts_with(upstream)) {
-    for (auto at = path.find('/', upstream.size()); at != path.npos; at = path.find('/', at + 1)) {
+    const auto from = std::max(upstream.size(), path.size() - std::min(path.size(), longest_route));
+    for (auto at = path.find('/', from); at != path.npos; at = path.find('/', at + 1)) {
       const auto* const row = inference_route_of("POST", path.substr(at));
       if (row != nullptr) return row->traits.dialect;
     }

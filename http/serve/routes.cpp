@@ -265,11 +265,14 @@ problem_or_none check_head(shard& home, restinio::http_request_header_t& header,
                                               : std::nullopt;
   }
   out.found = &*found;
-  // What a runtime makes of its query is its own affair.
+  // What parameters a runtime has is its own affair.
+  if (!has_valid_encoding(header)) {
+    return request_problem{error_code::bad_request,
+                           "The query string is not percent-encoded (RFC 3986)."};
+  }
   if (!found->traits.is_inference && !has_readable_query(header)) {
     return request_problem{error_code::bad_request,
-                           "The query string is not percent-encoded (RFC 3986), or has a parameter "
-                           "without '='."};
+                           "The query string has a parameter without '='."};
   }
   if (auto wrong = authorize(home, *found, header, out)) return wrong;
   return check_body(home, header, framing, out);

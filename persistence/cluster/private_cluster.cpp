@@ -115,6 +115,7 @@ void initialise(const cluster_place& place, const fs::path& programs, const fs::
   command.run_as = place.run_as;
   command.output = log;
   command.death_signal = SIGKILL;
+  spdlog::info("database: making a PostgreSQL cluster in {}", place.folder.string());
   child_process initdb(command);
   const auto deadline = clock::now() + initdb_timeout;
   auto status = initdb.wait_for(initdb_poll);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
+import { waitFor } from './harness/processes.mjs';
 
 const monitorKey = 'sk-test-monitor-only', realtimeKey = 'sk-test-realtime-only';
 const narrowKey = 'sk-test-one-model-only';
@@ -16,7 +17,7 @@ describe('a route of llama-server', () => {
           { id: 'administrator', token: adminKey, scopes: ['admin'] },
           { id: 'watcher', token: monitorKey, scopes: ['monitor'] },
           { id: 'app', token: realtimeKey, scopes: ['realtime'] },
-          { id: 'narrow', token: narrowKey, scopes: ['monitor'], models: ['other'] },
+          { id: 'narrow', token: narrowKey, scopes: ['admin'], models: ['other'] },
         ],
         models: [
           simModel('org/demo', {}, { aliases: ['demo'], upstream_model: 'the-real-one' }),
@@ -55,7 +56,8 @@ describe('a route of llama-server', () => {
   for (const [method, route] of [['GET', '/props'], ['POST', '/props'], ['GET', '/slots'],
     ['GET', '/props/'], ['POST', '/slots/0']]) {
     test(`takes the model from the query: ${method} ${route}`, async () => {
-      const ask = (query, key = monitorKey) => gateway.send(method, `${route}${query}`, { key });
+      const ask = (query, key = method === 'GET' ? monitorKey : adminKey) =>
+        gateway.send(method, `${route}${query}`, { key });
       for (const name of ['demo', 'org/demo', 'org%2Fdemo', 'other']) {
         const { status, headers } = await ask(`?model=${name}`);
         assert.equal(status, 200, name);
@@ -79,12 +81,27 @@ describe('a route of llama-server', () => {
 
   test('passes its query and its body on, but for what is ours', async () => {
     const { status, json } = await gateway.send('POST',
-      '/slots/3?action=save&model=demo&node=a%3A1&x=%20a&n%6fde=b', { key: monitorKey });
+      '/slots/3?action=save&model=demo&node=a%3A1&x=%20a&n%6fde=b');
     assert.equal(status, 200);
     assert.deepEqual(json, { id_slot: '3', query: 'action=save&x=%20a' });
     const props = await gateway.send('POST', '/props?model=demo',
-      { key: monitorKey, body: 'no JSON', headers: { 'content-type': 'text/plain' } });
+      { body: 'no JSON', headers: { 'content-type': 'text/plain' } });
     assert.equal(props.status, 200);
+  });
+
+  test('changes nothing for a key that may only look, and takes no other path', async () => {
+    for (const path of ['/props', '/slots/0']) {
+      const { status } = await gateway.send('POST', `${path}?model=demo`, { key: monitorKey });
+      assert.equal(status, 403, path);
+    }
+    for (const id of ['../v1/chat/completions', '%2e%2e/completion', '0/x', 'one', '-1']) {
+      const raw = await gateway.connect();
+      raw.write(`POST /slots/${id}?model=demo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n` +
+        `Authorization: Bearer ${adminKey}\r\n\r\n`);
+      await waitFor(`an answer for ${id}`, () => raw.received !== '');
+      assert.match(raw.received, /^HTTP\/1\.1 404 /, id);
+      raw.close();
+    }
   });
 
   test('is counted by a label of its own', async () => {

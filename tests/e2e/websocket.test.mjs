@@ -268,8 +268,19 @@ describe('a WebSocket', () => {
     const raw = await gateway.connect();
     raw.write('GET /upstream/raw/own HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n' +
       `Upgrade: x-own\r\nAuthorization: ${authorization}\r\n\r\ntoo early`);
-    await waitFor('it is refused', () => /^HTTP\/1\.1 400 /.test(raw.received));
-    raw.close();
+    // What came is not read as a request.
+    assert.match(await raw.untilClosed(), /^HTTP\/1\.1 400 (?!.*HTTP\/1)/s);
+  });
+
+  test('is no way to further requests that nobody looks at', async () => {
+    for (const protocol of ['h2c', 'h2c, websocket', 'HTTP/2.0', 'TLS/1.2']) {
+      const { status } = await switchTo(gateway.base, '/upstream/raw/own',
+        { protocol, headers: { authorization } });
+      assert.equal(status, 400, protocol);
+    }
+    const { status } = await switchTo(gateway.base, '/upstream/sim/ws',
+      { headers: { authorization: `Bearer ${realtimeKey}` } });
+    assert.equal(status, 400, 'only a WebSocket for this key');
   });
 
   test('HTTP/1.0 knows no other protocol', async () => {
@@ -287,7 +298,8 @@ describe('without a key', () => {
       cors: { allowed_origins: ['https://page.example'] },
       models: [simModel('sim', {}, { upstream_paths: ['/ws', '/echo'] })],
     } });
-    const from = (headers) => switchTo(gateway.base, '/upstream/sim/echo', { headers });
+    const from = (headers) => switchTo(gateway.base, '/upstream/sim/echo',
+      { protocol: 'websocket', headers });
     const { host } = new URL(gateway.base);
     for (const origin of ['https://page.example', `http://${host}`, `https://${host}`]) {
       assert.equal((await from({ origin })).status, 200, origin);

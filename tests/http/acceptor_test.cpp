@@ -147,6 +147,24 @@ BOOST_AUTO_TEST_CASE(no_connection_comes_after_a_stop) {
   BOOST_CHECK_THROW(r.connect(1), boost::system::system_error);
 }
 
+BOOST_AUTO_TEST_CASE(a_place_goes_to_the_shard_with_the_fewest) {
+  connection_places places(100, 3);
+  std::vector<connection_place> taken;
+  std::vector<int> given;
+  const auto give = [&] {
+    taken.push_back(places.take());
+    return static_cast<int>(places.assign(taken.back()));
+  };
+  for (int i = 0; i < 6; ++i) given.push_back(give());
+  BOOST_TEST(given == (std::vector<int>{1, 2, 0, 1, 2, 0}), boost::test_tools::per_element());
+  taken.erase(taken.begin() + 1);  // of shard 2
+  BOOST_TEST(give() == 2);
+  taken[0].reset();  // of shard 1, as are two more
+  taken[2].reset();
+  BOOST_TEST(give() == 1);
+  BOOST_TEST(give() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(clients_leave_descriptors_for_the_rest) {
   const auto few = with_models(20000, {4});
   BOOST_TEST(affordable_connections(few, 2, 1'000'000) == 20000u);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -326,6 +327,48 @@ BOOST_AUTO_TEST_CASE(a_place_is_held_while_a_socket_lingers) {
   BOOST_TEST(!places.take());
   check(std::chrono::steady_clock::now() + 3s);
   BOOST_TEST(static_cast<bool>(places.take()));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_task_runs_after_all_that_the_turn_brought, socket_fixture) {
+  auto& poller = asio::use_service<socket_poller>(io);
+  polled_pair two(io);
+  std::string order;
+  const auto on_read = [&](char name) {
+    return [&, name](const io_error&, std::size_t) {
+      order += name;
+      if (order.size() == 1) poller.at_turn_end([&] { order += 'e'; });
+    };
+  };
+  std::array<char, 4> other{};
+  one.ours->async_read_some(asio::buffer(buffer), on_read('1'));
+  two.ours->async_read_some(asio::buffer(other), on_read('2'));
+  send("x");
+  asio::write(two.peer, asio::buffer("y", 1));
+  run_until([&] { return order.size() == 3; });
+  BOOST_TEST(order.back() == 'e');
+}
+
+BOOST_FIXTURE_TEST_CASE(a_task_that_fails_takes_no_other_along, socket_fixture) {
+  auto& poller = asio::use_service<socket_poller>(io);
+  bool has_run = false;
+  poller.at_turn_end([] { throw std::runtime_error("on purpose"); });
+  poller.at_turn_end([&] { has_run = true; });
+  BOOST_TEST(!has_run);  // never from within
+  run_until([&] { return has_run; });
+}
+
+BOOST_FIXTURE_TEST_CASE(what_never_ends_leaves_others_their_turn, socket_fixture) {
+  auto& poller = asio::use_service<socket_poller>(io);
+  int rounds = 0;
+  bool others_ran = false;
+  std::function<void()> again = [&] {
+    ++rounds;
+    if (!others_ran) poller.at_turn_end(again);
+  };
+  poller.at_turn_end(again);
+  asio::post(io, [&] { others_ran = true; });
+  run_until([&] { return others_ran; });
+  run_until([&] { return rounds > 1; });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -114,6 +114,8 @@ BOOST_AUTO_TEST_CASE(a_path_of_ours_is_known_by_its_method_and_in_any_spelling) 
   };
   BOOST_TEST((dialect_for("/v1/chat/completions") == dialect::openai));
   BOOST_TEST((dialect_for("/chat/completions/") == dialect::openai));
+  BOOST_TEST((dialect_for("/v1/%63hat/completions") == dialect::openai));
+  BOOST_TEST(target("org/v1/%63hat/completions", "POST").path == "/v1/chat/completions");
   BOOST_TEST((dialect_for("/v1/messages") == dialect::anthropic));
   BOOST_TEST((dialect_for("/api/generate") == dialect::ollama));
   BOOST_TEST((dialect_for("/v1/chat/completions", "GET") == dialect::none));
