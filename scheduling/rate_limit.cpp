@@ -137,11 +137,8 @@ std::optional<limit_exceeded> limit_account::begin_inference(const key_limits& l
   std::optional<limit_exceeded> exceeded;
   if (limits.max_concurrent > 0 && before >= limits.max_concurrent) {
     exceeded = {limit_kind::max_concurrent, concurrent_retry};
-  } else if (limits.tokens_per_day > 0 && day_.used(charge.day) >= limits.tokens_per_day) {
-    exceeded = {limit_kind::tokens_per_day, until_next};
-  } else if (limits.tokens_per_minute > 0) {
-    const auto taken = tokens_.take(token_rate(limits), 1, charge.estimate, now);
-    if (!taken.allowed) exceeded = {limit_kind::tokens_per_minute, taken.retry_after};
+  } else {
+    exceeded = take_tokens(limits, charge, until_next, now);
   }
   if (exceeded) {
     concurrent_.fetch_sub(1, std::memory_order_relaxed);
@@ -149,6 +146,26 @@ std::optional<limit_exceeded> limit_account::begin_inference(const key_limits& l
     day_.add(charge.day, static_cast<std::uint64_t>(charge.estimate));
   }
   return exceeded;
+}
+
+std::optional<limit_exceeded> limit_account::take_tokens(const key_limits& limits,
+                                                         const token_charge& charge,
+                                                         duration until_next, time_point now) {
+  if (limits.tokens_per_day > 0 && day_.used(charge.day) >= limits.tokens_per_day) {
+    return limit_exceeded{limit_kind::tokens_per_day, until_next};
+  }
+  if (limits.tokens_per_minute <= 0) return std::nullopt;
+  const auto taken = tokens_.take(token_rate(limits), 1, charge.estimate, now);
+  if (taken.allowed) return std::nullopt;
+  return limit_exceeded{limit_kind::tokens_per_minute, taken.retry_after};
+}
+
+std::optional<limit_exceeded> limit_account::charge_more(const key_limits& limits, std::int32_t day,
+                                                         double tokens, duration until_next,
+                                                         time_point now) {
+  day_.add(day, static_cast<std::uint64_t>(std::min(tokens, static_cast<double>(units_mask))));
+  if (limits.tokens_per_minute > 0) tokens_.settle(token_rate(limits), 0, tokens, now);
+  return take_tokens(limits, {0, day}, until_next, now);
 }
 
 void limit_account::end_inference(const key_limits& limits, const token_charge& charge,

@@ -100,6 +100,11 @@ class limit_account {
                                                 time_point now);
   void end_inference(const key_limits& limits, const token_charge& charge, double tokens,
                      time_point now);
+  // Charges an inference request that goes on for more tokens, at least 0, which end_inference() is
+  // not told of again. Returns the limit of tokens that is reached, if one is; the request may end
+  // then, or go on.
+  std::optional<limit_exceeded> charge_more(const key_limits& limits, std::int32_t day,
+                                            double tokens, duration until_next, time_point now);
 
   const rate_limiter& requests() const { return requests_; }
   const rate_limiter& tokens() const { return tokens_; }
@@ -110,6 +115,9 @@ class limit_account {
   void restore_day(std::int32_t day, std::uint64_t tokens);
 
  private:
+  std::optional<limit_exceeded> take_tokens(const key_limits& limits, const token_charge& charge,
+                                            duration until_next, time_point now);
+
   rate_limiter requests_, tokens_;
   std::atomic<std::uint32_t> concurrent_{0};
   day_counter day_;

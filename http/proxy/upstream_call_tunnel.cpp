@@ -38,14 +38,9 @@ void upstream_call::tick_tunnel(time_point at) {
 // Returns false when one of them is reached.
 bool upstream_call::charge_tunnel(time_point at) {
   const auto& who = *request_.who;
-  auto& limits = who.account->limits;
-  const auto bytes = request_.facts.text_bytes + tunnel_bytes_;
-  const auto tokens = static_cast<double>(bytes / json_bytes_of_token);
-  limits.end_inference(who.limits, request_.charge, tokens - charged_tokens_, at);
-  charged_tokens_ = tokens;
-  request_.charge.estimate = 0;
-  charge_ended_ = limits.begin_inference(who.limits, request_.charge, {}, at).has_value();
-  return !charge_ended_;
+  const auto tokens = static_cast<double>(tunnel_bytes_ / json_bytes_of_token);
+  const auto more = tokens - std::exchange(charged_tokens_, tokens);
+  return !who.account->limits.charge_more(who.limits, request_.charge.day, more, {}, at);
 }
 
 void upstream_call::tunnel_ended(tunnel::cause how) {

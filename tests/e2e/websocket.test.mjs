@@ -9,7 +9,7 @@ import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
 import { waitFor, within } from './harness/processes.mjs';
 import { SwitchingRuntime, switchTo } from './harness/switching.mjs';
 
-const realtimeKey = 'sk-test-realtime-only';
+const realtimeKey = 'sk-test-realtime-only', limitedKey = 'sk-test-some-tokens-a-day';
 const authorization = `Bearer ${adminKey}`;
 const authority = await Authority.make();
 tls.setDefaultCACertificates([readFileSync(authority.root, 'utf8')]);
@@ -62,6 +62,8 @@ describe('a WebSocket', () => {
         keys: [
           { id: 'administrator', token: adminKey, scopes: ['admin'] },
           { id: 'app', token: realtimeKey, scopes: ['realtime'] },
+          { id: 'limited', token: limitedKey, scopes: ['realtime'],
+            limits: { tokens_per_day: 1000 } },
         ],
         models: [
           simModel('sim', {}, listed),
@@ -141,6 +143,16 @@ describe('a WebSocket', () => {
     assert.equal(socket.isClosed, undefined);
     await within(20_000, 'it is closed', socket.closed);
     await released('impatient');
+  });
+
+  test('is closed when its key has used up a limit', async () => {
+    const socket = await Messages.open(gateway, '/upstream/sim/ws', limitedKey);
+    assert.equal(await socket.ask('hello'), 'hello');
+    socket.socket.send('x'.repeat(8000));
+    await within(20_000, 'it is closed', socket.closed);
+    await released('sim');
+    const { status } = await gateway.chat('sim', {}, { key: limitedKey });
+    assert.equal(status, 429);
   });
 
   test('reaches the runtime as it was asked for', async () => {
@@ -310,6 +322,9 @@ describe('without a key', () => {
       assert.equal(status, 403, origin);
       assert.equal(JSON.parse(text).error.code, 'origin_not_allowed');
     }
+    const post = await gateway.send('POST', '/upstream/sim/echo', { key: null, body: 'x',
+      headers: { origin: 'https://other.example', 'content-type': 'text/plain' } });
+    assert.equal(post.json.error.code, 'origin_not_allowed');
     assert.equal((await from({ origin: 'https://other.example',
       authorization })).status, 200);
     await gateway.stop();

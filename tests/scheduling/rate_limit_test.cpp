@@ -219,4 +219,34 @@ BOOST_AUTO_TEST_CASE(no_limit_refuses_nothing) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_request_that_goes_on_is_charged_meanwhile) {
+  limit_account account;
+  key_limits limits;
+  limits.tokens_per_day = 100;
+  limits.max_concurrent = 1;
+  const token_charge charge{10, 7};
+  BOOST_TEST(!account.begin_inference(limits, charge, 1h, start));
+  BOOST_TEST(!account.charge_more(limits, 7, 50, 1h, start));
+  BOOST_TEST(account.tokens_of(7) == 60u);
+  BOOST_TEST(account.concurrent() == 1u);  // nobody else gets its place meanwhile
+  const auto reached = account.charge_more(limits, 7, 50, 1h, start);
+  BOOST_REQUIRE(reached.has_value());
+  BOOST_TEST((reached->which == limit_kind::tokens_per_day));
+  account.end_inference(limits, charge, 0, start);
+  BOOST_TEST(account.tokens_of(7) == 100u);
+  BOOST_TEST(account.concurrent() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_goes_on_reaches_the_limit_of_a_minute) {
+  limit_account account;
+  key_limits limits;
+  limits.tokens_per_minute = 100;
+  BOOST_TEST(!account.begin_inference(limits, {0, 7}, 1h, start));
+  BOOST_TEST(!account.charge_more(limits, 7, 50, 1h, start));
+  const auto reached = account.charge_more(limits, 7, 100, 1h, start);
+  BOOST_REQUIRE(reached.has_value());
+  BOOST_TEST((reached->which == limit_kind::tokens_per_minute));
+  BOOST_TEST(!account.charge_more(limits, 7, 0, 1h, start + 1min));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
