@@ -232,6 +232,27 @@ describe('/upstream', () => {
     }), [100, Math.floor(2 * event.length / 4)]);
   });
 
+  test('a path of ours in another spelling is one of ours', async () => {
+    use(usage);
+    assert.deepEqual(await counted(() => gateway.send('POST',
+      '/upstream/raw/v1/%63ompletions', { body: '{"model":"another","prompt":"x"}',
+        headers: { 'content-type': 'application/json' } })), [1000, 2000]);
+    assert.match(upstream.last.head, /^POST \/v1\/completions HTTP\/1\.1\r\n/);
+    assert.equal(JSON.parse(upstream.last.body).model, 'the real one');
+  });
+
+  test('what a raw stream says is not taken for its end', async () => {
+    const events = ['{"step":1,"done":true}', '[DONE]', '{"error":"none"}', '{"step":2}']
+      .map((data) => `data: ${data}\n\n`);
+    answer = () => `${streamHead}${events.map(chunk).join('')}0\r\n\r\n`;
+    const before = await gateway.metric('signalbox_requests_total',
+      { model: 'raw', route: 'upstream', status_class: '2xx' });
+    const { status, text } = await gateway.send('POST', '/upstream/raw/steps');
+    assert.deepEqual([status, text], [200, events.join('')]);
+    assert.equal(await gateway.metric('signalbox_requests_total',
+      { model: 'raw', route: 'upstream', status_class: '2xx' }) - before, 1);
+  });
+
   test('it is no way around a limit of tokens', async () => {
     use('x'.repeat(20_000));
     const ask = () => gateway.post('/upstream/raw/other', 'a body', { key: limitedKey });

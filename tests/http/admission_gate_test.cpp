@@ -41,6 +41,25 @@ BOOST_AUTO_TEST_CASE(a_dropped_permit_is_settled_once_as_cancelled) {
   BOOST_TEST(r.to_queue[0].settled.total() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(one_unlike_others_is_counted_but_is_no_estimate) {
+  rig r(1, 2, 10);
+  r.deliver_to(0);
+  auto usual = r.gates[0]->take({}, r.now), odd = r.gates[0]->take({}, r.now);
+  usual->used(10, 100);
+  usual->settle(outcome::completed, r.now + std::chrono::seconds(2));
+  const auto mean = r.gates[0]->mean_completion(0);
+  odd->used(10, 1'000'000);
+  odd->is_unlike_others();
+  odd->settle(outcome::completed, r.now + std::chrono::hours(1));
+  BOOST_TEST(r.gates[0]->mean_completion(0) == mean);
+  r.flush();
+  BOOST_REQUIRE(r.to_queue.size() == 1u);
+  const auto& told = r.to_queue[0].settled;
+  BOOST_TEST(told.completed == 2u);
+  BOOST_TEST(told.unlike_others == 1u);
+  BOOST_TEST((told.service == std::chrono::seconds(2)));
+}
+
 BOOST_AUTO_TEST_CASE(nobody_overtakes_a_ticket_of_the_same_shard_by_credit) {
   rig r(1, 1, 10);
   r.deliver_to(0);
