@@ -59,6 +59,8 @@ export class Haproxy extends Proxy {
     const { host } = new URL(gateway.base);
     writeFileSync(path.join(folder, 'haproxy.cfg'), `
 global
+  # Each thread would keep connections of its own, and take another's only if it is idle by then.
+  nbthread 1
   stats socket ${folder}/stats.sock
 defaults
   mode http
