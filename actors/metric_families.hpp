@@ -18,30 +18,29 @@
 
 namespace signalbox {
 
-inline constexpr std::array<const char*, metric_route_count> route_names{
-    "chat_completions",
-    "completions",
-    "embeddings",
-    "responses",
-    "messages",
-    "count_tokens",
-    "rerank",
-    "score",
-    "audio_speech",
-    "audio_transcriptions",
-    "images_generations",
-    "tokenize",
-    "detokenize",
-    "infill",
-    "apply_template",
-    "props",
-    "slots",
-    "ollama_chat",
-    "ollama_generate",
-    "ollama_embed",
-    "upstream",
-    "models",
-    "other"};
+inline constexpr std::array<const char*, metric_route_count> route_names{"chat_completions",
+                                                                         "completions",
+                                                                         "embeddings",
+                                                                         "responses",
+                                                                         "messages",
+                                                                         "count_tokens",
+                                                                         "rerank",
+                                                                         "score",
+                                                                         "audio_speech",
+                                                                         "audio_transcriptions",
+                                                                         "images_generations",
+                                                                         "tokenize",
+                                                                         "detokenize",
+                                                                         "infill",
+                                                                         "apply_template",
+                                                                         "props",
+                                                                         "slots",
+                                                                         "ollama_chat",
+                                                                         "ollama_generate",
+                                                                         "ollama_embed",
+                                                                         "upstream",
+                                                                         "models",
+                                                                         "other"};
 static_assert(route_names.back() != nullptr);  // none is missing
 inline constexpr std::array<const char*, 5> status_classes{"1xx", "2xx", "3xx", "4xx", "5xx"};
 

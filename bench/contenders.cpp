@@ -111,13 +111,12 @@ server start_simulation(const workbench& bench, int slots, int tokens_per_s) {
 haproxy start_haproxy(const workbench& bench, const std::vector<upstream>& upstreams,
                       threads_of how_many) {
   haproxy result;
-  std::string config =
-      std::string("global\n  maxconn 9000\n") +
-      (how_many == threads_of::one ? "  nbthread 1\n" : "") +
-      "defaults\n  mode http\n  option http-keep-alive\n  http-reuse always\n"
-      "  option http-no-delay\n"  // events of a stream go out at once
-      "  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
-      "  timeout http-keep-alive 1h\n";
+  std::string config = std::string("global\n  maxconn 9000\n") +
+                       (how_many == threads_of::one ? "  nbthread 1\n" : "") +
+                       "defaults\n  mode http\n  option http-keep-alive\n  http-reuse always\n"
+                       "  option http-no-delay\n"  // events of a stream go out at once
+                       "  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
+                       "  timeout http-keep-alive 1h\n";
   for (const auto& to : upstreams) {
     const auto port = std::to_string(result.ports.emplace_back(free_port()));
     config += "listen " + to.model + "\n  bind 127.0.0.1:" + port + " backlog 4096\n" +

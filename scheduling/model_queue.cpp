@@ -62,8 +62,8 @@ queue_effects model_queue::take(const shard_batch& batch, time_point now) {
   if (batch.settled.total() > 0) progress_at_ = now;
   count_arrivals(batch.settled.total(), now);
   answer_place_queries(batch, now);
-  for (const auto& b : backends_) {
-    if (batch.keep_loaded) out_.push_back(tell_keep_loaded{b.id, *batch.keep_loaded});
+  if (batch.keep_loaded) {
+    for (const auto& b : backends_) out_.push_back(tell_keep_loaded{b.id, *batch.keep_loaded});
   }
   return finish(now);
 }

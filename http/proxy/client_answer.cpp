@@ -191,12 +191,13 @@ int client_answer::call_completed() {
   }
   response_writer response(client_.handle, head.status);
   response.add(own_fields_name, own_fields());
+  const bool is_head_only = call_.request().method == "HEAD";
   std::string_view length;
   head.for_each_field([&](std::string_view name, std::string_view value) {
     if (is_forwarded_to_client(name)) response.add(name, value);
-    if (equals_ignoring_case(name, "content-length")) length = value;
+    if (is_head_only && equals_ignoring_case(name, "content-length")) length = value;
   });
-  if (call_.request().method == "HEAD") {
+  if (is_head_only) {
     response.send_head(length);
   } else {
     response.send(std::move(text));

@@ -54,7 +54,7 @@ struct call_request {
   http::dialect dialect = http::dialect::openai;
   bool estimate_from_length = false;  // as in route_traits
   bool only_loads = false;  // nothing is sent: with its permit it is complete, with an empty answer
-  bool is_raw = false;                // a 404 is passed on, whatever it says
+  bool is_raw = false;      // a 404 is passed on, whatever it says
   // Whether the answer is believed when it tells usage; else that is estimated from lengths.
   bool reads_usage = true;
   std::size_t max_answer_bytes = 0;  // of an answer that is no stream

@@ -22,8 +22,7 @@ namespace {
 // A body is too slow when it falls behind this after the time that a head may take.
 constexpr double min_body_bytes_per_s = 500;
 
-// A body of unknown length is collected in blocks when it grows larger than the first. Each block
-// is freed once it was copied, so that the memory is never twice the body.
+// A body of unknown length is collected in blocks when it grows larger than this.
 constexpr std::size_t first_block_bytes = 64 * 1024;
 
 // A client that sends no more may be gone, which a write shows: the kernel of a client that is gone

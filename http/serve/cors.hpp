@@ -21,8 +21,8 @@ class cors_policy {
   // not.
   void add_headers(const restinio::http_request_header_t& request, extra_headers& out) const;
 
-  // Returns whether the page that sent `request`, if any did, may open a connection in another
-  // protocol, of which it could read everything: one of ours or of an allowed origin.
+  // Returns whether the page that sent `request`, if any did, may reach a runtime past our own
+  // routes, where no preflight is sure to come first: one of ours or of an allowed origin.
   bool may_connect(const restinio::http_request_header_t& request) const;
 
   // Returns the fields that answer a preflight for a path with these methods ("GET, POST"); none

@@ -16,9 +16,9 @@ std::string to_text(const json& value) {
 
 std::string props_body(const sim_options& options) {
   return to_text({{"model_alias", options.model},
-               {"total_slots", options.slots},
-               {"default_generation_settings", json::object()},
-               {"chat_template", ""}});
+                  {"total_slots", options.slots},
+                  {"default_generation_settings", json::object()},
+                  {"chat_template", ""}});
 }
 
 std::string slots_body(const sim_options& options) {
@@ -60,9 +60,9 @@ std::string echo_body(const restinio::request_handle_t& request) {
     fields[name] = field.value();
   });
   return to_text({{"method", header.method().c_str()},
-               {"target", header.request_target()},
-               {"headers", fields},
-               {"body", request->body()}});
+                  {"target", header.request_target()},
+                  {"headers", fields},
+                  {"body", request->body()}});
 }
 
 }  // namespace signalbox::sim
