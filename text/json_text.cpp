@@ -1,5 +1,6 @@
 #include "text/json_text.hpp"
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <regex>
 
@@ -60,6 +61,18 @@ bool scan_json(std::string_view text, std::size_t capacity, od::document& docume
   return parser.iterate(input).get(document) == simdjson::SUCCESS;
 }
 
+simdjson::error_code read_name(simdjson::simdjson_result<od::field>& member,
+                               std::string_view& name) {
+  od::raw_json_string raw;
+  if (const auto error = member.key().get(raw)) return error;
+  const char* const begin = raw.raw();
+  // The scanner has found a closing quote; this one is it, unless an escape is before it.
+  const auto* const end = static_cast<const char*>(::rawmemchr(begin, '"'));
+  name = {begin, static_cast<std::size_t>(end - begin)};
+  if (name.find('\\') == name.npos) return simdjson::SUCCESS;
+  return member.unescaped_key().get(name);
+}
+
 json_fault json_checker::check(od::value& value, int depth) {
   od::json_type type;
   if (value.type().get(type) != simdjson::SUCCESS) return json_fault::malformed;
@@ -95,8 +108,9 @@ json_fault json_checker::check_object(od::value& value, int depth) {
   od::object object;
   if (value.get_object().get(object) != simdjson::SUCCESS) return json_fault::malformed;
   for (auto field : object) {
+    std::string_view name;
     od::value inner;
-    if (field.unescaped_key().error() != simdjson::SUCCESS ||
+    if (read_name(field, name) != simdjson::SUCCESS ||
         field.value().get(inner) != simdjson::SUCCESS) {
       return json_fault::malformed;
     }

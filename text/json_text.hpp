@@ -1,11 +1,11 @@
 // JSON text: the scanner of a shard's thread, and small conversions.
 #pragma once
 
-#include <simdjson.h>
-
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "text/simdjson.hpp"
 
 namespace signalbox {
 
@@ -17,6 +17,10 @@ inline constexpr std::size_t scan_padding = simdjson::SIMDJSON_PADDING;  // byte
 // `begin` to the start of the scanned text.
 bool scan_json(std::string_view text, std::size_t capacity, simdjson::ondemand::document& document,
                const char** begin = nullptr);
+
+// Reads the name of a member. Nearly none has an escape, and those that have none are not copied.
+simdjson::error_code read_name(simdjson::simdjson_result<simdjson::ondemand::field>& member,
+                               std::string_view& name);
 
 // How deep the JSON of a client may nest.
 inline constexpr int max_json_depth = 512;

@@ -108,7 +108,7 @@ class body_reader {
   std::optional<body_problem> read_field(simdjson::simdjson_result<od::field> field) {
     std::string_view key;
     od::value value;
-    if (field.unescaped_key().get(key) != simdjson::SUCCESS) return malformed();
+    if (read_name(field, key) != simdjson::SUCCESS) return malformed();
     if (field.value().get(value) != simdjson::SUCCESS) return malformed();
     if (key == "model") return model_.seen ? twice("model") : read_model(value);
     if (key == "stream") return stream_.seen ? twice("stream") : read_stream(value);

@@ -51,7 +51,7 @@ bool is_null(od::value& value) {
 
 // Returns false when the field cannot be read; then no more can be.
 bool take(field_result& field, std::string_view& key, od::value& value) {
-  return field.unescaped_key().get(key) == SUCCESS && field.value().get(value) == SUCCESS;
+  return read_name(field, key) == SUCCESS && field.value().get(value) == SUCCESS;
 }
 
 // The numbers of one report, before it is known what they add up to.
@@ -108,8 +108,14 @@ token_usage read_usage_object(od::object& object) {
   return reader.finish();
 }
 
+// Reads an event, or a whole answer of which only the usage is wanted.
 class event_reader {
  public:
+  token_usage read_usage(od::object& object) {
+    wants_choices_ = false;
+    return read(object).usage;
+  }
+
   event_facts read(od::object& object) {
     read_members(object, true);
     const auto plain = plain_.finish();  // of those who have no object for them
@@ -136,7 +142,7 @@ class event_reader {
     if (key == "usage") return read_usage_member(value);
     if (!is_outermost) return;
     if (key == "choices") {
-      read_choices(value);
+      if (wants_choices_) read_choices(value);
     } else if (key == "error") {
       read_error(value);
     } else if (key == "type" || key == "object") {
@@ -229,6 +235,7 @@ class event_reader {
   event_facts facts_;
   usage_reader plain_;
   int status_ = default_error_status;  // or the one that it names
+  bool wants_choices_ = true;
   bool has_usage_ = false, has_message_ = false, has_type_ = false;
   bool is_error_ = false, is_delta_ = false, is_piece_ = false;
 };
@@ -285,12 +292,12 @@ token_usage read_usage(const std::string& body) {
   od::object object;
   od::array answers;
   if (!scan_json(body, body.capacity(), document)) return {};
-  if (document.get_object().get(object) == SUCCESS) return event_reader().read(object).usage;
+  if (document.get_object().get(object) == SUCCESS) return event_reader().read_usage(object);
   token_usage sum;
   if (document.get_array().get(answers) != SUCCESS) return sum;
   for (auto answer : answers) {
     if (answer.get_object().get(object) != SUCCESS) break;
-    sum.add(event_reader().read(object).usage);
+    sum.add(event_reader().read_usage(object));
   }
   return sum;
 }

@@ -34,6 +34,18 @@ std::string edited(const std::string& body, std::vector<body_edit> edits) {
 
 BOOST_AUTO_TEST_SUITE(request_body)
 
+BOOST_AUTO_TEST_CASE(a_name_with_escapes_is_the_name_that_it_means) {
+  BOOST_TEST(facts_of(R"({"mo\u0064el":"demo"})").model == "demo");
+  BOOST_TEST(facts_of(R"({"a\"model":1,"model":"demo","model\\":2,"\"":3})").model == "demo");
+  BOOST_TEST(problem_of(R"({"model":"demo","\u006dodel":"other"})") ==
+             "The field 'model' is in the body twice.");
+  for (const auto* const name : {"\\q", "\\u00", "a\\", "\\ud83d\\q"}) {
+    BOOST_TEST(!problem_of(std::string(R"({"model":"demo",")") + name + R"(":1})").empty(), name);
+    BOOST_TEST(!problem_of(std::string(R"({"model":"demo","x":{")") + name + R"(":1}})").empty(),
+               name);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(several_answers_are_asked_for_by_number_or_by_prompts) {
   BOOST_TEST(facts_of(R"({"model":"m","n":2})").asks_several);
   BOOST_TEST(facts_of(R"({"prompt":["a","b"],"model":"m"})").asks_several);
