@@ -16,16 +16,27 @@ inline bool equals_ignoring_case(std::string_view a, std::string_view b) {
          });
 }
 
+constexpr bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+constexpr std::string_view without_blanks_behind(std::string_view text) {
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+constexpr std::string_view without_blanks(std::string_view text) {
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  return without_blanks_behind(text);
+}
+
 // Visits the parts of a comma-separated list that are not empty, without the blanks around them.
 template <typename Visit>
 void for_each_listed(std::string_view list, Visit visit) {
-  constexpr std::string_view blanks = " \t";
   while (!list.empty()) {
-    auto part = list.substr(0, list.find(','));
+    const auto part = list.substr(0, list.find(','));
     list.remove_prefix(std::min(list.size(), part.size() + 1));
-    part.remove_prefix(std::min(part.size(), part.find_first_not_of(blanks)));
-    part = part.substr(0, part.find_last_not_of(blanks) + 1);
-    if (!part.empty()) visit(part);
+    if (const auto inner = without_blanks(part); !inner.empty()) visit(inner);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "http/serve/limits.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/request_headers.hpp"
+#include "text/append.hpp"
 #include "text/ascii.hpp"
 
 namespace signalbox::http {
@@ -80,18 +81,14 @@ std::string client_answer::own_fields() const {
   const auto& request = call_.request();
   std::string lines;
   lines.reserve(512);
-  lines.append(request.request_id)
-      .append("\r\nDate: ")
-      .append(http_date())
-      .append("\r\nx-selected-model: ")
-      .append(request.model->options.name)
-      .append("\r\nx-queue-wait-ms: ")
-      .append(std::to_string(waited));
+  append(lines, request.request_id, "\r\nDate: ", http_date(),
+         "\r\nx-selected-model: ", request.model->options.name,
+         "\r\nx-queue-wait-ms: ", std::to_string(waited));
   append_limit_fields(*request.who, now, lines);
   extra_headers cors;
   home_.gateway().cors().add_headers(client_.handle->header(), cors);
   for (const auto& [name, value] : cors) {
-    lines.append("\r\n").append(name).append(": ").append(value);
+    append(lines, "\r\n", name, ": ", value);
   }
   return lines;
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "text/append.hpp"
 #include "text/json_text.hpp"
 
 namespace signalbox::http {
@@ -214,26 +215,17 @@ void upstream_call::build_head() {
   for (const auto& edit : edits_) length = length - edit.length + edit.text.size();
   upstream_head_.reserve(256 + request_.forwarded_headers.size() + endpoint.path.size() +
                          endpoint.api_key.size());
-  upstream_head_.append(request_.method)
-      .append(" ")
-      .append(endpoint.path)
-      .append(request_.path)
-      .append(" HTTP/1.1\r\nHost: ")
-      .append(endpoint.host)
-      .append(":")
-      .append(std::to_string(endpoint.port))
-      .append("\r\n")
-      .append(request_.forwarded_headers)
-      .append("X-Request-Id: ")
-      .append(request_.request_id);
+  append(upstream_head_, request_.method, " ", endpoint.path, request_.path,
+         " HTTP/1.1\r\nHost: ", endpoint.host, ":", std::to_string(endpoint.port), "\r\n",
+         request_.forwarded_headers, "X-Request-Id: ", request_.request_id);
   if (!endpoint.api_key.empty()) {
-    upstream_head_.append("\r\nAuthorization: Bearer ").append(endpoint.api_key);
+    append(upstream_head_, "\r\nAuthorization: Bearer ", endpoint.api_key);
   }
   if (!request_.upgrade.empty()) {
-    upstream_head_.append("\r\nConnection: Upgrade\r\nUpgrade: ").append(request_.upgrade);
+    append(upstream_head_, "\r\nConnection: Upgrade\r\nUpgrade: ", request_.upgrade);
   }
   if (length > 0 || expects_body(request_.method)) {
-    upstream_head_.append("\r\nContent-Length: ").append(std::to_string(length));
+    append(upstream_head_, "\r\nContent-Length: ", std::to_string(length));
   }
   upstream_head_.append("\r\n\r\n");
 }

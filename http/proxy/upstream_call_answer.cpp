@@ -12,14 +12,17 @@ namespace {
 // A runtime that has said that nothing more comes has this long to end its answer as well.
 constexpr auto done_linger = std::chrono::seconds(1);
 
-// Whether the answer is of this media type, whatever its parameters.
-bool is_of_type(const upstream_head& head, std::string_view wanted) {
-  bool found = false;
+std::string_view content_type_of(const upstream_head& head) {
+  std::string_view type;
   head.for_each_field([&](std::string_view name, std::string_view value) {
-    if (!equals_ignoring_case(name, "content-type")) return;
-    found = equals_ignoring_case(value.substr(0, wanted.size()), wanted);
+    if (equals_ignoring_case(name, "content-type")) type = value;
   });
-  return found;
+  return type;
+}
+
+// Whether a Content-Type is of this media type, whatever its parameters.
+bool is_of_type(std::string_view content_type, std::string_view wanted) {
+  return equals_ignoring_case(content_type.substr(0, wanted.size()), wanted);
 }
 
 // The runtime refused a credential, and the only one that it ever sees is the gateway's.
@@ -46,9 +49,10 @@ void upstream_call::upstream_headers(upstream_head& head) {
   }
   if (is_asked_again_ && head_.status == 200) permit_.endpoint()->link->note_refused_usage();
   const bool is_head_only = request_.method == "HEAD";
-  const bool has_lines = is_of_type(head_, "application/x-ndjson");
+  const auto type = content_type_of(head_);
+  const bool has_lines = is_of_type(type, "application/x-ndjson");
   is_stream_ =
-      head_.status == 200 && !is_head_only && (has_lines || is_of_type(head_, "text/event-stream"));
+      head_.status == 200 && !is_head_only && (has_lines || is_of_type(type, "text/event-stream"));
   if (!is_stream_) {
     phase_ = phase::collecting;
     deadline_ = permitted_at_ + from_seconds(options().request_timeout_s);

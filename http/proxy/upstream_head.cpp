@@ -30,15 +30,6 @@ std::optional<duration> promised_time(std::string_view keep_alive) {
   return promised;
 }
 
-bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
-std::string_view trimmed(std::string_view value) {
-  while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
-  return value;
-}
-
 }  // namespace
 
 void upstream_head::clear() {
@@ -81,11 +72,12 @@ void upstream_head::end_hop() {
     const auto name = name_of(f);
     if (equals_ignoring_case(name, "upgrade")) {
       upgrade_ = f.value;
-      upgrade_size_ = static_cast<std::uint32_t>(trimmed(value_of(f)).size());
+      upgrade_size_ = static_cast<std::uint32_t>(without_blanks_behind(value_of(f)).size());
     }
     if (equals_ignoring_case(name, "keep-alive")) promised_ = promised_time(value_of(f));
     if (equals_ignoring_case(name, "transfer-encoding")) {
-      has_odd_coding_ = codings_++ > 0 || !equals_ignoring_case(trimmed(value_of(f)), "chunked");
+      const auto coding = without_blanks_behind(value_of(f));
+      has_odd_coding_ = codings_++ > 0 || !equals_ignoring_case(coding, "chunked");
     }
     if (!equals_ignoring_case(name, "connection")) continue;
     for_each_listed(value_of(f), [&](std::string_view option) {

@@ -4,9 +4,11 @@
 #include <array>
 #include <cctype>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <vector>
 
+#include "text/append.hpp"
 #include "text/ascii.hpp"
 
 namespace signalbox::http {
@@ -115,10 +117,25 @@ static_assert(std::is_sorted(std::begin(known_fields), std::end(known_fields),
                                return a.name.size() < b.name.size();
                              }));
 
-// Returns whether the name begins with `known`. It is a token, so that | 0x20 turns letters into
-// lower case and turns no other character into one of ours.
+constexpr std::uint64_t in_each_byte(std::uint8_t value) {
+  return value * std::uint64_t{0x0101010101010101};
+}
+
+// Returns eight characters as a number.
+std::uint64_t word_at(const char* text) {
+  std::uint64_t word;
+  std::memcpy(&word, text, sizeof word);
+  return word;
+}
+
+// Returns whether the name, which is at least as long, begins with `known`. It is a token, so that
+// | 0x20 turns letters into lower case and turns no other character into one of ours.
 bool is_known(std::string_view known, std::string_view name) {
-  for (std::size_t i = 0; i < known.size(); ++i) {
+  std::size_t i = 0;
+  for (; i + sizeof(std::uint64_t) <= known.size(); i += sizeof(std::uint64_t)) {
+    if ((word_at(&name[i]) | in_each_byte(0x20)) != word_at(&known[i])) return false;
+  }
+  for (; i < known.size(); ++i) {
     if ((name[i] | 0x20) != known[i]) return false;
   }
   return true;
@@ -141,9 +158,7 @@ std::string_view view(const std::string& s) {
 
 // Blanks around a value are not part of it (RFC 9112 5.1). The parser leaves those behind it.
 std::string_view value_of(const restinio::http_header_field_t& f) {
-  auto value = view(f.value());
-  while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
-  return value;
+  return without_blanks_behind(view(f.value()));
 }
 
 header_problem bad(std::string message) {
@@ -268,7 +283,7 @@ class field_reader {
 };
 
 void append_line(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ").append(value).append("\r\n");
+  append(out, name, ": ", value, "\r\n");
 }
 
 bool goes_to_runtime(field kind) {
@@ -308,7 +323,19 @@ constexpr auto control_characters = [] {
   return is;
 }();
 
+// Returns whether one of eight characters may be a control character: one is below 0x20, or 0x7f
+// (Anderson, Bit Twiddling Hacks, "Determine if a word has a byte less than n").
+bool is_doubtful(std::uint64_t word) {
+  const auto without_del = word ^ in_each_byte(0x7f);
+  const auto low = (word - in_each_byte(0x20)) & ~word;
+  const auto del = (without_del - in_each_byte(1)) & ~without_del;
+  return ((low | del) & in_each_byte(0x80)) != 0;
+}
+
 bool has_control_characters(std::string_view value) {
+  while (value.size() >= sizeof(std::uint64_t) && !is_doubtful(word_at(value.data()))) {
+    value.remove_prefix(sizeof(std::uint64_t));
+  }
   return std::any_of(value.begin(), value.end(),
                      [](char c) { return control_characters[static_cast<unsigned char>(c)]; });
 }

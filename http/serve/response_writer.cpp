@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "http/serve/error.hpp"
 #include "http/serve/reply.hpp"
+#include "text/append.hpp"
 
 namespace signalbox::http {
 
@@ -16,11 +15,11 @@ response_writer::response_writer(const restinio::request_handle_t& client, int s
       is_http10_(client->header().http_minor() == 0),
       is_closing_(!client->header().should_keep_alive()) {
   head_.reserve(1024);
-  fmt::format_to(std::back_inserter(head_), "HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
+  append(head_, "HTTP/1.1 ", std::to_string(status), " ", reason_phrase(status), "\r\n");
 }
 
 void response_writer::add(std::string_view name, std::string_view value) {
-  head_.append(name).append(": ").append(value).append("\r\n");
+  append(head_, name, ": ", value, "\r\n");
 }
 
 void response_writer::finish_head() {

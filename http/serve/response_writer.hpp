@@ -27,6 +27,7 @@ class restinio::response_builder_t<signalbox::http::raw_output> final
   void put(std::array<std::string, Count> pieces, bool is_last, bool is_closing,
            write_status_cb_t written) {
     writable_items_container_t items;
+    items.reserve(Count);
     for (auto& piece : pieces) {
       if (!piece.empty()) items.emplace_back(std::move(piece));
     }

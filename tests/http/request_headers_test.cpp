@@ -123,6 +123,17 @@ BOOST_AUTO_TEST_CASE(what_two_readers_could_read_differently_is_refused) {
   BOOST_TEST(refusal_of({host, {"X-A", "tab\tis fine"}}).empty());
 }
 
+BOOST_AUTO_TEST_CASE(control_characters_are_found_wherever_they_are) {
+  for (std::size_t at = 0; at < 20; ++at) {
+    for (int c = 1; c < 256; ++c) {
+      std::string value(20, 'a');
+      value[at] = static_cast<char>(c);
+      const bool is_fine = (c >= 0x20 && c != 0x7f) || c == '\t';
+      BOOST_TEST(refusal_of({{"Host", "x"}, {"X-A", value}}).empty() == is_fine, c << " at " << at);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(too_many_or_too_large_is_refused) {
   fields many(11, {"X-A", "b"});
   BOOST_TEST(!refusal_of(many).empty());
