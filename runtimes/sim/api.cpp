@@ -2,22 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <cassert>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <random>
+
+#include "runtimes/sim/dialects.hpp"
 
 namespace signalbox::sim {
 namespace {
-
-using json = nlohmann::ordered_json;
-
-constexpr std::uint64_t max_prompt_tokens = 10'000'000;
-constexpr std::uint64_t max_completion_tokens = 1'000'000;
-constexpr std::size_t max_inputs = 2048;
-constexpr std::string_view text_marker = "@text@";
 
 const std::vector<std::string>& words() {
   static const std::vector<std::string> list{"This ",      "is ",       "the ",   "Signalbox ",
@@ -39,144 +31,9 @@ const std::vector<std::string>& escaped_words() {
   return list;
 }
 
-std::uint64_t count_words(std::string_view text) {
-  std::uint64_t count = 0;
-  bool inside = false;
-  for (const char c : text) {
-    const bool space = c == ' ' || (c >= '\t' && c <= '\r');
-    count += !space && !inside;
-    inside = !space;
-  }
-  return count;
-}
-
 std::int64_t unix_time() {
   using namespace std::chrono;
   return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
-}
-
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-// Reads an optional integer of the body. Throws api_error.
-std::optional<std::uint64_t> read_count(const json& body, const char* key, std::uint64_t max) {
-  const auto found = body.find(key);
-  if (found == body.end() || found->is_null()) return std::nullopt;
-  if (!found->is_number_unsigned() || found->get<std::uint64_t>() > max) {
-    throw api_error{400, fmt::format("{} must be an integer from 0 to {}", key, max),
-                    "invalid_value"};
-  }
-  return found->get<std::uint64_t>();
-}
-
-bool read_flag(const json& body, const char* key) {
-  const auto found = body.find(key);
-  if (found == body.end() || found->is_null()) return false;
-  if (!found->is_boolean()) {
-    throw api_error{400, fmt::format("{} must be a boolean", key), "invalid_value"};
-  }
-  return found->get<bool>();
-}
-
-std::uint64_t count_chat(const json& body) {
-  const auto messages = body.find("messages");
-  if (messages == body.end() || !messages->is_array() || messages->empty()) {
-    throw api_error{400, "messages must be a list that is not empty", "invalid_value"};
-  }
-  std::uint64_t count = 0;
-  for (const auto& message : *messages) {
-    if (!message.is_object()) {
-      throw api_error{400, "each of messages must be an object", "invalid_value"};
-    }
-    const auto content = message.find("content");
-    if (content == message.end()) continue;
-    if (content->is_string()) count += count_words(content->get_ref<const std::string&>());
-    if (!content->is_array()) continue;
-    for (const auto& part : *content) {
-      if (!part.is_object()) continue;
-      const auto text = part.find("text");
-      if (text != part.end() && text->is_string()) {
-        count += count_words(text->get_ref<const std::string&>());
-      }
-    }
-  }
-  return count;
-}
-
-// Counts the tokens of a prompt or input: a text, a list of texts, a list of tokens, or a list of
-// such lists.
-std::uint64_t count_input(const json& body, const char* key, std::vector<std::string>* inputs) {
-  const auto found = body.find(key);
-  const bool usable = found != body.end() && (found->is_string() || found->is_array());
-  if (!usable || found->empty() || found->size() > max_prompt_tokens) {
-    throw api_error{400, fmt::format("{} must be a text or a list", key), "invalid_value"};
-  }
-  const bool is_list = found->is_array() && !found->front().is_number();
-  const auto items = is_list ? *found : json::array({*found});
-  if (items.size() > max_inputs) {
-    throw api_error{400, fmt::format("{} has more than {} items", key, max_inputs), "too_many"};
-  }
-  std::uint64_t count = 0;
-  for (const auto& item : items) {
-    if (!item.is_string() && !item.is_array()) {
-      throw api_error{400, fmt::format("{} must be a text or a list", key), "invalid_value"};
-    }
-    count += item.is_string() ? count_words(item.get_ref<const std::string&>()) : item.size();
-    if (inputs) inputs->push_back(item.is_string() ? item.get<std::string>() : dump(item));
-  }
-  return count;
-}
-
-void read_lengths(const json& body, const sim_options& options, inference_request& request) {
-  request.prompt_tokens =
-      read_count(body, "sim_prompt_tokens", max_prompt_tokens).value_or(request.prompt_tokens);
-  if (request.route == route::embeddings) return;
-  const auto wanted = read_count(body, "sim_completion_tokens", max_completion_tokens);
-  auto limit = read_count(body, "max_completion_tokens", max_completion_tokens);
-  if (!limit) limit = read_count(body, "max_tokens", max_completion_tokens);
-  request.limited = limit && (!wanted || *limit < *wanted);
-  request.completion_tokens = request.limited ? *limit : wanted.value_or(options.default_tokens);
-}
-
-inference_request read_request(route r, const json& body, const sim_options& options) {
-  inference_request request;
-  request.route = r;
-  const auto model = body.find("model");
-  if (model == body.end() || !model->is_string()) {
-    throw api_error{400, "model must be a text", "invalid_value"};
-  }
-  request.model = model->get<std::string>();
-  if (!options.any_model && request.model != options.model) {
-    throw api_error{404, fmt::format("the model {} does not exist", dump(*model)),
-                    "model_not_found"};
-  }
-  switch (r) {
-    case route::chat:
-      request.prompt_tokens = count_chat(body);
-      break;
-    case route::completions:
-      request.prompt_tokens = count_input(body, "prompt", nullptr);
-      break;
-    case route::embeddings:
-      request.prompt_tokens = count_input(body, "input", &request.inputs);
-      break;
-    case route::infill:
-      request.prompt_tokens =
-          count_input(body, "input_prefix", nullptr) + count_input(body, "input_suffix", nullptr);
-      break;
-  }
-  read_lengths(body, options, request);
-  if (r == route::embeddings) return request;
-  if (read_count(body, "n", 128).value_or(1) != 1) {
-    throw api_error{400, "only n = 1 is simulated", "invalid_value"};
-  }
-  request.stream = read_flag(body, "stream");
-  const auto stream_options = body.find("stream_options");
-  if (stream_options != body.end() && stream_options->is_object()) {
-    request.include_usage = read_flag(*stream_options, "include_usage");
-  }
-  return request;
 }
 
 json usage_json(const inference_request& request) {
@@ -219,60 +76,28 @@ std::vector<double> unit_vector(std::string_view text, std::uint32_t dimension) 
   return result;
 }
 
-}  // namespace
-
-std::string error_body(const api_error& error) {
-  const char* type = error.status >= 500 ? "server_error" : "invalid_request_error";
-  return dump(
-      {{"error",
-        {{"message", error.message}, {"type", type}, {"param", nullptr}, {"code", error.code}}}});
+std::string text_of(const inference_request& request) {
+  std::string text;
+  for (std::uint64_t i = 0; i < request.completion_tokens; ++i) text += words()[i % words().size()];
+  return text;
 }
 
-std::variant<inference_request, api_error> parse_request(route r, std::string_view body,
-                                                         const sim_options& options) {
-  const auto parsed = json::parse(body, nullptr, false);
-  if (!parsed.is_object()) {
-    return api_error{400, "the body must be a JSON object", "invalid_json"};
+// Of OpenAI's routes, and of llama-server's own.
+stream_events openai_events(const inference_request& request, std::string_view id,
+                            usage_mode usage) {
+  stream_events events;
+  if (request.route == route::infill) {
+    events.first = events.next = native_json(request, text_marker, false);
+    events.end.push_back(native_json(request, "", true));
+    return events;
   }
-  try {
-    return read_request(r, parsed, options);
-  } catch (const api_error& error) {
-    return error;
-  }
-}
-
-event_frames::event_frames(const inference_request& request, std::string_view id,
-                           usage_mode usage) {
   const bool chat = request.route == route::chat;
   const json head{{"id", id},
                   {"object", chat ? "chat.completion.chunk" : "text_completion"},
                   {"created", unix_time()},
                   {"model", request.model}};
-  // The text and sim_sent_ns are the last fields, so that both are found from the end, whatever the
-  // name of the model.
-  const auto split = [](json frame) {
-    frame["sim_sent_ns"] = 0;
-    const auto text = dump(frame);
-    const auto time = text.size() - 2;  // of "0}"
-    const auto mark = text.rfind(fmt::format("\"{}\"", text_marker));
-    split_frame result;
-    result.end = text.substr(time + 1) + "\n\n";
-    if (mark == std::string::npos) {
-      result.before_time = "data: " + text.substr(0, time);
-    } else {
-      result.before_text = "data: " + text.substr(0, mark + 1);
-      const auto rest = mark + 1 + text_marker.size();
-      result.before_time = text.substr(rest, time - rest);
-    }
-    return result;
-  };
-  if (request.route == route::infill) {
-    first_ = next_ = split(native_json(request, text_marker, false));
-    finish_ = split(native_json(request, "", true));
-    return;
-  }
   const auto choice = [&](json delta, const json& reason) {
-    json frame = head;
+    json event = head;
     json item{{"index", 0}};
     if (chat) {
       item["delta"] = std::move(delta);
@@ -280,42 +105,43 @@ event_frames::event_frames(const inference_request& request, std::string_view id
       item["text"] = delta.value("content", "");
     }
     item["finish_reason"] = reason;
-    frame["choices"] = json::array({item});
-    return frame;
+    event["choices"] = json::array({item});
+    return event;
   };
-  first_ = split(choice({{"role", "assistant"}, {"content", text_marker}}, nullptr));
-  next_ = split(choice({{"content", text_marker}}, nullptr));
-  json last = choice(json::object(), finish_reason(request));
-  if (usage == usage_mode::finish_chunk) last["usage"] = usage_json(request);
-  finish_ = split(last);
+  events.first = choice({{"role", "assistant"}, {"content", text_marker}}, nullptr);
+  events.next = choice({{"content", text_marker}}, nullptr);
+  json finish = choice(json::object(), finish_reason(request));
+  if (usage == usage_mode::finish_chunk) finish["usage"] = usage_json(request);
+  events.end.push_back(std::move(finish));
+  const bool is_apart =
+      usage == usage_mode::always || (usage == usage_mode::asked && request.include_usage);
+  if (!is_apart) return events;
   json own = head;
   own["choices"] = json::array();
   own["usage"] = usage_json(request);
-  usage_ = split(own);
-  own_usage_chunk_ =
-      usage == usage_mode::always || (usage == usage_mode::asked && request.include_usage);
+  events.end.push_back(std::move(own));
+  return events;
 }
 
-std::string event_frames::token(std::uint64_t index, std::int64_t sent_ns) const {
-  const auto& frame = index == 0 ? first_ : next_;
-  const auto& word = escaped_words()[index % escaped_words().size()];
-  return fmt::format("{}{}{}{}{}", frame.before_text, word, frame.before_time, sent_ns, frame.end);
-}
-
-std::string event_frames::finish(std::int64_t sent_ns) const {
-  auto text = fmt::format("{}{}{}", finish_.before_time, sent_ns, finish_.end);
-  if (own_usage_chunk_) {
-    text += fmt::format("{}{}{}", usage_.before_time, sent_ns, usage_.end);
+// An event as its stream frames it.
+std::string framed(const json& event, dialect spoken) {
+  switch (spoken) {
+    case dialect::ollama:
+      return dump(event) + "\n";
+    case dialect::anthropic:
+    case dialect::responses:
+      return fmt::format("event: {}\ndata: {}\n\n", event["type"].get_ref<const std::string&>(),
+                         dump(event));
+    case dialect::openai:
+      break;
   }
-  return text + "data: [DONE]\n\n";
+  return fmt::format("data: {}\n\n", dump(event));
 }
 
-std::string completion_body(const inference_request& request, std::string_view id,
-                            usage_mode usage) {
+json completion_json(const inference_request& request, std::string_view id, usage_mode usage) {
+  const auto text = text_of(request);
+  if (request.route == route::infill) return native_json(request, text, true);
   const bool chat = request.route == route::chat;
-  std::string text;
-  for (std::uint64_t i = 0; i < request.completion_tokens; ++i) text += words()[i % words().size()];
-  if (request.route == route::infill) return dump(native_json(request, text, true));
   json choice{{"index", 0}};
   if (chat) {
     choice["message"] = {{"role", "assistant"}, {"content", text}};
@@ -329,22 +155,145 @@ std::string completion_body(const inference_request& request, std::string_view i
             {"model", request.model},
             {"choices", json::array({choice})}};
   if (usage != usage_mode::never) body["usage"] = usage_json(request);
-  return dump(body);
+  return body;
 }
 
-std::string embeddings_body(const inference_request& request, std::uint32_t dimension) {
+json embeddings_json(const inference_request& request, std::uint32_t dimension) {
   json data = json::array();
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
     data.push_back({{"object", "embedding"},
                     {"index", i},
                     {"embedding", unit_vector(request.inputs[i], dimension)}});
   }
+  return {{"object", "list"},
+          {"data", data},
+          {"model", request.model},
+          {"usage",
+           {{"prompt_tokens", request.prompt_tokens}, {"total_tokens", request.prompt_tokens}}}};
+}
+
+// Ollama has a newer route for many texts and an older one for a single text.
+json ollama_embeddings_json(const inference_request& request, std::uint32_t dimension) {
+  if (request.route == route::ollama_embeddings) {
+    return {{"embedding", unit_vector(request.inputs.front(), dimension)}};
+  }
+  json vectors = json::array();
+  for (const auto& input : request.inputs) vectors.push_back(unit_vector(input, dimension));
+  return {{"model", request.model},
+          {"embeddings", vectors},
+          {"prompt_eval_count", request.prompt_tokens}};
+}
+
+json answer_json(const inference_request& request, std::string_view id,
+                 const sim_options& options) {
+  switch (request.route) {
+    case route::chat:
+    case route::completions:
+    case route::infill:
+      return completion_json(request, id, options.usage);
+    case route::embeddings:
+      return embeddings_json(request, options.embedding_dim);
+    case route::ollama_embed:
+    case route::ollama_embeddings:
+      return ollama_embeddings_json(request, options.embedding_dim);
+    case route::count_tokens:
+      return {{"input_tokens", request.prompt_tokens}};
+    case route::rerank:
+      return rerank_json(request, id);
+    case route::score:
+      return score_json(request, id, unix_time());
+    case route::messages:
+      return message_json(request, id, text_of(request));
+    case route::responses:
+      return response_json(request, id, text_of(request), unix_time());
+    case route::ollama_chat:
+    case route::ollama_generate:
+      return ollama_json(request, text_of(request), true);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string error_body(const api_error& error, dialect spoken) {
+  if (spoken == dialect::ollama) return dump({{"error", error.message}});
+  if (spoken == dialect::anthropic) return dump(anthropic_error(error));
+  const char* type = error.status >= 500 ? "server_error" : "invalid_request_error";
   return dump(
-      {{"object", "list"},
-       {"data", data},
-       {"model", request.model},
-       {"usage",
-        {{"prompt_tokens", request.prompt_tokens}, {"total_tokens", request.prompt_tokens}}}});
+      {{"error",
+        {{"message", error.message}, {"type", type}, {"param", nullptr}, {"code", error.code}}}});
+}
+
+const char* stream_type(dialect spoken) {
+  return spoken == dialect::ollama ? "application/x-ndjson" : "text/event-stream";
+}
+
+event_frames::event_frames(const inference_request& request, std::string_view id, usage_mode usage)
+    : tokens_(request.completion_tokens) {
+  const auto spoken = dialect_of(request.route);
+  is_numbered_ = spoken == dialect::responses;
+  if (spoken == dialect::openai) end_ = "data: [DONE]\n\n";
+  auto events = [&] {
+    switch (spoken) {
+      case dialect::anthropic:
+        return message_events(request, id);
+      case dialect::responses:
+        return response_events(request, id, text_of(request), unix_time());
+      case dialect::ollama:
+        return ollama_events(request);
+      case dialect::openai:
+        break;
+    }
+    return openai_events(request, id, usage);
+  }();
+  for (auto& event : events.begin) {
+    if (is_numbered_) event["sequence_number"] = begin_events_;
+    ++begin_events_;
+    begin_ += framed(event, spoken);
+  }
+  first_ = split(std::move(events.first), spoken, true);
+  next_ = split(std::move(events.next), spoken, true);
+  for (auto& event : events.end) last_.push_back(split(std::move(event), spoken, false));
+}
+
+// The text and the number are the last members, so that both are found from the end, whatever the
+// name of the model.
+event_frames::split_frame event_frames::split(json event, dialect spoken, bool has_text) {
+  event[spoken == dialect::responses ? "sequence_number" : "sim_sent_ns"] = 0;
+  const auto text = framed(event, spoken);
+  const auto number = text.rfind('}') - 1;
+  split_frame result;
+  result.end = text.substr(number + 1);
+  if (!has_text) {
+    result.before_number = text.substr(0, number);
+    return result;
+  }
+  const auto mark = text.rfind(fmt::format("\"{}\"", text_marker)) + 1;
+  const auto rest = mark + text_marker.size();
+  result.before_text = text.substr(0, mark);
+  result.before_number = text.substr(rest, number - rest);
+  return result;
+}
+
+std::string event_frames::token(std::uint64_t index, std::int64_t sent_ns) const {
+  const auto& frame = index == 0 ? first_ : next_;
+  const auto& word = escaped_words()[index % escaped_words().size()];
+  return fmt::format("{}{}{}{}{}", frame.before_text, word, frame.before_number,
+                     number(index, sent_ns), frame.end);
+}
+
+std::string event_frames::finish(std::int64_t sent_ns) const {
+  std::string text;
+  for (std::size_t i = 0; i < last_.size(); ++i) {
+    text +=
+        fmt::format("{}{}{}", last_[i].before_number, number(tokens_ + i, sent_ns), last_[i].end);
+  }
+  return text + end_;
+}
+
+std::string answer_body(const inference_request& request, std::string_view id,
+                        const sim_options& options) {
+  return dump(answer_json(request, id, options));
 }
 
 std::string models_body(const sim_options& options) {

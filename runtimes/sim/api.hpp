@@ -1,61 +1,51 @@
-// The OpenAI-compatible API of the simulated runtime: parses requests and writes JSON text.
+// The answers of the simulated runtime as text: those of OpenAI's routes, and what all have in
+// common.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
+#include "runtimes/sim/json.hpp"
 #include "runtimes/sim/options.hpp"
+#include "runtimes/sim/requests.hpp"
 
 namespace signalbox::sim {
 
-enum class route : std::uint8_t { chat, completions, embeddings, infill };
-
-struct api_error {
-  std::uint16_t status = 400;
-  std::string message;
-  std::string code;
-};
-std::string error_body(const api_error& error);
-
-struct inference_request {
-  sim::route route = route::chat;
-  std::string model;
-  bool stream = false;
-  bool include_usage = false;
-  bool limited = false;  // max_tokens ended the completion
-  std::uint64_t prompt_tokens = 0;
-  std::uint64_t completion_tokens = 0;
-  std::vector<std::string> inputs;  // embeddings
-};
-
-// Parses a request. Prompt tokens are the words of the prompt, separated by white space; a
-// completion token is one word. The integers sim_prompt_tokens and sim_completion_tokens in the
-// body override both.
-std::variant<inference_request, api_error> parse_request(route r, std::string_view body,
-                                                         const sim_options& options);
+std::string error_body(const api_error& error, dialect spoken = dialect::openai);
 
 // Writes the events of one stream. What is the same in every event is made once.
 class event_frames {
  public:
   event_frames(const inference_request& request, std::string_view id, usage_mode usage);
 
+  const std::string& begin() const { return begin_; }  // what comes before the text; may be empty
   std::string token(std::uint64_t index, std::int64_t sent_ns) const;
-  std::string finish(std::int64_t sent_ns) const;  // finish chunk, usage as configured, [DONE]
+  std::string finish(std::int64_t sent_ns) const;  // all that comes behind the text
 
  private:
+  // The last member of an event is a number: sim_sent_ns, or the sequence_number of Responses.
   struct split_frame {
-    std::string before_text, before_time, end;
+    std::string before_text, before_number, end;
   };
-  split_frame first_, next_, finish_, usage_;
-  bool own_usage_chunk_ = false;
+  static split_frame split(json event, dialect spoken, bool has_text);
+  std::int64_t number(std::uint64_t index, std::int64_t sent_ns) const {
+    return is_numbered_ ? static_cast<std::int64_t>(begin_events_ + index) : sent_ns;
+  }
+
+  std::string begin_;
+  split_frame first_, next_;
+  std::vector<split_frame> last_;
+  std::string end_;  // of the stream
+  std::uint64_t begin_events_ = 0, tokens_ = 0;
+  bool is_numbered_ = false;
 };
 
-std::string completion_body(const inference_request& request, std::string_view id,
-                            usage_mode usage);
-std::string embeddings_body(const inference_request& request, std::uint32_t dimension);
+// The whole answer to a request that is not streamed.
+std::string answer_body(const inference_request& request, std::string_view id,
+                        const sim_options& options);
+const char* stream_type(dialect spoken);  // the Content-Type
 std::string models_body(const sim_options& options);
 std::string health_body(const sim_options& options, bool loaded);
 

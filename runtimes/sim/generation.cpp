@@ -19,9 +19,26 @@ namespace asio = restinio::asio_ns;
 constexpr std::uint64_t max_events_at_once = 64;
 using wake_up_grid = std::ratio<1, 2000>;  // seconds
 
+const char* id_prefix(route r) {
+  switch (r) {
+    case route::completions:
+      return "cmpl-";
+    case route::messages:
+      return "msg_";
+    case route::responses:
+      return "resp_";
+    case route::rerank:
+      return "rerank-";
+    case route::score:
+      return "score-";
+    default:
+      return "chatcmpl-";
+  }
+}
+
 std::string next_id(route r) {
   static std::uint64_t count = 0;
-  return fmt::format("{}-sim{:020x}", r == route::completions ? "cmpl" : "chatcmpl", ++count);
+  return fmt::format("{}sim{:020x}", id_prefix(r), ++count);
 }
 
 std::int64_t now_ns() {
@@ -139,9 +156,7 @@ void generation::slot_granted() {
 void generation::answer_whole() {
   meters_.prompt_tokens.Increment(static_cast<double>(request_.prompt_tokens));
   meters_.completion_tokens.Increment(static_cast<double>(request_.completion_tokens));
-  auto body = request_.route == route::embeddings
-                  ? embeddings_body(request_, options_.embedding_dim)
-                  : completion_body(request_, id_, options_.usage);
+  auto body = answer_body(request_, id_, options_);
   if (faults_.has(fault::bad_json)) body.resize(body.size() / 2);
   const bool cut = faults_.has(fault::close_idle);
   if (options_.nagle) {
@@ -167,10 +182,12 @@ void generation::begin_stream() {
   meters_.prompt_tokens.Increment(static_cast<double>(request_.prompt_tokens));
   frames_.emplace(request_, id_, options_.usage);
   stream_.emplace(handle_->create_response<restinio::chunked_output_t>());
-  stream_->append_header(restinio::http_field::content_type, "text/event-stream")
+  stream_
+      ->append_header(restinio::http_field::content_type, stream_type(dialect_of(request_.route)))
       .append_header(restinio::http_field::cache_control, "no-cache")
       .connection_keep_alive();
   if (options_.nagle) stream_->flush();
+  if (!frames_->begin().empty()) stream_->append_chunk(frames_->begin());
   send_due_events();
 }
 

@@ -81,10 +81,12 @@ int main(int argc, char** argv) {
   sim_options options;
   std::vector<std::string> faults;
   CLI::App app(
-      "A simulation of an OpenAI-compatible model runtime, with declared speeds.\n"
+      "A simulation of a model runtime that speaks OpenAI's, Anthropic's and Ollama's APIs, with\n"
+      "declared speeds.\n"
       "Prompt tokens are counted as words; a completion token is one word. The integers\n"
       "sim_prompt_tokens and sim_completion_tokens in a request's body overrule both;\n"
-      "max_tokens is kept, and without sim_completion_tokens used in full.");
+      "max_tokens, by the name that the API has for it, is kept, and without\n"
+      "sim_completion_tokens used in full.");
   declare(app, options, faults);
   app.footer(fault_help());
   CLI11_PARSE(app, argc, argv);

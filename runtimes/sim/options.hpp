@@ -13,7 +13,8 @@ enum class load_mode : std::uint8_t {
   unavailable
 };  // while it loads: no open port, or status 503
 
-// How a stream reports its usage; real servers differ.
+// How a stream of OpenAI's completions reports its usage; real servers differ. The other APIs have
+// one place for it.
 enum class usage_mode : std::uint8_t {
   always,        // in a chunk of its own, with empty choices
   asked,         // the same, only with stream_options.include_usage

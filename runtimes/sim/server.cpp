@@ -58,6 +58,10 @@ class server {
   void start();
 
  private:
+  struct inference_route {
+    std::string_view path;
+    route which;
+  };
   using handler = void (server::*)(const request_handle_t&);
   struct route_entry {
     std::string_view path;
@@ -71,12 +75,8 @@ class server {
   void dispatch(const request_handle_t& request);
   void connection_closed(restinio::connection_id_t id);
 
-  void chat(const request_handle_t& r) { infer(r, route::chat); }
-  void completions(const request_handle_t& r) { infer(r, route::completions); }
-  void embeddings(const request_handle_t& r) { infer(r, route::embeddings); }
-  void infill(const request_handle_t& r) { infer(r, route::infill); }
   void infer(const request_handle_t& request, route which);
-  bool misbehave(const request_handle_t& request, const fault_set& faults);
+  bool misbehave(const request_handle_t& request, const fault_set& faults, dialect spoken);
   void apply_template(const request_handle_t& request);
   void slots(const request_handle_t& request) { answer(request, 200, slots_body(options_)); }
   void models(const request_handle_t& request);
@@ -87,11 +87,17 @@ class server {
 
   static void answer(const request_handle_t& request, std::uint16_t status, std::string body,
                      const char* content_type = "application/json", const char* allow = nullptr);
-  static void refuse(const request_handle_t& request, const api_error& error) {
-    answer(request, error.status, error_body(error));
+  static void refuse(const request_handle_t& request, const api_error& error,
+                     dialect spoken = dialect::openai) {
+    answer(request, error.status, error_body(error, spoken));
+  }
+  static void refuse_method(const request_handle_t& request, const char* allowed) {
+    answer(request, 405, error_body({405, "method not allowed", "method_not_allowed"}),
+           "application/json", allowed);
   }
 
-  static const std::array<route_entry, 9> routes;
+  static const std::array<inference_route, 13> inference_routes;  // all for POST
+  static const std::array<route_entry, 5> routes;
 
   asio::io_context& io_;
   const sim_options& options_;
@@ -112,11 +118,23 @@ class server {
   std::unordered_map<restinio::connection_id_t, websocket::ws_handle_t> web_sockets_;
 };
 
-const std::array<server::route_entry, 9> server::routes{{
-    {"/v1/chat/completions", restinio::http_method_post(), &server::chat},
-    {"/v1/completions", restinio::http_method_post(), &server::completions},
-    {"/v1/embeddings", restinio::http_method_post(), &server::embeddings},
-    {"/infill", restinio::http_method_post(), &server::infill},
+const std::array<server::inference_route, 13> server::inference_routes{{
+    {"/v1/chat/completions", route::chat},
+    {"/v1/completions", route::completions},
+    {"/v1/embeddings", route::embeddings},
+    {"/v1/messages", route::messages},
+    {"/v1/messages/count_tokens", route::count_tokens},
+    {"/v1/responses", route::responses},
+    {"/v1/rerank", route::rerank},
+    {"/v1/score", route::score},
+    {"/infill", route::infill},
+    {"/api/chat", route::ollama_chat},
+    {"/api/generate", route::ollama_generate},
+    {"/api/embed", route::ollama_embed},
+    {"/api/embeddings", route::ollama_embeddings},
+}};
+
+const std::array<server::route_entry, 5> server::routes{{
     {"/apply-template", restinio::http_method_post(), &server::apply_template},
     {"/slots", restinio::http_method_get(), &server::slots},
     {"/v1/models", restinio::http_method_get(), &server::models},
@@ -220,11 +238,16 @@ void server::answer(const request_handle_t& request, std::uint16_t status, std::
 
 void server::dispatch(const request_handle_t& request) {
   const auto path = request->header().path();
+  const auto method = request->header().method();
+  for (const auto& entry : inference_routes) {
+    if (entry.path != path) continue;
+    if (method == restinio::http_method_post()) return infer(request, entry.which);
+    return refuse_method(request, "POST");
+  }
   for (const auto& entry : routes) {
     if (entry.path != path) continue;
-    if (entry.method == request->header().method()) return (this->*entry.handle)(request);
-    return answer(request, 405, error_body({405, "method not allowed", "method_not_allowed"}),
-                  "application/json", entry.method.c_str());
+    if (entry.method == method) return (this->*entry.handle)(request);
+    return refuse_method(request, entry.method.c_str());
   }
   if (!answer_raw(request)) refuse(request, {404, "no such route", "not_found"});
 }
@@ -273,23 +296,26 @@ void server::apply_template(const request_handle_t& request) {
 }
 
 void server::infer(const request_handle_t& request, route which) {
-  if (!loaded_) return refuse(request, {503, "the model is loading", "loading"});
+  const auto spoken = dialect_of(which);
+  if (!loaded_) return refuse(request, {503, "the model is loading", "loading"}, spoken);
   if (request->body().size() > options_.body_limit) {
-    return refuse(request, {413, "the body is too large", "body_too_large"});
+    return refuse(request, {413, "the body is too large", "body_too_large"}, spoken);
   }
   fault_set asked;
   const auto header = request->header().opt_value_of("x-sim-fault");
   if (header && options_.request_faults) {
     if (const auto problem = asked.add(*header, true)) {
-      return refuse(request, {400, *problem, "invalid_fault"});
+      return refuse(request, {400, *problem, "invalid_fault"}, spoken);
     }
   }
   die_if_told(asked);
   auto faults = options_.faults.with(asked);
-  if (misbehave(request, faults)) return;
+  if (misbehave(request, faults, spoken)) return;
   auto parsed = parse_request(which, request->body(), options_);
-  if (const auto* error = std::get_if<api_error>(&parsed)) return refuse(request, *error);
-  if (slots_.full()) return refuse(request, {503, "too many requests wait", "overloaded"});
+  if (const auto* error = std::get_if<api_error>(&parsed)) return refuse(request, *error, spoken);
+  if (slots_.full()) {
+    return refuse(request, {503, "too many requests wait", "overloaded"}, spoken);
+  }
   meters_.requests.Increment();
   auto running =
       std::make_shared<generation>(io_, request, std::move(std::get<inference_request>(parsed)),
@@ -301,7 +327,7 @@ void server::infer(const request_handle_t& request, route which) {
 }
 
 // Carries out faults that need no generation. Returns true if that answered the request.
-bool server::misbehave(const request_handle_t& request, const fault_set& faults) {
+bool server::misbehave(const request_handle_t& request, const fault_set& faults, dialect spoken) {
   if (faults.has(fault::hang)) {
     owed_[request->connection_id()].hung.push_back(request);
     return true;
@@ -312,7 +338,7 @@ bool server::misbehave(const request_handle_t& request, const fault_set& faults)
   }
   if (faults.has(fault::status)) {
     const auto status = static_cast<std::uint16_t>(faults.argument(fault::status));
-    refuse(request, {status, "a simulated error", "simulated"});
+    refuse(request, {status, "a simulated error", "simulated"}, spoken);
     return true;
   }
   return false;
