@@ -54,8 +54,7 @@ std::optional<request_problem> read_body(const routed_request& request, const ro
                    : read_request_body(out.body, traits.dialect, traits.streams_by_default,
                                        whole.capacity() - whole.size(), needs_model);
   if (auto* wrong = std::get_if<body_problem>(&facts)) {
-    return request_problem{error_code::invalid_json, std::move(wrong->message),
-                           std::move(wrong->param)};
+    return request_problem{wrong->code, std::move(wrong->message), std::move(wrong->param)};
   }
   out.facts = std::move(std::get<request_facts>(facts));
   if (request.headers.content_type.data() == nullptr) {

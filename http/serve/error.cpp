@@ -36,6 +36,7 @@ const error_words& words(error_code code) {
       {400, "Bad Request", invalid, "invalid_json"},
       {400, "Bad Request", invalid, "invalid_header"},
       {400, "Bad Request", invalid, "invalid_value"},
+      {400, "Bad Request", invalid, "missing_required_parameter"},
       {400, "Bad Request", invalid, "bad_request"},
       {401, "Unauthorized", invalid, "missing_api_key"},
       {401, "Unauthorized", invalid, "invalid_api_key"},

@@ -12,9 +12,10 @@
 namespace signalbox::http {
 
 enum class error_code : std::uint8_t {
-  invalid_json,            // 400 the body is not a JSON object, or a field has the wrong type
+  invalid_json,            // 400 the body is not JSON
   invalid_header,          // 400 a header that we define has a value that is not allowed
-  invalid_value,           // 400 a field or query parameter has a value that is not allowed
+  invalid_value,           // 400 a body, field or query parameter is not as it must be
+  missing_parameter,       // 400 a field or query parameter is not there, and must be
   bad_request,             // 400 framing or a request line that we refuse to interpret
   missing_credential,      // 401
   invalid_credential,      // 401
