@@ -60,7 +60,8 @@ struct error_words {
 const error_words& words(error_code code);
 error_code code_of(refusal why);
 
-// Returns the reason phrase of a status (RFC 9110), or "Unknown".
+// Returns the reason phrase of a status (RFC 9110, or another one that IANA lists); "Unknown" of
+// one that has none.
 std::string_view reason_phrase(int status);
 
 // Writes an error as clients of the dialect expect it.

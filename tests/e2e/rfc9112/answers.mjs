@@ -43,6 +43,11 @@ const statusLines = [
     'ICY 200 OK\r\n', 'XTTP/1.1 200 OK\r\n', ' HTTP/1.1 200 OK\r\n', '200 OK\r\n', '\0',
     'GET / HTTP/1.1\r\n'].map((line) =>
     bad('4', `the line ${quoted(line)}`, statusLine(line), { ends: true })),
+  ...['206 Partial Content', '302 Found', '307 Temporary Redirect', '409 Conflict',
+    '413 Content Too Large', '422 Unprocessable Content', '425 Too Early'].map((line) =>
+    good('9110 15', `the client gets the phrase of ${line}`,
+      statusLine(`HTTP/1.1 ${line.slice(0, 3)} Another\r\n`),
+      { answers: line.slice(0, 3), has: new RegExp(`^HTTP/1\\.1 ${line}\r\n`), kept: true })),
   either('2.2', 'bare LFs only', answer().replaceAll('\r\n', '\n')),
   either('2.2', 'a bare LF behind a field', answer().replace('json\r\n', 'json\n')),
   either('2.2', 'a blank before the first field',
