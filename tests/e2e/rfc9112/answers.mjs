@@ -140,6 +140,12 @@ const codings = [
   ...['7 ', '7\t', ' 7', '7;a b'].map((size) =>
     either('7.1', `the size ${quoted(size)}`, sized(size))),
   either('7.1', 'bare LFs in chunks', answer(chunked, chunks.replaceAll('\r\n', '\n'))),
+  ...['\rx', '\r\r', ';a\rx'].flatMap((octets) => [
+    bad('7.1', `${quoted(octets)} behind a size`,
+      answer(chunked, `7${octets}${text}\r\n${end}`), { ends: true }),
+    bad('7.1', `${quoted(octets)} behind the last size`,
+      answer(chunked, `7\r\n${text}\r\n0${octets}\r\n`), { ends: true }),
+  ]),
   bad('7.1', 'no end behind data', answer(chunked, `7\r\n${text}${end}`), { ends: true }),
   ...['xx', '\rx', 'x\n', '\n\r', '\r\r'].map((octets) =>
     bad('7.1', `${quoted(octets)} behind data`, answer(chunked, `7\r\n${text}${octets}${end}`),
@@ -228,6 +234,8 @@ const streams = [
       streaming(`${chunk(event)}${size}\r\n${done}\r\n${end}`), { ends: true })),
   broken('7.1', 'a stream with other octets behind data',
     streaming(`${chunk(event).slice(0, -2)}xx${chunk(done)}${end}`), { ends: true }),
+  broken('7.1', 'a stream with another octet behind the CR of a size',
+    streaming(`${chunk(event)}${chunk(done).replace('\r\n', '\rx')}${end}`), { ends: true }),
   broken('7.1', 'a stream with data longer than the size',
     streaming(chunk(event) + chunk(done).replace(/^e/, 'd') + end), { ends: true }),
 ];
