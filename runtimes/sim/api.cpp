@@ -55,10 +55,6 @@ std::int64_t unix_time() {
   return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
 }
 
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 // Reads an optional integer of the body. Throws api_error.
 std::optional<std::uint64_t> read_count(const json& body, const char* key, std::uint64_t max) {
   const auto found = body.find(key);
@@ -220,6 +216,10 @@ std::vector<double> unit_vector(std::string_view text, std::uint32_t dimension) 
 }
 
 }  // namespace
+
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 std::string error_body(const api_error& error) {
   const char* type = error.status >= 500 ? "server_error" : "invalid_request_error";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -19,6 +20,9 @@ struct api_error {
   std::string code;
 };
 std::string error_body(const api_error& error);
+
+// Returns the JSON on one line; replaces invalid UTF-8.
+std::string dump(const nlohmann::ordered_json& value);
 
 struct inference_request {
   sim::route route = route::chat;

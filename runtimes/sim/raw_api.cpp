@@ -3,22 +3,20 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "runtimes/sim/api.hpp"
+
 namespace signalbox::sim {
 namespace {
 
 using json = nlohmann::ordered_json;
 
-std::string to_text(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 }  // namespace
 
 std::string props_body(const sim_options& options) {
-  return to_text({{"model_alias", options.model},
-                  {"total_slots", options.slots},
-                  {"default_generation_settings", json::object()},
-                  {"chat_template", ""}});
+  return dump({{"model_alias", options.model},
+               {"total_slots", options.slots},
+               {"default_generation_settings", json::object()},
+               {"chat_template", ""}});
 }
 
 std::string slots_body(const sim_options& options) {
@@ -26,11 +24,11 @@ std::string slots_body(const sim_options& options) {
   for (std::uint32_t i = 0; i < options.slots; ++i) {
     slots.push_back({{"id", i}, {"is_processing", false}});
   }
-  return to_text(slots);
+  return dump(slots);
 }
 
 std::string slot_action_body(std::string_view path, std::string_view query) {
-  return to_text({{"id_slot", path.substr(path.rfind('/') + 1)}, {"query", query}});
+  return dump({{"id_slot", path.substr(path.rfind('/') + 1)}, {"query", query}});
 }
 
 std::string template_body(std::string_view body) {
@@ -47,7 +45,7 @@ std::string template_body(std::string_view body) {
       }
     }
   }
-  return to_text({{"prompt", prompt}});
+  return dump({{"prompt", prompt}});
 }
 
 std::string echo_body(const restinio::request_handle_t& request) {
@@ -59,10 +57,10 @@ std::string echo_body(const restinio::request_handle_t& request) {
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     fields[name] = field.value();
   });
-  return to_text({{"method", header.method().c_str()},
-                  {"target", header.request_target()},
-                  {"headers", fields},
-                  {"body", request->body()}});
+  return dump({{"method", header.method().c_str()},
+               {"target", header.request_target()},
+               {"headers", fields},
+               {"body", request->body()}});
 }
 
 }  // namespace signalbox::sim
