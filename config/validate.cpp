@@ -10,6 +10,7 @@
 #include "config/address.hpp"
 #include "config/load.hpp"
 #include "config/network.hpp"
+#include "config/path_segments.hpp"
 #include "config/placement.hpp"
 #include "config/schema.hpp"
 #include "config/values.hpp"
@@ -248,21 +249,11 @@ void check_connection(const model_options& m, const std::string& path, problem_l
   }
 }
 
-bool is_dots(std::string_view segment) {
-  return segment == "." || segment == "..";
-}
-
 // A path as it is when it is decoded, or all below one.
 bool is_path_pattern(std::string_view text) {
   if (!text.starts_with('/') || !is_visible_ascii(text)) return false;
   if (text.ends_with("/*")) text.remove_suffix(1);
-  if (text.find_first_of("*%?#\\;") != text.npos) return false;
-  for (std::size_t begin = 1; begin < text.size();) {
-    const auto end = std::min(text.find('/', begin), text.size());
-    if (end == begin || is_dots(text.substr(begin, end - begin))) return false;
-    begin = end + 1;
-  }
-  return true;
+  return text.find_first_of("*%?#\\;") == text.npos && !has_odd_segment(text);
 }
 
 void check_upstream_paths(const model_options& m, const std::string& path, problem_list& problems) {

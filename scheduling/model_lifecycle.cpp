@@ -332,9 +332,8 @@ time_point model_lifecycle::next_idle_question() const {
 
 time_point model_lifecycle::unload_at() const {
   if (state_ != lifecycle_state::ready || options_.pinned) return never;
-  const bool stays =
-      kept_loaded_ ? *kept_loaded_ < duration::zero() : options_.idle_unload == duration::zero();
-  return stays ? never : last_active_ + kept_loaded_.value_or(options_.idle_unload);
+  const auto keep = kept_loaded_.value_or(usual_keep(options_.idle_unload));
+  return keep < duration::zero() ? never : last_active_ + keep;
 }
 
 void model_lifecycle::end_drain(lifecycle_effects& out, time_point now) {

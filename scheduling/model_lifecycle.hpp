@@ -57,6 +57,11 @@ struct lifecycle_options {
   bool external = false;                // somebody else starts it; see the top of this file
 };
 
+// Returns idle_unload as model_lifecycle::keep_loaded() takes it.
+constexpr duration usual_keep(duration idle_unload) {
+  return idle_unload > duration::zero() ? idle_unload : duration(-1);
+}
+
 // Effects, which the actor carries out in order.
 struct ask_for_lease {};
 struct stop_asking {};  // withdraws ask_for_lease

@@ -224,7 +224,7 @@ void renew_token(shard& home, routed_request request) {
   if (!fields) return;
   const auto token = value_of(*fields, "refresh_token");
   if (token.empty()) {
-    return reply.refuse(error_code::invalid_value, "refresh_token must be given.");
+    return reply.refuse(error_code::missing_parameter, "refresh_token must be given.");
   }
   auto& gateway = home.gateway();
   const auto reading = gateway.tokens().read(token, std::chrono::system_clock::now());

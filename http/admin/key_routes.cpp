@@ -27,10 +27,6 @@ std::optional<json> parse_body(const routed_request& request) {
   return parsed;
 }
 
-void refuse_body(const responder& reply) {
-  reply.refuse(error_code::invalid_json, "The body must be a JSON object.");
-}
-
 void refuse(const responder& reply, const key_answer& answer, const std::string& id) {
   switch (answer.problem) {
     case key_problem::not_found:
@@ -87,7 +83,7 @@ auto answer_secret(const responder& reply, const std::string& token, int status)
 void create_api_key(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto body = parse_body(request);
-  if (!body) return refuse_body(reply);
+  if (!body) return refuse_no_object(reply, request.client->body());
   key_record key;
   key.id = make_key_id();
   key.scopes = {"realtime"};
@@ -129,7 +125,7 @@ void change_api_key(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto id = parameter_of(request);
   const auto body = parse_body(request);
-  if (!body) return refuse_body(reply);
+  if (!body) return refuse_no_object(reply, request.client->body());
   if (is_configured(home, reply, id)) return;
   key_record scratch;  // the same fields would be wrong for any key
   const auto now = std::chrono::system_clock::now();
@@ -144,7 +140,7 @@ void rotate_api_key(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto id = parameter_of(request);
   const auto body = parse_body(request);
-  if (!body) return refuse_body(reply);
+  if (!body) return refuse_no_object(reply, request.client->body());
   double grace_s = home.gateway().settings().security.rotation_grace_s;
   for (const auto& [name, value] : body->items()) {
     if (name != "grace_s" || !value.is_number() || value < 0 || value > max_grace_s) {

@@ -63,10 +63,9 @@ wall_time to_wall_time(time_point at, time_point now) {
   return today + std::chrono::duration_cast<wall_time::duration>(at - now);
 }
 
-// Returns the name in {"model": …}, or in {"name": …} as older clients send it.
-std::string name_in(const std::string& body) {
-  const auto parsed = json::parse(body, nullptr, false);
-  if (!parsed.is_object()) return {};
+// Returns the name in {"model": …}, or in {"name": …} as older clients send it; empty: there is
+// none.
+std::string name_in(const json& parsed) {
   for (const auto* key : {"model", "name"}) {
     const auto found = parsed.find(key);
     if (found != parsed.end() && found->is_string()) return found->get<std::string>();
@@ -106,10 +105,13 @@ void list_loaded_ollama_models(shard& home, routed_request request) {
 
 void show_ollama_model(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
-  const auto name = name_in(request.client->body());
+  const auto& body = request.client->body();
+  const auto parsed = json::parse(body, nullptr, false);
+  if (!parsed.is_object()) return refuse_no_object(reply, body);
+  const auto name = name_in(parsed);
   if (name.empty()) {
-    return reply.refuse(error_code::invalid_json,
-                        "The body must be a JSON object with a field 'model'.", "model");
+    return reply.refuse(error_code::missing_parameter, "The body must have a text 'model'.",
+                        "model");
   }
   const auto model = find_model(*home.gateway().models(), name, dialect::ollama);
   if (!model) {

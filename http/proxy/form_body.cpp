@@ -92,7 +92,7 @@ class form_reader {
 
   std::variant<request_facts, body_problem> finish(bool needs_model) {
     if (needs_model && facts_.model.empty()) {
-      return body_problem{"The field 'model' is missing.", "model"};
+      return body_problem{"The field 'model' is missing.", "model", error_code::missing_parameter};
     }
     return std::move(facts_);
   }

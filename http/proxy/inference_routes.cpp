@@ -9,17 +9,12 @@
 #include "http/serve/model_names.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/routes.hpp"
+#include "scheduling/model_lifecycle.hpp"
 #include "text/utf8.hpp"
 
 namespace signalbox::http {
 
 namespace {
-
-// Returns how long the model stays loaded without a request, as in model_lifecycle::keep_loaded.
-duration usual_keep(const served_model& model) {
-  const auto idle_s = model.options.idle_unload_s;
-  return from_seconds(idle_s > 0 ? idle_s : -1);
-}
 
 // Fills `out` from headers and body, or says what is wrong with them.
 std::optional<request_problem> prepare(shard& home, const routed_request& request,
@@ -31,7 +26,9 @@ std::optional<request_problem> prepare(shard& home, const routed_request& reques
   if (auto wrong = give_to_model(home, std::move(model), out.facts.model, out)) return wrong;
   out.only_loads = only_loads(traits, out.facts, out.model->options);
   // What is loaded on purpose stays, though an earlier request wanted it unloaded.
-  if (out.only_loads && !out.facts.keep_alive) out.facts.keep_alive = usual_keep(*out.model);
+  if (out.only_loads && !out.facts.keep_alive) {
+    out.facts.keep_alive = scheduling::usual_keep(from_seconds(out.model->options.idle_unload_s));
+  }
   return std::nullopt;
 }
 
@@ -54,8 +51,7 @@ std::optional<request_problem> read_body(const routed_request& request, const ro
                    : read_request_body(out.body, traits.dialect, traits.streams_by_default,
                                        whole.capacity() - whole.size(), needs_model);
   if (auto* wrong = std::get_if<body_problem>(&facts)) {
-    return request_problem{error_code::invalid_json, std::move(wrong->message),
-                           std::move(wrong->param)};
+    return request_problem{wrong->code, std::move(wrong->message), std::move(wrong->param)};
   }
   out.facts = std::move(std::get<request_facts>(facts));
   if (request.headers.content_type.data() == nullptr) {

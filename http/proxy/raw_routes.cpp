@@ -34,7 +34,7 @@ std::optional<request_problem> choose_model(shard& home, const restinio::request
   const auto name = query_value(client, "model");
   if (!name.empty()) return give_to_model(home, table->find(name), name, out);
   if (table->models().size() != 1) {
-    return request_problem{error_code::invalid_value, "Name the model with ?model=.", "model"};
+    return request_problem{error_code::missing_parameter, "Name the model with ?model=.", "model"};
   }
   const auto& only = table->models().front();
   return give_to_model(home, only, only->options.name, out);

@@ -91,20 +91,50 @@ class body_reader {
 
   std::variant<request_facts, body_problem> read(std::size_t room, bool needs_model) {
     od::object object;
-    if (!scan_json(body_, body_.size() + room, document_, &begin_) ||
-        document_.get_object().get(object) != simdjson::SUCCESS) {
-      return body_problem{"The request body is not a JSON object.", ""};
-    }
+    if (!scan_json(body_, body_.size() + room, document_, &begin_)) return malformed();
+    if (document_.get_object().get(object) != simdjson::SUCCESS) return no_object();
     for (auto field : object) {
       if (auto problem = read_field(field)) return *problem;
     }
     if (document_.current_location().error() == simdjson::SUCCESS) {
-      return body_problem{"There is text after the JSON object.", ""};
+      return body_problem{"There is text after the JSON object.", "", error_code::invalid_json};
     }
     return finish(needs_model);
   }
 
  private:
+  // What is wrong with a body that is not an object, and perhaps not JSON either.
+  body_problem no_object() {
+    const bool is_whole = is_list() || is_scalar();
+    if (!is_whole || document_.current_location().error() == simdjson::SUCCESS) return malformed();
+    return {"The request body must be a JSON object.", ""};
+  }
+
+  bool is_list() {
+    od::array list;
+    if (document_.get_array().get(list) != simdjson::SUCCESS) return false;
+    for (auto element : list) {
+      od::value value;
+      if (element.get(value) != simdjson::SUCCESS) return false;
+      if (checker_.check(value, 1) != json_fault::none) return false;
+    }
+    return true;
+  }
+
+  bool is_scalar() {
+    bool is_null = false;
+    return document_.get_string().error() == simdjson::SUCCESS ||
+           document_.get_double().error() == simdjson::SUCCESS ||
+           document_.get_bool().error() == simdjson::SUCCESS ||
+           (document_.is_null().get(is_null) == simdjson::SUCCESS && is_null);
+  }
+
+  // What is wrong with a field whose value could not be read: its type, or it is no JSON. No text
+  // may be read twice, as the scanner has room for each of them once.
+  body_problem wrong_type(od::value& value, body_problem problem) {
+    return checker_.check(value, 1) == json_fault::malformed ? malformed() : std::move(problem);
+  }
+
   std::optional<body_problem> read_field(simdjson::simdjson_result<od::field> field) {
     std::string_view key;
     od::value value;
@@ -138,7 +168,7 @@ class body_reader {
     const auto raw = value.raw_json_token();
     std::string_view text;
     if (value.get_string().get(text) != simdjson::SUCCESS) {
-      return body_problem{"The field 'model' must be a string.", "model"};
+      return wrong_type(value, {"The field 'model' must be a string.", "model"});
     }
     if (text.empty() || text.size() > max_model_bytes) {
       return body_problem{"The field 'model' must have 1 to 200 bytes.", "model"};
@@ -153,7 +183,7 @@ class body_reader {
     bool is_null = false;
     if (value.is_null().get(is_null) == simdjson::SUCCESS && is_null) return std::nullopt;
     if (value.get_bool().get(facts_.stream) != simdjson::SUCCESS) {
-      return body_problem{"The field 'stream' must be true or false.", "stream"};
+      return wrong_type(value, {"The field 'stream' must be true or false.", "stream"});
     }
     return std::nullopt;
   }
@@ -178,9 +208,11 @@ class body_reader {
     if (value.is_null().get(is_null) == simdjson::SUCCESS && is_null) return std::nullopt;
     facts_.keep_alive = read_keep_alive(value);
     if (facts_.keep_alive) return std::nullopt;
-    return body_problem{
+    body_problem problem{
         "The field 'keep_alive' must be a number of seconds or a duration such as \"5m\".",
         "keep_alive"};
+    // A text was read already.
+    return value.raw_json_token().starts_with('"') ? problem : wrong_type(value, problem);
   }
 
   // Looks at the value only.
@@ -195,7 +227,7 @@ class body_reader {
 
   std::variant<request_facts, body_problem> finish(bool needs_model) {
     if (needs_model && !model_.seen) {
-      return body_problem{"The field 'model' is missing.", "model"};
+      return body_problem{"The field 'model' is missing.", "model", error_code::missing_parameter};
     }
     facts_.model_offset = model_.offset;
     facts_.model_length = model_.length;
@@ -215,7 +247,9 @@ class body_reader {
     return {true, static_cast<std::size_t>(raw.data() - begin_), raw.size()};
   }
 
-  static body_problem malformed() { return {"The request body is not valid JSON.", ""}; }
+  static body_problem malformed() {
+    return {"The request body is not valid JSON.", "", error_code::invalid_json};
+  }
 
   const std::string_view body_;
   od::document document_;

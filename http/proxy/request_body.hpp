@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "http/serve/dialect.hpp"
+#include "http/serve/error.hpp"
 #include "scheduling/types.hpp"
 
 namespace signalbox::http {
@@ -42,14 +43,16 @@ struct request_facts {
 struct body_problem {
   std::string message;
   std::string param;  // the field at fault, or empty
+  error_code code = error_code::invalid_value;
 };
 
 inline constexpr std::size_t max_model_bytes = 200;  // of the name in a request
 
-// Refuses a body that is not a JSON object, or nests too deep; a `model` that is missing, not a
-// string or over 200 bytes; a `stream` that is not boolean; a `stream_options` that is not an
-// object, is over 4 KiB or has an `include_usage` that is not boolean; and any of these keys twice,
-// because two readers could disagree on which one counts. Only OpenAI's dialect has
+// Refuses a body that is not JSON (invalid_json); that is no object, or nests too deep; a `model`
+// that is missing, not a string or over 200 bytes; a `stream` that is not boolean; a
+// `stream_options` that is not an object, is over 4 KiB or has an `include_usage` that is not
+// boolean; and any of these keys twice, because two readers could disagree on which one counts.
+// What comes first in the body is told. Only OpenAI's dialect has
 // `stream_options`; in others it is not read, and there is no usage_edit. Only Ollama's has
 // `keep_alive`, which must be a number of seconds, also in a string, or a duration as Go writes it.
 // `streams`: when the body does not say. `room`: how many bytes behind the body may be read as

@@ -96,6 +96,19 @@ bool upstream_connection::ends_chunk(std::string_view behind) {
   return true;
 }
 
+// Has the parser read the buffer, and returns how much of it was read. Behind a CR the parser takes
+// any byte for the LF that ends the line with a chunk's size; it stops there, and goes on if it was
+// one.
+std::size_t upstream_connection::parse(std::size_t bytes) {
+  std::size_t used = 0;
+  do {
+    used += http_parser_execute(&parser_, &callbacks(), buffer_.data() + used, bytes - used);
+    if (!std::exchange(at_chunk_, false) || buffer_[used - 1] != '\n') return used;
+    http_parser_pause(&parser_, 0);
+  } while (used < bytes);  // no bytes would mean the end of the connection
+  return used;
+}
+
 // Whether the runtime reads another request. Chunks of HTTP/1.0 are not to be trusted (RFC 9112
 // 6.1).
 bool upstream_connection::may_go_on() const {
@@ -233,7 +246,7 @@ void upstream_connection::received(std::size_t bytes) {
   const auto me = shared_from_this();
   const bool body_had_begun = body_began_;
   body_parts_ = 0;
-  const auto used = http_parser_execute(&parser_, &callbacks(), buffer_.data(), bytes);
+  const auto used = parse(bytes);
   if (!sink_) return;  // the sink abandoned us
   if (message_complete_ && has_switched_) {
     auto* const sink = std::exchange(sink_, nullptr);
@@ -357,6 +370,11 @@ const http_parser_settings& upstream_connection::callbacks() {
       if ((p->flags & F_CHUNKED) == 0 || p->content_length > 0) return 0;
       c.chunk_end_ = "\r\n";
       return c.ends_chunk({at + n, c.buffer_.data() + c.received_}) ? 0 : 1;
+    };
+    s.on_chunk_header = [](http_parser* p) {
+      self(p).at_chunk_ = true;
+      http_parser_pause(p, 1);
+      return 0;
     };
     s.on_message_complete = [](http_parser* p) {
       auto& c = self(p);

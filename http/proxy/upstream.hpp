@@ -93,6 +93,7 @@ class upstream_connection final : public tunnel_end,
   bool may_go_on() const;
   bool has_bare_cr(std::string_view bytes);
   bool ends_chunk(std::string_view behind);
+  std::size_t parse(std::size_t bytes);
   void become_idle(time_point now);
   void become_busy();
   time_point idle_since() const { return idle_since_; }
@@ -129,6 +130,7 @@ class upstream_connection final : public tunnel_end,
   enum class first_line : std::uint8_t { open, after_cr, over } first_line_ = first_line::open;
   std::string_view chunk_end_;  // what must come next of the CRLF behind the data of a chunk
   std::size_t received_ = 0;    // bytes of the last read
+  bool at_chunk_ = false;       // the parser is behind the line with a chunk's size
   bool message_complete_ = false, answer_began_ = false, body_began_ = false, closes_ = false;
   bool may_switch_ = false, has_switched_ = false;
   bool acknowledges_at_once_ = true;  // as a new connection does

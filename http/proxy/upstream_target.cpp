@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/path_segments.hpp"
 #include "http/proxy/request_body.hpp"
 #include "http/serve/route_path.hpp"
 #include "http/serve/routes.hpp"
@@ -14,11 +15,6 @@ namespace {
 
 constexpr std::size_t max_encoded_bytes = 3 * max_model_bytes;  // of a name in a path
 
-bool is_dots(std::string_view segment) {
-  const auto name = segment.substr(0, segment.find(';'));  // some servers take parameters off
-  return name == "." || name == "..";
-}
-
 bool is_odd_character(char c) {
   const auto code = static_cast<unsigned char>(c);
   return code < 0x20 || code == 0x7f || c == '\\';
@@ -27,13 +23,7 @@ bool is_odd_character(char c) {
 // Whether servers may read the path otherwise than it is written. It begins with a slash, and may
 // end with one.
 bool is_ambiguous(std::string_view path) {
-  if (std::any_of(path.begin(), path.end(), is_odd_character)) return true;
-  for (std::size_t begin = 1; begin < path.size();) {
-    const auto end = std::min(path.find('/', begin), path.size());
-    if (end == begin || is_dots(path.substr(begin, end - begin))) return true;
-    begin = end + 1;
-  }
-  return false;
+  return std::any_of(path.begin(), path.end(), is_odd_character) || config::has_odd_segment(path);
 }
 
 // Whether a server that decodes the path once more may find a dot, a slash or a backslash in it.

@@ -1,5 +1,7 @@
 #include "http/serve/error.hpp"
 
+#include <http_parser.h>
+
 #include <nlohmann/json.hpp>
 
 namespace signalbox::http {
@@ -36,6 +38,7 @@ const error_words& words(error_code code) {
       {400, "Bad Request", invalid, "invalid_json"},
       {400, "Bad Request", invalid, "invalid_header"},
       {400, "Bad Request", invalid, "invalid_value"},
+      {400, "Bad Request", invalid, "missing_required_parameter"},
       {400, "Bad Request", invalid, "bad_request"},
       {401, "Unauthorized", invalid, "missing_api_key"},
       {401, "Unauthorized", invalid, "invalid_api_key"},
@@ -91,64 +94,23 @@ error_code code_of(refusal why) {
 }
 
 std::string_view reason_phrase(int status) {
+  constexpr std::string_view unknown = "Unknown";
   switch (status) {
-    case 200:
-      return "OK";
-    case 201:
-      return "Created";
-    case 202:
-      return "Accepted";
-    case 204:
-      return "No Content";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 409:
-      return "Conflict";
-    case 410:
-      return "Gone";
-    case 411:
-      return "Length Required";
     case 413:
       return "Content Too Large";
-    case 414:
-      return "URI Too Long";
-    case 415:
-      return "Unsupported Media Type";
-    case 417:
-      return "Expectation Failed";
-    case 421:
-      return "Misdirected Request";
     case 422:
       return "Unprocessable Content";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    case 505:
-      return "HTTP Version Not Supported";
+    case 425:
+      return "Too Early";
     default:
-      return "Unknown";
+      break;
   }
+  // The others have the same names in RFC 7231, which the library knows. Its enum ends there.
+  if (status < HTTP_STATUS_CONTINUE || status > HTTP_STATUS_NETWORK_AUTHENTICATION_REQUIRED) {
+    return unknown;
+  }
+  const std::string_view phrase = http_status_str(static_cast<http_status>(status));
+  return phrase.starts_with('<') ? unknown : phrase;
 }
 
 std::string error_body(error_code code, std::string_view message, std::string_view param,

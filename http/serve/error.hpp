@@ -12,9 +12,10 @@
 namespace signalbox::http {
 
 enum class error_code : std::uint8_t {
-  invalid_json,            // 400 the body is not a JSON object, or a field has the wrong type
+  invalid_json,            // 400 the body is not JSON
   invalid_header,          // 400 a header that we define has a value that is not allowed
-  invalid_value,           // 400 a field or query parameter has a value that is not allowed
+  invalid_value,           // 400 a body, field or query parameter is not as it must be
+  missing_parameter,       // 400 a field or query parameter is not there, and must be
   bad_request,             // 400 framing or a request line that we refuse to interpret
   missing_credential,      // 401
   invalid_credential,      // 401
@@ -59,7 +60,8 @@ struct error_words {
 const error_words& words(error_code code);
 error_code code_of(refusal why);
 
-// Returns the reason phrase of a status (RFC 9110), or "Unknown".
+// Returns the reason phrase of a status (RFC 9110, or another one that IANA lists); "Unknown" of
+// one that has none.
 std::string_view reason_phrase(int status);
 
 // Writes an error as clients of the dialect expect it.

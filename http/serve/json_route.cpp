@@ -63,6 +63,12 @@ bool has_readable_query(const restinio::http_request_header_t& header) {
   return restinio::try_parse_query<query_rules>(header.query()).has_value();
 }
 
+void refuse_no_object(const responder& reply, std::string_view body) {
+  const bool is_json = nlohmann::json::accept(body);
+  reply.refuse(is_json ? error_code::invalid_value : error_code::invalid_json,
+               "The body must be a JSON object.");
+}
+
 void refuse_without_database(const responder& reply) {
   reply.refuse(error_code::database_unavailable,
                "The database is unavailable; please try again later.", {}, {{"Retry-After", "5"}});

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "actors/messages.hpp"
 #include "http/serve/reply.hpp"
@@ -21,6 +22,8 @@ time_point order_deadline();
 responder reply_to(shard& home, const routed_request& request);
 void answer_json(const responder& reply, const nlohmann::json& body, int status = 200);
 void refuse_without_database(const responder& reply);
+// Refuses a body that is not JSON, or no object.
+void refuse_no_object(const responder& reply, std::string_view body);
 
 // Returns whether the query string is absent or can be decoded.
 bool has_readable_query(const restinio::http_request_header_t& header);

@@ -18,13 +18,14 @@ constexpr std::uint64_t small_body_limit = 16 * 1024;  // of forms and administr
 
 using problem_or_none = std::optional<request_problem>;
 
-// Returns the methods of a path, as in "GET, POST".
+// Returns the methods of a path, as in "GET, HEAD, POST". HEAD is served wherever GET is.
 std::string methods_of(std::string_view path) {
   std::string methods;
   for (const auto& r : routes()) {
     if (!match(r.path, path)) continue;
     if (!methods.empty()) methods += ", ";
     methods += r.method;
+    if (r.method == "GET") methods += ", HEAD";
   }
   return methods;
 }
@@ -43,7 +44,8 @@ std::optional<extra_headers> answer_to_options(const shard& home,
                                                const restinio::http_request_header_t& header) {
   if (method_of(header) != "OPTIONS") return std::nullopt;
   const auto path = path_of(header);
-  auto allowed = path == "*" ? std::string("GET, POST, PATCH, DELETE") : methods_of(path);
+  auto allowed =
+      path == "*" ? std::string("GET, HEAD, POST, PUT, PATCH, DELETE") : methods_of(path);
   if (allowed.empty()) return std::nullopt;
   if (header.has_field("Origin")) return home.gateway().cors().answer_preflight(header, allowed);
   if (allowed.find("OPTIONS") == allowed.npos) allowed += ", OPTIONS";

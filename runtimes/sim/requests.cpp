@@ -252,7 +252,8 @@ std::variant<inference_request, api_error> parse_request(route r, std::string_vi
                                                          const sim_options& options) {
   const auto parsed = json::parse(body, nullptr, false);
   if (!parsed.is_object()) {
-    return api_error{400, "the body must be a JSON object", "invalid_json"};
+    return api_error{400, "the body must be a JSON object",
+                     parsed.is_discarded() ? "invalid_json" : "invalid_value"};
   }
   try {
     return read_request(r, parsed, options);

@@ -38,7 +38,7 @@ describe('pages of other origins', () => {
     });
     const keys = await gateway.send('OPTIONS', '/v1/keys/some', { key: null,
       headers: { origin: page, 'access-control-request-method': 'DELETE' } });
-    assert.equal(keys.headers['access-control-allow-methods'], 'GET, PATCH, DELETE');
+    assert.equal(keys.headers['access-control-allow-methods'], 'GET, HEAD, PATCH, DELETE');
   });
 
   test('may read every kind of answer', async () => {

@@ -219,7 +219,12 @@ describe('the contract', () => {
       assert.equal(answer.status, 405, method);
       assert.equal(answer.headers.allow, 'POST');
     }
-    assert.equal((await gateway.send('POST', '/v1/models')).headers.allow, 'GET');
+    assert.equal((await gateway.send('POST', '/v1/models')).headers.allow, 'GET, HEAD');
+    for (const [path, allowed] of [['/v1/models', 'GET, HEAD, OPTIONS'],
+      ['/v1/keys', 'POST, GET, HEAD, OPTIONS'], ['/v1/chat/completions', 'POST, OPTIONS']]) {
+      const { status, headers } = await gateway.send('OPTIONS', path);
+      assert.deepEqual([status, headers.allow], [200, allowed], path);
+    }
   });
 
   test('bad bodies are refused before any runtime hears of them', async () => {

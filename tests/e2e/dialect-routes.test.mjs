@@ -213,6 +213,8 @@ describe('a route of another API', () => {
       assert.equal(answer.status, status, `${body.slice(0, 100)} ${answer.text}`);
       assert.equal(typeof answer.json.error.message, 'string');
     }
+    const { error: unnamed } = (await upload(audio + end)).json;
+    assert.deepEqual([unnamed.code, unnamed.param], ['missing_required_parameter', 'model']);
     assert.equal((await gateway.send('POST', '/v1/audio/transcriptions',
       { body: part('model', 'plain') + end })).status, 415);
     const chat = await gateway.send('POST', '/v1/chat/completions',
@@ -284,6 +286,12 @@ describe('a route of another API', () => {
     const { status, json } = await gateway.post('/api/show', { model: 'none:latest' });
     assert.equal(status, 404);
     assert.match(json.error, /'none:latest'/);
+    for (const [body, why] of [['{', /must be a JSON object/], ['[]', /must be a JSON object/],
+      ['{"model":7}', /must have a text 'model'/]]) {
+      const refusal = await gateway.send('POST', '/api/show', { body });
+      assert.equal(refusal.status, 400, body);
+      assert.match(refusal.json.error, why);
+    }
   });
 
   test('tells the version of Ollama\'s API', async () => {

@@ -51,6 +51,7 @@ describe('a route of llama-server', () => {
     const missing = await gateway.post('/apply-template', { messages: [] }, { key: realtimeKey });
     assert.equal(missing.status, 400);
     assert.equal(missing.json.error.message, 'The field \'model\' is missing.');
+    assert.equal(missing.json.error.code, 'missing_required_parameter');
   });
 
   for (const [method, route] of [['GET', '/props'], ['POST', '/props'], ['GET', '/slots'],
@@ -66,6 +67,7 @@ describe('a route of llama-server', () => {
       const unnamed = await ask('');
       assert.equal(unnamed.status, 400);
       assert.equal(unnamed.json.error.message, 'Name the model with ?model=.');
+      assert.equal(unnamed.json.error.code, 'missing_required_parameter');
       assert.equal((await ask('?model=none')).json.error.code, 'model_not_found');
       assert.equal((await ask('?model=demo', realtimeKey)).status, 403);
       assert.equal((await ask('?model=demo', narrowKey)).json.error.code, 'model_not_allowed');

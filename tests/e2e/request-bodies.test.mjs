@@ -23,13 +23,44 @@ describe('bodies', () => {
     const heard = upstream.requests.length;
     for (const text of ['{"model":"plain","a":[1}}', '{"a":{"b":[1,]},"model":"plain"}',
       '{"model":"plain","a":tru}', '{"model":"plain","a":"\\x"}', '{"model":"plain","stream":nul}',
-      `{"model":"plain","a":${'['.repeat(512)}${']'.repeat(512)}}`,
-      `{"model":"plain","a":${'['.repeat(1_000_000)}`]) {
+      '{"model":tru}', '{"model":"plain"', '{"model":"plain"} {}', '[{"model":"plain"]', '["a" 1]',
+      'tru', '1 2', '"a" 1']) {
       const answer = await post(text);
-      assert.equal(answer.status, 400, text.slice(0, 100));
-      assert.equal(answer.json.error.code, 'invalid_json');
+      assert.equal(answer.status, 400, text);
+      assert.equal(answer.json.error.code, 'invalid_json', text);
+      assert.equal(answer.json.error.param, null);
     }
     assert.equal(upstream.requests.length, heard);
+  });
+
+  test('what is JSON, and yet no request, has another code, and its field is named', async () => {
+    const heard = upstream.requests.length;
+    for (const [text, code, param] of [
+      ['{}', 'missing_required_parameter', 'model'],
+      ['{"messages":[]}', 'missing_required_parameter', 'model'],
+      ['{"model":7}', 'invalid_value', 'model'],
+      ['{"model":"plain","stream":"yes"}', 'invalid_value', 'stream'],
+      ['{"model":"plain","model":"plain"}', 'invalid_value', 'model'],
+      ['{"model":"plain","stream":true,"stream_options":7}', 'invalid_value', 'stream_options'],
+      [`{"model":"plain","a":${'['.repeat(512)}${']'.repeat(512)}}`, 'invalid_value', null],
+      [`{"model":"plain","a":${'['.repeat(1_000_000)}`, 'invalid_value', null],
+      ['[{"model":"plain"}]', 'invalid_value', null], ['null', 'invalid_value', null],
+      ['"plain"', 'invalid_value', null], ['1', 'invalid_value', null],
+    ]) {
+      const { status, json } = await post(text);
+      assert.equal(status, 400, text.slice(0, 100));
+      assert.deepEqual([json.error.code, json.error.param], [code, param], text.slice(0, 100));
+      assert.equal(json.error.type, 'invalid_request_error');
+    }
+    assert.equal(upstream.requests.length, heard);
+  });
+
+  test('an order that is no object has the code of what it is', async () => {
+    for (const [body, code] of [['{', 'invalid_json'], ['[]', 'invalid_value']]) {
+      const { status, json } = await gateway.send('POST', '/v1/keys', { body });
+      assert.equal(status, 400);
+      assert.equal(json.error.code, code);
+    }
   });
 
   test('valid JSON reaches the runtime as it came, but for the name of the model', async () => {

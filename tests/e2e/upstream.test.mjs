@@ -85,7 +85,7 @@ describe('/upstream', () => {
   test('a method that is not passed on is refused', async () => {
     const { status, headers } = await gateway.send('TRACE', '/upstream/sim/echo');
     assert.equal(status, 405);
-    assert.equal(headers.allow, 'GET, POST, PUT, PATCH, DELETE, OPTIONS');
+    assert.equal(headers.allow, 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS');
   });
 
   test('the question of a browser is ours to answer', async () => {

@@ -113,6 +113,8 @@ BOOST_AUTO_TEST_CASE(what_two_readers_might_read_differently_is_refused_however_
            {with_chunks + "1 \r\nx\r\n0\r\n\r\n", size},
            {with_chunks + "1;a=b\r\nx\r\n0\r\n\r\n", size},
            {with_chunks + "1\nx\r\n0\r\n\r\n", size},
+           {with_chunks + "1\rXx\r\n0\r\n\r\n", size},
+           {with_chunks + "1\r\nx\r\n0\rX\r\n", size},
            {with_chunks + "1\r\nx\r\n0;a\r\n\r\n", size},
            {with_chunks + " 1\r\nx\r\n0\r\n\r\n", digits},
            {with_chunks + "\r\n", digits},

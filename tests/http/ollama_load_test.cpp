@@ -72,7 +72,10 @@ BOOST_AUTO_TEST_CASE(another_keep_alive_is_refused_in_ollamas_dialect_only) {
     const auto fields = ",\"keep_alive\":" + value;
     BOOST_TEST(std::holds_alternative<body_problem>(read(fields)), value);
   }
-  BOOST_TEST(std::get<body_problem>(read(R"(,"keep_alive":"soon")")).param == "keep_alive");
+  const auto long_text = "\"\\n" + std::string(100'000, 'x') + '"';
+  for (const std::string& value : {std::string(R"("soon")"), long_text}) {
+    BOOST_TEST(std::get<body_problem>(read(",\"keep_alive\":" + value)).param == "keep_alive");
+  }
   for (const auto spoken : {dialect::openai, dialect::anthropic, dialect::other}) {
     BOOST_TEST(!facts_of(R"(,"keep_alive":"soon")", spoken).keep_alive.has_value());
   }

@@ -24,6 +24,11 @@ std::string problem_of(const std::string& body) {
   return std::holds_alternative<body_problem>(result) ? std::get<body_problem>(result).message : "";
 }
 
+// Of a body that is refused.
+error_code code_of(const std::string& body) {
+  return std::get<body_problem>(read_request_body(body)).code;
+}
+
 std::string edited(const std::string& body, std::vector<body_edit> edits) {
   std::string out;
   for (auto piece : apply_edits(body, edits)) out += piece;
@@ -92,6 +97,42 @@ BOOST_AUTO_TEST_CASE(what_is_no_json_object_is_refused) {
        {"", " ", "null", "[]", "\"x\"", "{", R"({"model":"a")", R"({"model":"a"}x)",
         R"({"model":"a"} {})", R"({"model" "a"})", "{\"model\":\"\xff\"}"}) {
     BOOST_TEST(!problem_of(body).empty(), body);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(only_what_is_no_json_is_told_to_be_none) {
+  for (const auto* body : {"",
+                           " ",
+                           "{",
+                           "[",
+                           "[1",
+                           "[1,]",
+                           "[{]",
+                           "[1]]",
+                           "[1] 2",
+                           "tru",
+                           "nul",
+                           "1 2",
+                           "\"a\" 1",
+                           R"(["\x"])",
+                           R"({"model":"a")",
+                           R"({"model":"a"}x)",
+                           R"({"model":"\x"})",
+                           R"({"model":tru})",
+                           R"({"model":[1})",
+                           R"({"model":"a","stream":nul})",
+                           R"({"model":"a","stream":[1}})",
+                           R"({"model":"a","b":[1}})"}) {
+    BOOST_TEST((code_of(body) == error_code::invalid_json), body);
+  }
+  for (const auto* body :
+       {"null", "true", "[]", "[[1],{}]", "\"x\"", " 1.5 ", R"({"model":7})", R"({"model":""})",
+        R"({"model":"\ud83d"})", R"({"model":[1]})", R"({"model":"a","model":"b"})",
+        R"({"model":"a","stream":"yes"})", R"({"model":"a","stream_options":7})"}) {
+    BOOST_TEST((code_of(body) == error_code::invalid_value), body);
+  }
+  for (const auto* body : {"{}", R"({"messages":[{"model":"a"}]})"}) {
+    BOOST_TEST((code_of(body) == error_code::missing_parameter), body);
   }
 }
 

@@ -215,4 +215,41 @@ BOOST_AUTO_TEST_CASE(every_dialect_has_its_error) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_status_has_the_phrase_that_its_standard_gives_it) {
+  const std::pair<int, std::string_view> phrases[] = {
+      {200, "OK"},
+      {203, "Non-Authoritative Information"},
+      {206, "Partial Content"},
+      {207, "Multi-Status"},
+      {226, "IM Used"},
+      {300, "Multiple Choices"},
+      {301, "Moved Permanently"},
+      {302, "Found"},
+      {303, "See Other"},
+      {304, "Not Modified"},
+      {307, "Temporary Redirect"},
+      {308, "Permanent Redirect"},
+      {402, "Payment Required"},
+      {406, "Not Acceptable"},
+      {412, "Precondition Failed"},
+      {413, "Content Too Large"},
+      {416, "Range Not Satisfiable"},
+      {422, "Unprocessable Content"},
+      {425, "Too Early"},
+      {428, "Precondition Required"},
+      {451, "Unavailable For Legal Reasons"},
+      {501, "Not Implemented"},
+      {507, "Insufficient Storage"},
+      {511, "Network Authentication Required"},
+  };
+  for (const auto& [status, phrase] : phrases) BOOST_TEST(reason_phrase(status) == phrase);
+  for (const int status : {-1, 0, 99, 299, 499, 512, 599, 1000}) {
+    BOOST_TEST(reason_phrase(status) == "Unknown");
+  }
+  for (int code = 0; code <= static_cast<int>(error_code::unsupported_version); ++code) {
+    const auto& error = words(static_cast<error_code>(code));
+    BOOST_TEST(error.reason == reason_phrase(error.status));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

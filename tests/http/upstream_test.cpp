@@ -75,6 +75,40 @@ BOOST_AUTO_TEST_CASE(only_crlf_may_follow_the_data_of_a_chunk) {
   }
 }
 
+// Behind a CR http_parser takes any byte for the LF.
+BOOST_AUTO_TEST_CASE(only_crlf_may_follow_the_size_of_a_chunk) {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  struct scene {
+    std::string chunks, body;
+    bool is_right;
+  };
+  const scene scenes[] = {{"5\r\nhello\r\n0\r\n\r\n", "hello", true},
+                          {"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n", "hello!", true},
+                          {"5\rXhello\r\n0\r\n\r\n", "", false},
+                          {"5\r\rhello\r\n0\r\n\r\n", "", false},
+                          {"5;a\rXhello\r\n0\r\n\r\n", "", false},
+                          {"5\r\nhello\r\n1\rX!\r\n0\r\n\r\n", "hello", false},
+                          {"5\r\nhello\r\n0\rX\r\n", "hello", false},
+                          {"5\r\nhello\r\n0\r\r\n\r\n", "hello", false}};
+  for (const auto& [chunks, body, is_right] : scenes) {
+    const auto bytes = head + chunks;
+    for (std::size_t cut = head.size() - 1; cut <= bytes.size(); ++cut) {
+      BOOST_TEST_CONTEXT(chunks << " cut at " << cut) {
+        answer_recorder sink;
+        ask(sink);
+        runtime.switch_nagle_off();
+        runtime.say(bytes.substr(0, cut));
+        run_what_is_ready();
+        if (!sink.end) runtime.say(bytes.substr(cut));
+        wait_for_end(sink);
+        BOOST_TEST((*sink.end == (is_right ? upstream_end::complete : upstream_end::not_http)));
+        BOOST_TEST(sink.body == body);
+        BOOST_TEST(link().open() == (is_right ? 1u : 0u));
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_interim_answer_is_none) {
   for (const std::string status : {"100 Continue", "102 Processing", "103 Early Hints"}) {
     answer_recorder sink;

@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(errors_have_the_envelope) {
     return answer;
   };
   check({.body = "{"}, 400, "invalid_json");
-  check({.body = "[]"}, 400, "invalid_json");
+  check({.body = "[]"}, 400, "invalid_value");
   check({.body = R"({"model":"demo"})"}, 400, "invalid_value");
   check({.body = R"({"model":"other","messages":[{}]})"}, 404, "model_not_found");
   check({.body = std::string(1001, ' ')}, 413, "body_too_large");

@@ -61,6 +61,23 @@ BOOST_AUTO_TEST_CASE(below_zero_is_for_ever_but_a_lease_that_is_asked_back_goes)
   BOOST_CHECK((are<drain_requests>(life.lease_asked_back(4, t0))));
 }
 
+BOOST_AUTO_TEST_CASE(the_usual_time_can_be_wanted_again) {
+  for (const duration idle : {duration(0s), duration(1ns), duration(300s)}) {
+    lifecycle_options options;
+    options.needs_lease = false;
+    options.idle_unload = idle;
+    model_lifecycle life(options);
+    life.ensure_ready(t0);
+    life.runtime_ready(1, t0);
+    const auto expected = idle == 0s ? never : t0 + idle;
+    BOOST_CHECK(life.unload_at() == expected);
+    life.keep_loaded(7s);
+    BOOST_CHECK(life.unload_at() == t0 + 7s);
+    life.keep_loaded(usual_keep(idle));
+    BOOST_CHECK(life.unload_at() == expected);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_busy_queue_is_not_asked_all_the_time) {
   auto life = ready();
   life.keep_loaded(0s);

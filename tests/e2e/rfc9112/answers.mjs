@@ -43,6 +43,11 @@ const statusLines = [
     'ICY 200 OK\r\n', 'XTTP/1.1 200 OK\r\n', ' HTTP/1.1 200 OK\r\n', '200 OK\r\n', '\0',
     'GET / HTTP/1.1\r\n'].map((line) =>
     bad('4', `the line ${quoted(line)}`, statusLine(line), { ends: true })),
+  ...['206 Partial Content', '302 Found', '307 Temporary Redirect', '409 Conflict',
+    '413 Content Too Large', '422 Unprocessable Content', '425 Too Early'].map((line) =>
+    good('9110 15', `the client gets the phrase of ${line}`,
+      statusLine(`HTTP/1.1 ${line.slice(0, 3)} Another\r\n`),
+      { answers: line.slice(0, 3), has: new RegExp(`^HTTP/1\\.1 ${line}\r\n`), kept: true })),
   either('2.2', 'bare LFs only', answer().replaceAll('\r\n', '\n')),
   either('2.2', 'a bare LF behind a field', answer().replace('json\r\n', 'json\n')),
   either('2.2', 'a blank before the first field',
@@ -135,6 +140,12 @@ const codings = [
   ...['7 ', '7\t', ' 7', '7;a b'].map((size) =>
     either('7.1', `the size ${quoted(size)}`, sized(size))),
   either('7.1', 'bare LFs in chunks', answer(chunked, chunks.replaceAll('\r\n', '\n'))),
+  ...['\rx', '\r\r', ';a\rx'].flatMap((octets) => [
+    bad('7.1', `${quoted(octets)} behind a size`,
+      answer(chunked, `7${octets}${text}\r\n${end}`), { ends: true }),
+    bad('7.1', `${quoted(octets)} behind the last size`,
+      answer(chunked, `7\r\n${text}\r\n0${octets}\r\n`), { ends: true }),
+  ]),
   bad('7.1', 'no end behind data', answer(chunked, `7\r\n${text}${end}`), { ends: true }),
   ...['xx', '\rx', 'x\n', '\n\r', '\r\r'].map((octets) =>
     bad('7.1', `${quoted(octets)} behind data`, answer(chunked, `7\r\n${text}${octets}${end}`),
@@ -223,6 +234,8 @@ const streams = [
       streaming(`${chunk(event)}${size}\r\n${done}\r\n${end}`), { ends: true })),
   broken('7.1', 'a stream with other octets behind data',
     streaming(`${chunk(event).slice(0, -2)}xx${chunk(done)}${end}`), { ends: true }),
+  broken('7.1', 'a stream with another octet behind the CR of a size',
+    streaming(`${chunk(event)}${chunk(done).replace('\r\n', '\rx')}${end}`), { ends: true }),
   broken('7.1', 'a stream with data longer than the size',
     streaming(chunk(event) + chunk(done).replace(/^e/, 'd') + end), { ends: true }),
 ];
