@@ -6,6 +6,7 @@
 //
 // While a ticket waits, each closed backend is told ensure_ready once a second. A request whose
 // client does not wait is refused; as the client will probably come again, backends are told once.
+// A backend that only such clients want loads where there is room; it takes nobody's lease.
 //
 //   backend ── open ──▶ permits and credits flow
 //   backend ── close ──▶ credits are recalled ── … the last unit is back, and all shards have
