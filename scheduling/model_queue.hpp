@@ -175,6 +175,7 @@ class model_queue {
     std::uint32_t units = 0;
     bool is_open_due = false;  // an open() waits for shards to attach
     bool is_suspect = false;   // it hears of each byte of its runtime
+    bool is_proven = false;    // it was told that this run has served a request
     duration expected_load{};
     time_point ready_at = never;
     std::optional<closing_order> closing{};  // not answered yet
