@@ -11,8 +11,6 @@
 #include "config/load.hpp"
 #include "config/programs.hpp"
 #include "runtimes/guard_protocol.hpp"
-#include "system/children.hpp"
-#include "system/pidfd.hpp"
 #include "system/start_program.hpp"
 
 namespace signalbox::runtimes {
@@ -80,13 +78,6 @@ guard_process spawn_guard(const std::string& guard_path, std::vector<std::string
                               .control = guard_control.get()});
   result.control = std::move(control);
   result.output = std::move(output);
-  result.pidfd = open_pidfd(result.pid);
-  if (result.pidfd.get() < 0) {
-    const int why = errno;
-    result.control = {};  // the guard then ends all that it has started, and itself
-    wait_for_child(result.pid, nullptr);
-    throw std::system_error(why, std::generic_category(), "pidfd_open");
-  }
   return result;
 }
 

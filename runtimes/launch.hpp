@@ -26,12 +26,12 @@ std::vector<std::string> make_environment(const config::model_options& model,
 
 struct guard_process {
   pid_t pid = -1;
-  unique_fd pidfd;    // readable when the guard has ended
   unique_fd control;  // socket, see guard_protocol.hpp
   unique_fd output;   // stdout and stderr of the runtime, non-blocking
 };
 
-// Throws std::system_error.
+// The caller has to wait for the guard, which ends, with all that it has started, when `control` is
+// closed. Throws std::system_error when there is none.
 guard_process spawn_guard(const std::string& guard_path, std::vector<std::string> arguments,
                           std::vector<std::string> environment);
 

@@ -17,6 +17,7 @@
 #include "runtimes/guard_protocol.hpp"
 #include "runtimes/leftovers.hpp"
 #include "system/children.hpp"
+#include "system/pidfd.hpp"
 
 namespace signalbox::runtimes {
 namespace {
@@ -31,6 +32,7 @@ constexpr duration max_probe_gap = 8ms;  // while a runtime answers slowly or no
 constexpr duration local_probe_timeout = 2s;
 constexpr duration clean_up_gap = 10ms;  // at first, and before the look that is to prove the end
 constexpr duration max_clean_up_gap = 1s;
+constexpr duration unwatched_patience = 10s;  // until the log tells that a guard does not end
 constexpr std::size_t output_turn = 256 * 1024;  // bytes read in one turn of the loop
 
 // Takes a descriptor over, which is closed when that fails.
@@ -63,6 +65,10 @@ void process_run::begin() {
     launch();
   } catch (const std::exception& error) {
     never_started(fmt::format("cannot start the guard: {}", error.what()));
+    // A guard that cannot be watched ends as it sees its socket closed.
+    close_all();
+    guard_due_at_ = clock::now() + unwatched_patience;
+    await_guard();
   }
 }
 
@@ -70,16 +76,21 @@ void process_run::launch() {
   const auto path = config::program_path(config::process_environment());
   const auto wanted = model_.command.empty() ? std::string() : model_.command.front();
   const auto program = config::find_program(wanted, options_.program_dir, path);
-  if (!program) return never_started(fmt::format("command not found: {}", wanted));
+  if (!program) {
+    never_started(fmt::format("command not found: {}", wanted));
+    return release();
+  }
   port_ = ports_.take();
   auto arguments = make_arguments(model_, port_, options_.data_dir);
   arguments.front() = *program;
   auto guard = spawn_guard(options_.program_dir + "/signalbox-guard", std::move(arguments),
                            make_environment(model_, request_, run_id_));
   guard_pid_ = guard.pid;
-  own(guard_, std::move(guard.pidfd));
   own(control_, std::move(guard.control));
   own(output_, std::move(guard.output));
+  auto pidfd = open_pidfd(guard_pid_);
+  if (pidfd.get() < 0) throw std::system_error(errno, std::generic_category(), "pidfd_open");
+  own(guard_, std::move(pidfd));
   on_readable(guard_, &process_run::guard_ended);
   on_readable(control_, &process_run::control_readable);
   on_readable(output_, &process_run::output_readable);
@@ -89,13 +100,25 @@ void process_run::launch() {
 void process_run::never_started(const std::string& why) {
   tell_exited(stop_asked_ ? scheduling::exit_reason::asked : scheduling::exit_reason::start_failed,
               why);
-  release();
+}
+
+// Ends a run whose guard may still be there and is not watched. A tree that cannot be killed keeps
+// its guard, and its lease, for as long as that is so; the loop goes on for all others.
+void process_run::await_guard() {
+  if (guard_pid_ < 0) return release();
+  if (has_ended(guard_pid_)) return guard_ended();
+  if (clock::now() >= guard_due_at_) {
+    guard_due_at_ = never;
+    spdlog::error("model {}: its guard does not end, its memory stays taken", model_.name);
+  }
+  after(timer_, clean_up_gap_, &process_run::await_guard);
+  clean_up_gap_ = std::min(2 * clean_up_gap_, max_clean_up_gap);
 }
 
 void process_run::on_readable(asio::posix::stream_descriptor& fd, handler then) {
   fd.async_wait(asio::posix::stream_descriptor::wait_read,
-                [self = self_as<process_run>(), then](const auto& error) {
-                  if (!error && !self->released()) (self.get()->*then)();
+                [self = self_as<process_run>(), &fd, then](const auto& error) {
+                  if (!error && fd.is_open() && !self->released()) (self.get()->*then)();
                 });
 }
 
@@ -173,13 +196,11 @@ void process_run::main_ended(std::optional<int> wait_status) {
 
 void process_run::guard_ended() {
   read_control();  // its last messages
-  const bool regular = wait_for_exit(guard_pid_);
   if (exec_error_) {
     never_started(fmt::format("cannot run {}: {}", model_.command.front(), *exec_error_));
-    return;
   }
   main_ended(std::nullopt);
-  if (regular) {
+  if (wait_for_exit(guard_pid_)) {
     release();  // the guard ends by itself only when the tree is gone
   } else {
     spdlog::warn("the guard of model {} was killed; looking for what it left", model_.name);
@@ -204,15 +225,19 @@ void process_run::clean_up() {
   clean_up_gap_ = std::min(2 * clean_up_gap_, max_clean_up_gap);
 }
 
-void process_run::release() {
+void process_run::close_all() {
   boost::system::error_code ignored;
   guard_.close(ignored);
   control_.close(ignored);
   output_.close(ignored);
   start_timer_.cancel();
   timer_.cancel();
-  // Last, as long as its pid was needed. A guard that could not be watched ends now, as it sees its
-  // socket closed.
+}
+
+// The guard, if there was one, has ended.
+void process_run::release() {
+  close_all();
+  // Last, as long as its pid was needed.
   if (guard_pid_ > 0) wait_for_child(std::exchange(guard_pid_, -1), nullptr);
   if (port_ != 0) ports_.give_back(port_);
   tell_released();

@@ -31,6 +31,7 @@ class process_run : public run {
 
   void launch();
   void never_started(const std::string& why);
+  void await_guard();
   void on_readable(boost::asio::posix::stream_descriptor& fd, handler then);
   void after(boost::asio::steady_timer& timer, duration delay, handler then);
 
@@ -47,6 +48,7 @@ class process_run : public run {
   void probed(const probe_result& result, time_point asked_at);
   void start_timed_out();
   void main_ended(std::optional<int> wait_status);
+  void close_all();
   void release();
   void send_stop(duration grace);
 
@@ -61,15 +63,16 @@ class process_run : public run {
   boost::asio::posix::stream_descriptor control_;
   boost::asio::posix::stream_descriptor output_;
   boost::asio::steady_timer start_timer_;
-  boost::asio::steady_timer timer_;  // next probe; after the exit, next clean-up
+  boost::asio::steady_timer timer_;  // next probe; after the exit, next look or clean-up
   bool stop_asked_ = false;
   duration grace_{};            // of the last stop that shortened it
   time_point kill_at_ = never;  // the end of that grace
   bool start_timed_out_ = false;
   std::string last_probe_;      // what the last probe before it was ready found
+  time_point guard_due_at_ = never;  // the log tells of a guard that is not watched and still there
   bool found_nothing_ = false;  // the last clean-up did
   bool told_blind_ = false;     // that a clean-up could not look
-  duration clean_up_gap_;       // to the next clean-up
+  duration clean_up_gap_;       // to the next clean-up, or look at a guard that is not watched
   std::optional<std::string> exec_error_;
 };
 

@@ -36,5 +36,6 @@ struct gpu_share {
 using gpu_set = std::vector<gpu_share>;
 
 std::string indexes_of(const gpu_set& gpus);  // "0,1"
+std::uint64_t memory_on(const gpu_set& gpus, std::uint32_t gpu);  // bytes
 
 }  // namespace signalbox::scheduling

@@ -1,61 +1,13 @@
 #include "scheduling/lease_arbiter.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <tuple>
 
 namespace signalbox::scheduling {
 
-namespace {
-
-constexpr double need_horizon_s = 60;  // the probability of need is that within this time
-// When up to this many GPUs can be freed, every combination is compared, 70 at most. When more can,
-// the GPUs that are cheapest one by one are taken.
-constexpr std::size_t combined_gpus = 8;
-
-std::uint64_t memory_on(const gpu_set& gpus, std::uint32_t gpu) {
-  for (const auto& share : gpus) {
-    if (share.gpu == gpu) return share.memory;
-  }
-  return 0;
-}
-
-// The sets of `count` GPUs to compare. Each entry of `alone` is one GPU that can be freed.
-std::vector<gpu_set> combinations(std::vector<eviction> alone, std::size_t count) {
-  if (alone.size() > combined_gpus && alone.size() > count) {
-    std::sort(alone.begin(), alone.end());
-    alone.resize(count);
-  }
-  auto all_of = [&](auto is_chosen) {
-    gpu_set set;
-    for (std::size_t i = 0; i < alone.size(); ++i) {
-      if (is_chosen(i)) set.push_back(alone[i].gpus.front());
-    }
-    std::sort(set.begin(), set.end());
-    return set;
-  };
-  if (alone.size() == count) return {all_of([](std::size_t) { return true; })};
-  std::vector<gpu_set> sets;
-  for (std::uint32_t chosen = 1; chosen < (1u << alone.size()); ++chosen) {
-    if (std::popcount(chosen) != static_cast<int>(count)) continue;
-    sets.push_back(all_of([=](std::size_t i) { return (chosen >> i & 1) != 0; }));
-  }
-  return sets;
-}
-
-}  // namespace
-
 std::string_view to_string(swap_rule value) {
   return value == swap_rule::room ? "room" : "evict";
 }
-
-// Bytes on each GPU that are left for the requests that decide() has not looked at yet.
-struct lease_arbiter::room {
-  std::vector<std::uint64_t> free;  // held by nobody
-  // Free or asked back, and not reserved by an earlier request. Later ones may take only of this.
-  std::vector<std::uint64_t> unreserved;
-};
 
 lease_arbiter::lease_arbiter(arbiter_options options)
     : options_(std::move(options)), last_token_(options_.token_floor) {}
@@ -196,13 +148,6 @@ bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
   return nothing_waits || is_overdue(asking, now);                  // (b)
 }
 
-// Expected load time in seconds × the probability that the holder is needed again soon.
-double lease_arbiter::reload_cost(const lease& l) const {
-  const auto& d = demand_of(l.request.holder);
-  auto need = is_busy(l) ? 1.0 : 1 - std::exp(-std::max(0.0, d.arrivals_per_s) * need_horizon_s);
-  return to_seconds(d.expected_load) * need;
-}
-
 // A model's wait begins when its oldest ticket came, or when its last turn ended if that was later.
 // Tickets that its last turn left behind must not bring it back at once, past all others.
 time_point lease_arbiter::waits_since(const pending_request& p, time_point oldest_ticket) const {
@@ -221,12 +166,19 @@ bool lease_arbiter::is_overdue(const pending_request& p, time_point now) const {
   return now >= overdue_at(p);
 }
 
+// Tells whether somebody waits for the request. A pinned holder is wanted by the configuration;
+// one whose work nobody reports asks for itself.
+bool lease_arbiter::is_awaited(const pending_request& p) const {
+  const auto holder = p.request.holder;
+  return p.request.is_pinned || !demands_.contains(holder) || demand_of(holder).waiting() > 0;
+}
+
 std::vector<holder_id> lease_arbiter::serving_order() const {
-  std::vector<std::tuple<work_class, time_point, time_point, holder_id>> keys;
+  std::vector<std::tuple<bool, work_class, time_point, time_point, holder_id>> keys;
   for (const auto& [holder, p] : pending_) {
     auto work = class_of(p.request);
     auto since = waits_since(p, demand_of(holder).of(work).oldest_wait_since);
-    keys.emplace_back(work, since, p.since, holder);
+    keys.emplace_back(!is_awaited(p), work, since, p.since, holder);
   }
   std::sort(keys.begin(), keys.end());
   std::vector<holder_id> order;
@@ -246,7 +198,8 @@ lease_arbiter::room lease_arbiter::room_now() const {
 }
 
 // Looks at the requests in order. Each is granted (rule room), or frees memory and reserves it
-// (rule evict), or is overtaken by later ones, or holds these back.
+// (rule evict), or is overtaken by later ones, or holds these back. Those that nobody waits for
+// come last, and get what is left.
 arbiter_effects lease_arbiter::decide(time_point now) {
   arbiter_effects out;
   if (!pending_.empty()) {
@@ -263,6 +216,7 @@ void lease_arbiter::serve(holder_id holder, room& left, arbiter_effects& out, ti
     pending_.erase(holder);
     return;
   }
+  if (!is_awaited(p)) return;
   auto victims = eviction_for(p, left, now);
   if (!victims) {
     if (is_overdue(p, now)) hold_back(p, left);
@@ -308,59 +262,6 @@ bool lease_arbiter::grant_if_free(pending_request& p, room& left, arbiter_effect
                             p.evicted ? swap_rule::evict : swap_rule::room});
   leases_.emplace(p.request.holder, std::move(granted));
   return true;
-}
-
-// A set of GPUs can be freed only when each of them can, so the others are left out first.
-std::optional<eviction> lease_arbiter::eviction_for(const pending_request& p, const room& left,
-                                                    time_point now) const {
-  std::vector<eviction> alone;
-  for (const auto& share : fitting(p.request.need, options_.gpu_memory)) {
-    if (auto found = eviction_on({share}, p, left, now)) alone.push_back(std::move(*found));
-  }
-  auto count = gpus_of(p.request.need);
-  if (alone.size() < count) return std::nullopt;
-  if (count == 1) return *std::min_element(alone.begin(), alone.end());
-  std::optional<eviction> best;
-  for (const auto& gpus : combinations(std::move(alone), count)) {
-    auto found = eviction_on(gpus, p, left, now);
-    if (found && (!best || *found < *best)) best = std::move(found);
-  }
-  return best;
-}
-
-std::optional<eviction> lease_arbiter::eviction_on(const gpu_set& gpus, const pending_request& p,
-                                                   const room& left, time_point now) const {
-  gpu_amounts missing;
-  std::uint64_t spare = 0;
-  for (const auto& share : gpus) {
-    auto there = std::min(share.memory, left.unreserved[share.gpu]);
-    missing.push_back(share.memory - there);
-    spare += left.unreserved[share.gpu] - there;
-  }
-  auto candidates = candidates_on(gpus, missing, p, now);
-  if (!can_free(candidates, missing)) return std::nullopt;
-  auto result = cheapest_eviction(std::move(candidates), missing);
-  result.spare += spare;
-  result.gpus = gpus;
-  return result;
-}
-
-// The holders that may be asked back and have some of the missing memory.
-std::vector<eviction_candidate> lease_arbiter::candidates_on(const gpu_set& gpus,
-                                                             const gpu_amounts& missing,
-                                                             const pending_request& p,
-                                                             time_point now) const {
-  std::vector<eviction_candidate> candidates;
-  for (const auto& [holder, l] : leases_) {
-    eviction_candidate c{holder, {}, is_busy(l), reload_cost(l), demand_of(holder).last_active()};
-    bool helps = false;
-    for (std::size_t i = 0; i < gpus.size(); ++i) {
-      c.frees.push_back(memory_on(l.gpus, gpus[i].gpu));
-      helps = helps || (missing[i] > 0 && c.frees[i] > 0);
-    }
-    if (helps && may_be_asked(l, p, now)) candidates.push_back(std::move(c));
-  }
-  return candidates;
 }
 
 // Keeps the requests behind an overdue one, which cannot free enough yet, off the GPUs where it

@@ -8,6 +8,8 @@
 //     holder with requests in flight is never asked before min_residency, and then only when (a)
 //     none of its own tickets waits, or (b) the asking holder's oldest ticket has waited longer
 //     than max_swap_wait.
+// Nothing is asked back for a request that nobody waits for, as when its tickets were cancelled or
+// refused: it is granted when there is room that no other request waits for.
 // A backend that failed to load holds no lease while it backs off (rule backoff, model_lifecycle).
 //
 // Class: a holder has the most urgent class that it has work of. Without work, its request has the
@@ -137,7 +139,12 @@ class lease_arbiter {
     time_point since;
     bool evicted = false;  // a holder was asked back for it
   };
-  struct room;
+  // Bytes on each GPU that are left for the requests that decide() has not looked at yet.
+  struct room {
+    std::vector<std::uint64_t> free;  // held by nobody
+    // Free or asked back, and not reserved by an earlier request. Later ones may take only of this.
+    std::vector<std::uint64_t> unreserved;
+  };
 
   std::size_t gpus_of(const gpu_need& need) const;
   std::optional<std::uint64_t> bytes_on(std::uint32_t gpu, const gpu_need& need) const;
@@ -152,6 +159,7 @@ class lease_arbiter {
   time_point waits_since(const pending_request& p, time_point oldest_ticket) const;
   time_point overdue_at(const pending_request& p) const;
   bool is_overdue(const pending_request& p, time_point now) const;
+  bool is_awaited(const pending_request& p) const;
   std::vector<holder_id> serving_order() const;
   room room_now() const;
   void serve(holder_id holder, room& left, arbiter_effects& out, time_point now);

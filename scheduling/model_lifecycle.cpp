@@ -196,6 +196,7 @@ lifecycle_effects model_lifecycle::runtime_noticed(const runtime_signs& signs, t
   if (signs.run != incarnation_ || !serves()) return out;
   const bool could_admit = may_admit();
   watch_.note(signs, now);
+  if (signs.completed) failures_ = 0;
   follow_watch(could_admit, out);
   check_if_due(out, now);
   return out;

@@ -14,7 +14,8 @@
 //
 // Rule backoff: after each failure in a row the pause before the next start doubles, up to
 // max_backoff. After load_attempts failures in a row, requests are refused until the pause is over
-// (an open circuit breaker); then one more start is tried. A failed backend holds no lease.
+// (an open circuit breaker); then one more start is tried. A failed backend holds no lease. The row
+// ends when a runtime has served a request, or was ready for as long as the longest pause.
 //
 // An external runtime is started by somebody else, so that looking for it again costs nothing: its
 // pauses do not double. Once it was seen to fail, requests are refused until it is ready again, but
@@ -198,9 +199,9 @@ class model_lifecycle {
   void fail(exit_reason reason, lifecycle_effects& out, time_point now);
   void back_off(lifecycle_effects& out, time_point now);
   void refuse(lifecycle_effects& out, time_point now);
-  // Forgets earlier failures once the runtime has been ready for longer than the longest backoff.
-  // Becoming ready is not enough: a runtime that dies on its first request would be restarted for
-  // ever.
+  // Forgets earlier failures once the runtime has been ready for longer than the longest backoff; a
+  // request that was served has them forgotten, too. Becoming ready is not enough: a runtime that
+  // dies on its first request would be restarted for ever.
   void forget_failures_if_proven(time_point now) {
     if (now - ready_since_ >= options_.max_backoff) failures_ = 0;
   }

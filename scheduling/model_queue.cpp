@@ -118,7 +118,7 @@ bool model_queue::spares_patient() const {
 }
 
 // What requests notice of a runtime is for its backend to judge. Bytes mean something only after
-// trouble was told.
+// trouble was told, and of the requests that a run has served only the first.
 void model_queue::notice(backend_id id, const runtime_signs& signs, time_point now) {
   auto* b = find(id);
   if (b == nullptr || signs.run == 0 || signs.run != b->run) return;
@@ -130,7 +130,8 @@ void model_queue::notice(backend_id id, const runtime_signs& signs, time_point n
     take_effects(admission_.close(id, now), now);
   }
   const bool is_trouble = signs.refused || signs.deadlines > 0;
-  if (is_trouble || b->is_suspect) out_.push_back(tell_signs{id, signs});
+  const bool is_proof = signs.completed && !std::exchange(b->is_proven, true);
+  if (is_trouble || b->is_suspect || is_proof) out_.push_back(tell_signs{id, signs});
   b->is_suspect = is_trouble || (b->is_suspect && !admission_.is_open(id));
 }
 
@@ -165,6 +166,7 @@ queue_effects model_queue::open(backend_id id, std::uint32_t units, std::uint64_
   auto* b = find(id);
   if (b == nullptr) return {};
   if (admission_.is_open(id) && b->run != run) take_effects(admission_.close(id, now), now);
+  if (b->run != run) b->is_proven = false;
   b->run = run;
   b->closing.reset();
   b->refusing.reset();

@@ -6,6 +6,7 @@
 //
 // While a ticket waits, each closed backend is told ensure_ready once a second. A request whose
 // client does not wait is refused; as the client will probably come again, backends are told once.
+// A backend that only such clients want loads where there is room; it takes nobody's lease.
 //
 //   backend ── open ──▶ permits and credits flow
 //   backend ── close ──▶ credits are recalled ── … the last unit is back, and all shards have
@@ -174,6 +175,7 @@ class model_queue {
     std::uint32_t units = 0;
     bool is_open_due = false;  // an open() waits for shards to attach
     bool is_suspect = false;   // it hears of each byte of its runtime
+    bool is_proven = false;    // it was told that this run has served a request
     duration expected_load{};
     time_point ready_at = never;
     std::optional<closing_order> closing{};  // not answered yet

@@ -20,6 +20,7 @@ struct runtime_signs {
   bool heard = false;           // bytes of an answer came
   std::uint32_t deadlines = 0;  // of requests, passed since the last byte
   bool refused = false;         // a connection could not be made
+  bool completed = false;       // a request was served to its end
 };
 
 // A shard's report of its units of one backend.

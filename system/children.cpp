@@ -66,6 +66,12 @@ bool wait_for_exit(pid_t pid) {
   return result == 0 && ended.si_code == CLD_EXITED;
 }
 
+bool has_ended(pid_t pid) {
+  siginfo_t ended{};
+  const int result = waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT | WNOHANG);
+  return result < 0 ? errno != EINTR : ended.si_pid == pid;
+}
+
 // It is reaped and forgotten under the lock: in between, the next child might get the same pid, and
 // would be forgotten instead.
 pid_t wait_for_child(pid_t pid, int* status) {

@@ -22,6 +22,9 @@ pid_t start_child(const std::function<pid_t()>& branch);
 // until wait_for_child(). Returns whether it exited by itself, not by a signal.
 bool wait_for_exit(pid_t pid);
 
+// Returns whether a child that was started has ended; it stays a zombie. Does not wait.
+bool has_ended(pid_t pid);
+
 // Waits for the end of a child that was started, as waitpid(2) does, and forgets it.
 pid_t wait_for_child(pid_t pid, int* status);
 

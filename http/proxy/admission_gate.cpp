@@ -292,6 +292,7 @@ void admission_gate::ended(const permit::account& account, outcome how, time_poi
   }
   if (how == outcome::completed && !account.is_unlike_others) {
     side.mean_completion = std::lerp(account.completion_tokens, side.mean_completion, kept_by_ewma);
+    if (auto* signs = signs_of(account)) signs->completed = true;
   }
   // Most clients have less patience than a model's deadlines.
   const bool is_left_unheard =

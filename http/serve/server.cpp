@@ -27,10 +27,10 @@ struct server::address {
   void hand_over(accepted_connection made) {
     const auto chosen = places.assign(made.place);
     auto& served = *connections[chosen];
-    if (chosen == shards.front()->id()) return served.begin(std::move(made));
+    if (chosen == shards.front()->id()) return begin_or_drop(served, std::move(made));
     // A task is copied, which a connection cannot be.
     auto shared = std::make_shared<accepted_connection>(std::move(made));
-    shards[chosen]->poster()([&served, shared] { served.begin(std::move(*shared)); });
+    shards[chosen]->poster()([&served, shared] { begin_or_drop(served, std::move(*shared)); });
   }
 
   connection_places& places;

@@ -90,6 +90,40 @@ describe('models on one GPU', () => {
   }
 });
 
+describe('a model that nobody waits for', () => {
+  let gateway;
+
+  before(async () => {
+    gateway = await startGateway({
+      config: {
+        gpus: [{ memory: '24GiB' }],
+        scheduling: { min_residency_s: 0.1, max_swap_wait_s: 0.2 },
+        models: [
+          simModel('warm', { 'decode-tps': 50 }, oneGpu),
+          simModel('cold', {}, oneGpu),
+        ],
+      },
+    });
+  });
+  after(() => gateway.stop());
+
+  test('a client that would not wait takes the GPU from no other model', async () => {
+    assert.equal((await gateway.chat('warm', { max_tokens: 1 })).status, 200);
+    const [runtime] = gateway.runtimes('warm');
+    const refusal = await gateway.chat('cold', {}, { headers: { 'x-max-wait-seconds': '0' } });
+    assert.equal(refusal.status, 503);
+    assert.equal(refusal.json.error.code, 'queue_timeout');
+    await waitFor('it asked for the GPU, and has given up', () =>
+      /model cold: awaiting_lease[^]*model cold: stopped/.test(gateway.log));
+    assert.equal((await gateway.states()).warm, 'ready');
+    assert.equal(await gateway.metric('signalbox_swaps_total'), 0);
+    assert.equal((await gateway.chat('warm', { max_tokens: 1 })).status, 200);
+    assert.equal(gateway.runtimes('warm')[0].pid, runtime.pid);
+    const patient = await gateway.chat('cold', { max_tokens: 1 });
+    assert.equal(patient.status, 200, 'one that waits does');
+  });
+});
+
 describe('models that are not needed any more', () => {
   let gateway;
 

@@ -70,10 +70,16 @@ BOOST_FIXTURE_TEST_CASE(a_client_that_leaves_after_a_long_silence_is_a_sign, sig
 }
 
 BOOST_FIXTURE_TEST_CASE(other_ends_are_no_signs, signs_rig) {
-  for (const auto how : {outcome::completed, outcome::failed, outcome::cancelled}) {
-    take().settle(how);
-  }
+  for (const auto how : {outcome::failed, outcome::cancelled}) take().settle(how);
   BOOST_TEST(told().run == 0u);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_request_that_was_served_is_a_sign, signs_rig) {
+  take().settle(outcome::completed);
+  const auto signs = told();
+  BOOST_TEST(signs.run == 1u);
+  BOOST_TEST(signs.completed);
+  BOOST_TEST(signs.deadlines == 0u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_byte_alone_is_told_with_the_next_report, signs_rig) {

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "tests/scheduling/arbiter_scenes.hpp"
@@ -33,6 +34,9 @@ class scene {
     now_ += std::chrono::milliseconds(below(2000));
     for (const auto& [holder, l] : std::map(leases_)) {
       if (l.release_by <= now_ && l.release_by != never) release(holder, l.release_by);
+    }
+    for (const auto& [holder, l] : std::map(leases_)) {
+      if (l.is_new && leases_.contains(holder)) start(holder);
     }
     const auto holder = static_cast<holder_id>(1 + below(holders));
     switch (below(6)) {
@@ -74,6 +78,7 @@ class scene {
     lease_grant grant;
     lease_request request;
     time_point release_by = never;
+    bool is_new = true;  // its tickets are still those that it waited with
   };
 
   std::uint64_t below(std::uint64_t n) { return random_() % n; }
@@ -89,12 +94,15 @@ class scene {
     if (below(8) == 0) r.need.count = all_gpus;
     r.is_pinned = below(10) == 0;
     const bool is_known = pending_.contains(holder) || leases_.contains(holder);
-    if (!is_known) pending_.emplace(holder, std::pair{r, now_});
+    if (is_known) return carry_out(arbiter_.acquire(r, now_));
+    pending_.emplace(holder, std::pair{r, now_});
     carry_out(arbiter_.acquire(r, now_));
+    report(holder);
   }
 
   void withdraw(holder_id holder) {
     pending_.erase(holder);
+    unawaited_.erase(holder);
     carry_out(arbiter_.withdraw(holder, now_));
   }
 
@@ -104,11 +112,25 @@ class scene {
     carry_out(arbiter_.release(holder, token, std::max(when, now_)));
   }
 
+  void start(holder_id holder) {
+    leases_.at(holder).is_new = false;
+    report(holder);
+  }
+
   void report(holder_id holder) {
     holder_demand d;
     if (has_tickets_ && below(2) == 0) {
       d.of(static_cast<work_class>(below(work_class_count))) = {
           .waiting = 1, .oldest_wait_since = now_ - std::chrono::seconds(below(40))};
+    }
+    // Somebody waits for what is asked for, but sometimes nobody does any more.
+    if (pending_.contains(holder) && d.waiting() == 0 && below(5) > 0) {
+      d.of(work_class::realtime).waiting = 1;
+    }
+    if (pending_.contains(holder) && d.waiting() == 0) {
+      unawaited_.insert(holder);
+    } else {
+      unawaited_.erase(holder);
     }
     if (leases_.contains(holder)) d.of(work_class::realtime).in_use = below(2);
     d.expected_load = std::chrono::seconds(below(60));
@@ -123,6 +145,7 @@ class scene {
       last_token_ = g.token;
       leases_[g.holder] = {g, pending_.at(g.holder).first};
       pending_.erase(g.holder);
+      unawaited_.erase(g.holder);
       ++granted_;
     }
     for (const auto& r : all<lease_refusal>(effects)) {
@@ -134,7 +157,8 @@ class scene {
       require(l.grant.token == b.token, "asked under its own token");
       require(l.release_by == never, "asked once");
       require(!l.request.is_pinned, "pinned is no victim");
-      require(pending_.contains(b.for_holder), "for somebody who waits");
+      const auto& asking = pending_.at(b.for_holder).first;
+      require(asking.is_pinned || !unawaited_.contains(b.for_holder), "for somebody who waits");
       l.release_by = now_ + std::chrono::milliseconds(below(drain / 1ms));
       ++asked_back_;
     }
@@ -171,7 +195,7 @@ class scene {
     // Work-conserving: room that nobody before it waits for is not kept from a request. The first
     // in line is told from outside where no ticket changes the order.
     require(pending_.empty() || !leases_.empty(), "nobody waits for an empty machine");
-    if (pending_.empty() || (has_tickets_ && pending_.size() > 1)) return;
+    if (pending_.empty() || (has_tickets_ && pending_.size() > 1) || !unawaited_.empty()) return;
     const auto first = std::min_element(
         pending_.begin(), pending_.end(),
         [](const auto& a, const auto& b) { return a.second.second < b.second.second; });
@@ -197,6 +221,7 @@ class scene {
   time_point now_ = t0;
   std::map<holder_id, held> leases_;
   std::map<holder_id, std::pair<lease_request, time_point>> pending_;
+  std::set<holder_id> unawaited_;  // of these, those that reported that nobody waits
   fencing_token last_token_ = 0;
   std::size_t granted_ = 0, asked_back_ = 0;
 };

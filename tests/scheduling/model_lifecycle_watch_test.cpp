@@ -85,6 +85,32 @@ BOOST_AUTO_TEST_CASE(a_sign_of_life_ends_the_suspicion) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_request_that_was_served_ends_the_row_of_failures) {
+  auto life = ready();
+  auto now = t0;
+  const auto crash_and_start = [&](std::uint64_t run) {
+    life.runtime_exited(run, exit_reason::crashed, now);
+    life.ensure_ready(now);
+    life.runtime_released(run, now);
+    now = life.next_deadline();
+    life.advance(now);
+    life.lease_granted(run + 1, one_gpu, now);
+    life.runtime_ready(run + 1, now);
+  };
+  crash_and_start(1);
+  life.runtime_noticed({.run = 2, .heard = true}, now);  // it may die in the middle of it
+  BOOST_CHECK_EQUAL(life.failures(), 1u);
+  crash_and_start(2);
+  BOOST_CHECK_EQUAL(life.failures(), 2u);
+  life.runtime_noticed({.run = 2, .completed = true}, now);  // of an earlier run
+  BOOST_CHECK_EQUAL(life.failures(), 2u);
+  life.runtime_noticed({.run = 3, .completed = true}, now);
+  BOOST_CHECK_EQUAL(life.failures(), 0u);
+  BOOST_CHECK(life.next_deadline() == never);
+  crash_and_start(3);
+  BOOST_CHECK_EQUAL(life.failures(), 1u);
+}
+
 BOOST_AUTO_TEST_CASE(another_run_is_not_accused) {
   auto life = ready();
   BOOST_CHECK(life.runtime_noticed(deadlines(5, 0), t0).empty());

@@ -99,6 +99,21 @@ BOOST_AUTO_TEST_CASE(the_backend_hears_of_trouble_and_then_of_bytes) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_backend_hears_of_the_first_request_that_a_run_served) {
+  auto q = busy_queue();
+  for (const auto this_run : {run, run + 1}) {
+    q.open(1, 1, this_run, start);
+    q.open(1, 1, this_run, start);  // it was found healthy
+    const runtime_signs served{.run = this_run, .completed = true};
+    const auto told = all<tell_signs>(q.take(noticing(served), start));
+    BOOST_REQUIRE_EQUAL(told.size(), 1u);
+    BOOST_TEST(told[0].signs.completed);
+    BOOST_TEST(all<tell_signs>(q.take(noticing(served), start)).empty());
+    q.open(1, 1, this_run, start);
+    BOOST_TEST(all<tell_signs>(q.take(noticing(served), start)).empty());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_comes_back_after_a_refused_connection_is_not_sent_there_again) {
   auto q = busy_queue();
   auto batch = noticing({.run = run, .refused = true});

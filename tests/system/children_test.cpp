@@ -88,8 +88,10 @@ BOOST_AUTO_TEST_CASE(a_pid_stays_its_own_until_the_child_is_waited_for) {
   BOOST_TEST(list_children().empty());
 
   const auto killed = start_program({.argv = {"sleep", "600"}, .environment = {}});
+  BOOST_TEST(!has_ended(killed));
   kill(killed, SIGKILL);
   BOOST_TEST(!wait_for_exit(killed));
+  BOOST_TEST(has_ended(killed));
   int status = 0;
   BOOST_TEST(wait_for_child(killed, &status) == killed);
   BOOST_TEST(status == SIGKILL);
