@@ -1,11 +1,19 @@
 // A call whose runtime has changed to another protocol, such as WebSocket. It holds its permit
 // until one of both sides closes.
+#include <chrono>
 #include <string>
 #include <utility>
 
 #include "http/proxy/upstream_call.hpp"
 
 namespace signalbox::http {
+
+namespace {
+
+// A key is looked up this often while its tunnel is open.
+constexpr auto key_check_gap = std::chrono::seconds(1);
+
+}  // namespace
 
 void upstream_call::upstream_switched(std::string_view rest) {
   const auto me = listener_.shared_from_this();
@@ -23,6 +31,7 @@ void upstream_call::upstream_switched(std::string_view rest) {
 // What comes from the runtime shows that it lives; what moves at all, that somebody uses it.
 void upstream_call::tick_tunnel(time_point at) {
   if (!tunnel_) return;
+  if (!is_still_allowed(at)) return fail(error_code::invalid_credential, {}, outcome::cancelled);
   const auto heard = tunnel_->bytes_of_runtime(), bytes = heard + tunnel_->bytes_of_client();
   if (std::exchange(heard_bytes_, heard) != heard) permit_.heard();
   if (std::exchange(tunnel_bytes_, bytes) != bytes) {
@@ -32,6 +41,13 @@ void upstream_call::tick_tunnel(time_point at) {
   if (at < deadline_) return;
   // Nobody waits for the runtime, so that this tells nothing of it.
   fail(error_code::upstream_timeout, {}, outcome::cancelled);
+}
+
+// A tunnel may outlive the key that opened it.
+bool upstream_call::is_still_allowed(time_point at) {
+  if (at < next_key_check_) return true;
+  next_key_check_ = at + key_check_gap;
+  return home_.may_go_on(request_);
 }
 
 // Charges the key's limits with what went through since the last time; a tunnel may last for days.

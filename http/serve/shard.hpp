@@ -56,6 +56,7 @@ class shard final : public call_home {
   admission_gate& gate() override { return gate_; }
   token_cache& tokens() { return tokens_; }
   upstream_pool& pool() override { return pool_; }
+  bool may_go_on(const call_request& request) override;
   time_point now() const override;
   shard_inbox_ptr inbox() const;  // for any thread
   // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.

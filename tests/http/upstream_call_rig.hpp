@@ -30,6 +30,10 @@ class test_home final : public call_home {
   time_point now() const override { return clock; }
   admission_gate& gate() override { return gate_; }
   upstream_pool& pool() override { return pool_; }
+  bool may_go_on(const call_request&) override {
+    ++key_checks;
+    return !is_revoked;
+  }
   void at_turn_end(std::shared_ptr<upstream_call> call) override {
     boost::asio::post(io, [this, call = std::move(call)] { call->turn_ended(clock); });
   }
@@ -79,6 +83,8 @@ class test_home final : public call_home {
   boost::asio::io_context io;
   time_point clock{std::chrono::hours(1)};
   std::vector<entry> ledger;
+  bool is_revoked = false;
+  int key_checks = 0;
 
  private:
   void add(shard_batch batch) {

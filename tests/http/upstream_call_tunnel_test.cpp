@@ -146,6 +146,24 @@ BOOST_AUTO_TEST_CASE(only_silence_ends_it) {
   require_nothing_held();
 }
 
+BOOST_AUTO_TEST_CASE(a_key_that_was_revoked_loses_it_within_a_second) {
+  const auto one = ask_and_switch();
+  for (int i = 0; i < 20; ++i) one->call.tick(home.clock += 100ms);
+  BOOST_TEST(home.key_checks >= 2);
+  BOOST_TEST(home.key_checks <= 3);
+  home.is_revoked = true;
+  BOOST_REQUIRE(!one->result.has_value());
+  home.clock += 1s;
+  one->call.tick(home.clock);
+  BOOST_REQUIRE(one->result.has_value());
+  BOOST_TEST((one->result->how == outcome::cancelled));
+  BOOST_TEST(one->result->status == 401);
+  BOOST_TEST(!one->failed.has_value());
+  BOOST_TEST(client->is_closed);
+  BOOST_TEST(home.ledger.at(0).counts.cancelled == 1u);
+  require_nothing_held();
+}
+
 BOOST_AUTO_TEST_CASE(a_runtime_that_breaks_fails_it) {
   const auto one = ask_and_switch();
   runtime.reset();
