@@ -31,6 +31,7 @@
 #include "http/serve/dialect.hpp"
 #include "http/serve/error.hpp"
 #include "http/serve/identity.hpp"
+#include "scheduling/day_clock.hpp"
 
 namespace signalbox::http {
 
@@ -107,6 +108,7 @@ class call_listener : public std::enable_shared_from_this<call_listener> {
 class call_home {
  public:
   virtual time_point now() const = 0;
+  virtual const scheduling::counted_day& today() = 0;  // by which limits and usage count
   virtual admission_gate& gate() = 0;
   virtual upstream_pool& pool() = 0;
   // Whether the credential of this request would still let it in: it was not revoked, did not

@@ -50,13 +50,13 @@ bool upstream_call::is_still_allowed(time_point at) {
   return home_.may_go_on(request_);
 }
 
-// Charges the key's limits with what went through since the last time; a tunnel may last for days.
-// Returns false when one of them is reached.
+// Charges the key's limits of today with what went through since the last time; a tunnel may last
+// for days. Returns false when one of them is reached.
 bool upstream_call::charge_tunnel(time_point at) {
   const auto& who = *request_.who;
   const auto tokens = static_cast<double>(tunnel_bytes_ / json_bytes_of_token);
   const auto more = tokens - std::exchange(charged_tokens_, tokens);
-  return !who.account->limits.charge_more(who.limits, request_.charge.day, more, {}, at);
+  return !who.account->limits.charge_more(who.limits, home_.today().number, more, {}, at);
 }
 
 void upstream_call::tunnel_ended(tunnel::cause how) {
@@ -77,6 +77,8 @@ void upstream_call::drop_tunnel() {
   if (!ended) return;
   request_.facts.text_bytes += ended->bytes_of_client();
   answer_bytes_ += ended->bytes_of_runtime();
+  tunnel_bytes_ = ended->bytes_of_client() + ended->bytes_of_runtime();
+  charge_tunnel(home_.now());
   ended->close();
 }
 

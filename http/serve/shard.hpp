@@ -87,7 +87,7 @@ class shard final : public call_home {
   // Notes that limits of this principal were used, so that their state is kept for the next start.
   void note_use(const principal_ptr& who);
   // Returns the day that limits and usage count by.
-  const scheduling::counted_day& today();
+  const scheduling::counted_day& today() override;
 
   void account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
                std::string_view client_id, usage_counts counts) override;

@@ -122,6 +122,29 @@ BOOST_AUTO_TEST_CASE(it_costs_what_went_through_it) {
   require_nothing_held();
 }
 
+BOOST_AUTO_TEST_CASE(what_went_through_is_charged_to_the_day_it_did) {
+  const auto one = ask_and_switch();
+  const auto& limits = who->account->limits;
+  const auto say = [&](std::size_t bytes) {
+    const auto before = client->heard.size();
+    runtime.say(std::string(bytes, 'a'));
+    home.run_until([&] { return client->heard.size() >= before + bytes; });
+  };
+  say(400);
+  one->call.tick(home.clock);
+  BOOST_TEST(limits.tokens_of(charge_day) == 120u);  // with the estimate of the rig
+  ++home.day.number;
+  say(800);
+  one->call.tick(home.clock);
+  BOOST_TEST(limits.tokens_of(charge_day + 1) == 200u);
+  say(1200);
+  one->call.cancel();
+  wait_for_end(*one);
+  BOOST_TEST(limits.tokens_of(charge_day + 1) == 500u);
+  BOOST_TEST(home.ledger.at(0).counts.completion_tokens == 600u);
+  require_nothing_held();
+}
+
 BOOST_AUTO_TEST_CASE(only_silence_ends_it) {
   const auto one = ask_and_switch();
   const auto idle = std::chrono::duration_cast<duration>(
