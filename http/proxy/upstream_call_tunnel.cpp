@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "http/proxy/upstream_call.hpp"
+#include "text/ascii.hpp"
 
 namespace signalbox::http {
 
@@ -20,12 +21,12 @@ void upstream_call::upstream_switched(std::string_view rest) {
   auto connection = std::exchange(upstream_, nullptr);
   request_.facts.stream = true;
   deadline_ = home_.now() + from_seconds(options().stream_idle_timeout_s);
-  std::string first;
-  auto client = listener_.call_switched(first);
-  first.append(rest);
+  std::string head;
+  auto client = listener_.call_switched(head);
   tunnel_ = std::make_shared<tunnel>(std::move(client), std::move(connection),
                                      [this](tunnel::cause how) { tunnel_ended(how); });
-  tunnel_->start(std::move(first));
+  if (equals_ignoring_case(request_.upgrade, "websocket")) tunnel_->expect_websocket();
+  tunnel_->start(std::move(head), rest);
 }
 
 // What comes from the runtime shows that it lives; what moves at all, that somebody uses it.
@@ -39,8 +40,7 @@ void upstream_call::tick_tunnel(time_point at) {
     if (!charge_tunnel(at)) return fail(error_code::rate_limited, {}, outcome::cancelled);
   }
   if (at < deadline_) return;
-  // Nobody waits for the runtime, so that this tells nothing of it.
-  fail(error_code::upstream_timeout, {}, outcome::cancelled);
+  fail(error_code::upstream_timeout, {}, outcome::timed_out);
 }
 
 // A tunnel may outlive the key that opened it.

@@ -7,17 +7,21 @@ import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
 import { Messages } from './harness/messages.mjs';
 import { Postgres } from './harness/postgres.mjs';
 import { waitFor, within } from './harness/processes.mjs';
+import { SwitchingRuntime, switchTo } from './harness/switching.mjs';
 
 describe('the end of a WebSocket', () => {
-  let postgres, gateway;
+  let postgres, gateway, switching;
 
   before(async () => {
     postgres = await Postgres.start();
+    switching = await SwitchingRuntime.start();
     gateway = await startGateway({
       env: { DATABASE_URL: await postgres.url('ends') },
       config: {
         log: { requests: 'requests.log' },
-        models: [simModel('sim', {}, { upstream_paths: ['/ws'] }), simModel('other')],
+        models: [simModel('sim', {}, { upstream_paths: ['/ws'] }), simModel('other'),
+          simModel('killed'), simModel('impatient', {}, { stream_idle_timeout_s: 1 }),
+          switching.model('own')],
       },
     });
     assert.equal((await gateway.chat('sim')).status, 200); // it is loaded
@@ -25,6 +29,7 @@ describe('the end of a WebSocket', () => {
   after(async () => {
     await gateway.stop();
     await postgres.down();
+    switching.stop();
   });
 
   let opened = 0;
@@ -38,10 +43,13 @@ describe('the end of a WebSocket', () => {
   };
   const lines = () => readFileSync(path.join(gateway.folder, 'data', 'requests.log'), 'utf8')
     .split('\n').filter(Boolean).map((line) => JSON.parse(line));
-  const requireEnd = async ({ id, closed }, outcome, status) => {
-    await within(20_000, 'it is closed', closed);
+  const requireCounted = async (id, outcome, status) => {
     const line = await waitFor('its line', () => lines().find((one) => one.request_id === id));
     assert.deepEqual([line.outcome, line.status], [outcome, status]);
+  };
+  const requireEnd = async ({ id, closed }, outcome, status) => {
+    await within(20_000, 'it is closed', closed);
+    await requireCounted(id, outcome, status);
   };
   const make = async (fields = {}) => {
     const made = await gateway.post('/v1/keys', fields);
@@ -53,6 +61,49 @@ describe('the end of a WebSocket', () => {
       { body: JSON.stringify(fields) });
     assert.equal(status, 200, text);
   };
+
+  test('is complete when the client closes it', async () => {
+    const socket = await open();
+    await socket.close();
+    await requireEnd(socket, 'completed', 101);
+  });
+
+  test('is a failure when its runtime is killed', async () => {
+    const socket = await open(adminKey, 'killed');
+    process.kill(gateway.runtimes('killed')[0].pid, 'SIGKILL');
+    await requireEnd(socket, 'failed', 502);
+  });
+
+  test('is a timeout when nothing moves', async () => {
+    await requireEnd(await open(adminKey, 'impatient'), 'timed_out', 504);
+  });
+
+  const openOwn = async (id) => (await switchTo(gateway.base, '/upstream/own/x',
+    { headers: { authorization: `Bearer ${adminKey}`, 'x-request-id': id } })).peer;
+
+  test('of another protocol is complete when both sides end', async () => {
+    const client = await openOwn('both-end');
+    switching.last.socket.end();
+    await client.untilEnd();
+    client.socket.end();
+    await requireCounted('both-end', 'completed', 101);
+  });
+
+  test('is that of whoever breaks it', async () => {
+    const left = await openOwn('runtime-breaks');
+    switching.last.socket.resetAndDestroy();
+    await requireCounted('runtime-breaks', 'failed', 502);
+    left.socket.destroy();
+    (await openOwn('client-breaks')).socket.resetAndDestroy();
+    await requireCounted('client-breaks', 'cancelled', 499);
+  });
+
+  test('comes when a limit is reached', async () => {
+    const { key } = await make({ limits: { tokens_per_day: 1000 } });
+    const socket = await open(key);
+    socket.socket.send('x'.repeat(8000));
+    await requireEnd(socket, 'cancelled', 429);
+  });
 
   test('comes when its key is revoked', async () => {
     const { id, key } = await make();

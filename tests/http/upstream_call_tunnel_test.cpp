@@ -55,13 +55,13 @@ struct switching_fixture : call_fixture {
 
   ~switching_fixture() { client->forget(); }
 
-  std::shared_ptr<call_recorder> ask() {
+  std::shared_ptr<call_recorder> ask(std::string_view protocol = "own") {
     auto asked = request();
     asked.method = "GET";
     asked.path = "/ws";
     asked.body = {};
     asked.facts = {};
-    asked.upgrade = "own";
+    asked.upgrade = protocol;
     asked.is_raw = asked.estimate_from_length = true;
     asked.reads_usage = false;
     asked.dialect = dialect::other;
@@ -71,10 +71,11 @@ struct switching_fixture : call_fixture {
     wait_for_request();
     return one;
   }
-  std::shared_ptr<call_recorder> ask_and_switch(const std::string& rest = {}) {
-    auto one = ask();
-    runtime.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n" +
-                rest);
+  std::shared_ptr<call_recorder> ask_and_switch(const std::string& rest = {},
+                                                std::string_view protocol = "own") {
+    auto one = ask(protocol);
+    runtime.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " +
+                std::string(protocol) + "\r\n\r\n" + rest);
     home.run_until([&] { return client->heard.size() >= rest.size() + 9; });
     return one;
   }
@@ -162,7 +163,9 @@ BOOST_AUTO_TEST_CASE(only_silence_ends_it) {
   home.clock += idle;
   one->call.tick(home.clock);
   BOOST_REQUIRE(one->result.has_value());
+  BOOST_TEST((one->result->how == outcome::timed_out));
   BOOST_TEST(one->result->status == 504);
+  BOOST_TEST(home.ledger.at(0).counts.errors == 1u);
   BOOST_TEST(!one->failed.has_value());  // nobody would understand an answer
   BOOST_TEST(client->is_closed);
   BOOST_TEST(home.signs().deadlines == 0);
@@ -190,6 +193,16 @@ BOOST_AUTO_TEST_CASE(a_key_that_was_revoked_loses_it_within_a_second) {
 BOOST_AUTO_TEST_CASE(a_runtime_that_breaks_fails_it) {
   const auto one = ask_and_switch();
   runtime.reset();
+  wait_for_end(*one);
+  BOOST_TEST((one->result->how == outcome::failed));
+  BOOST_TEST(one->result->status == 502);
+  BOOST_TEST(client->is_closed);
+  require_nothing_held();
+}
+
+BOOST_AUTO_TEST_CASE(a_websocket_whose_runtime_is_gone_failed) {
+  const auto one = ask_and_switch({}, "websocket");
+  runtime.hang_up();
   wait_for_end(*one);
   BOOST_TEST((one->result->how == outcome::failed));
   BOOST_TEST(one->result->status == 502);
