@@ -96,13 +96,17 @@ problem_or_none authorize_upstream(shard& home, const route& found,
   if (auto* const wrong = std::get_if<request_problem>(&read)) return std::move(*wrong);
   request.upstream = std::make_unique<upstream_target>(std::move(std::get<upstream_target>(read)));
   const auto& target = *request.upstream;
-  if (has_scope || !target.model ||
-      is_listed(target.model->options.upstream_paths, target.plain_path)) {
-    return std::nullopt;
+  if (has_scope || !target.model) return std::nullopt;
+  if (!is_listed(target.model->options.upstream_paths, target.plain_path)) {
+    return lacks_scope(found,
+                       ", and the path is none of the model's upstream_paths, which would do "
+                       "without");
   }
-  return lacks_scope(found,
-                     ", and the path is none of the model's upstream_paths, which would do "
-                     "without");
+  if (!target.has_encoded_slash) return std::nullopt;
+  return request_problem{error_code::bad_request,
+                         "The path has an encoded slash (%2F). A runtime may take it for none, and "
+                         "so the path for none of the model's upstream_paths; the scope 'admin' "
+                         "would do without them."};
 }
 
 problem_or_none authorize(shard& home, const route& found,
