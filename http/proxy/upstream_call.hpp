@@ -30,6 +30,8 @@
 #include "http/proxy/upstream_pool.hpp"
 #include "http/serve/dialect.hpp"
 #include "http/serve/error.hpp"
+#include "http/serve/identity.hpp"
+#include "scheduling/day_clock.hpp"
 
 namespace signalbox::http {
 
@@ -50,6 +52,8 @@ struct call_request {
   priority level = priority::normal;
   std::optional<double> max_wait_s;  // for a permit, at most; none: as long as the model allows
   principal_ptr who;
+  credential shown;                // by whoever asks; refers to what `owner` keeps
+  scope needed = scope::realtime;  // of `who`
   metric_route route = metric_route::other;
   http::dialect dialect = http::dialect::openai;
   bool estimate_from_length = false;  // as in route_traits
@@ -104,8 +108,12 @@ class call_listener : public std::enable_shared_from_this<call_listener> {
 class call_home {
  public:
   virtual time_point now() const = 0;
+  virtual const scheduling::counted_day& today() = 0;  // by which limits and usage count
   virtual admission_gate& gate() = 0;
   virtual upstream_pool& pool() = 0;
+  // Whether the credential of this request would still let it in: it was not revoked, did not
+  // expire, and still has the scope and the model.
+  virtual bool may_go_on(const call_request& request) = 0;
   // Calls turn_ended() once everything that is ready in this turn of the loop was handled: what a
   // turn sends goes out in one burst, so that a receiver is woken once and not for each.
   virtual void at_turn_end(std::shared_ptr<upstream_call> call) = 0;
@@ -194,6 +202,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void drop_upstream();
   void drop_tunnel();
   void tick_tunnel(time_point at);
+  bool is_still_allowed(time_point at);
   void tunnel_ended(tunnel::cause how);
   time_point answer_deadline(time_point now, double gap_s) const;
   bool is_whole(upstream_end how) const;
@@ -226,6 +235,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   upstream_connection_ptr upstream_;
   std::shared_ptr<tunnel> tunnel_;
   std::uint64_t tunnel_bytes_ = 0, heard_bytes_ = 0;  // at the last tick: both ways; the runtime's
+  time_point next_key_check_{};                       // of a tunnel
   std::string upstream_head_;                         // of the request
   std::vector<body_edit> edits_;
   upstream_head head_;

@@ -73,7 +73,9 @@ void upstream_call::finish(outcome how, int status) {
 void upstream_call::settle(outcome how, const usage_counts& usage, time_point end) {
   permit_.used(usage.prompt_tokens, usage.completion_tokens);
   if (!request_.reads_usage || request_.only_loads) permit_.is_unlike_others();
-  permit_.settle(how);
+  // That a tunnel was silent tells nothing of its runtime: nobody waited for it.
+  const bool is_sign = how != outcome::timed_out || head_.status != 101;
+  permit_.settle(is_sign ? how : outcome::cancelled);
   end_charge(usage, end);
 }
 

@@ -1,6 +1,7 @@
 #include "http/proxy/upstream_target.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include "config/path_segments.hpp"
@@ -26,14 +27,19 @@ bool is_ambiguous(std::string_view path) {
   return std::any_of(path.begin(), path.end(), is_odd_character) || config::has_odd_segment(path);
 }
 
-// Whether a server that decodes the path once more may find a dot, a slash or a backslash in it.
-bool is_encoded_twice(std::string_view path) {
+// Whether one of the bytes that these stand for is percent-encoded in the path.
+bool has_encoded(std::string_view path, std::initializer_list<std::string_view> codes) {
   for (auto at = path.find('%'); at != path.npos; at = path.find('%', at + 1)) {
-    for (const std::string_view code : {"25", "2e", "2f", "5c"}) {
+    for (const auto code : codes) {
       if (equals_ignoring_case(path.substr(at + 1, 2), code)) return true;
     }
   }
   return false;
+}
+
+// Whether a server that decodes the path once more may find a dot, a slash or a backslash in it.
+bool is_encoded_twice(std::string_view plain_path) {
+  return has_encoded(plain_path, {"25", "2e", "2f", "5c"});
 }
 
 // Finds the model, and sets `out` to it and to the path behind it, as far as it is there.
@@ -71,6 +77,7 @@ std::variant<upstream_target, request_problem> read_upstream_target(const model_
                            "or a backslash or a control character, perhaps encoded twice."};
   }
   out.plain_path = std::move(*plain);
+  out.has_encoded_slash = has_encoded(out.path, {"2f"});
   // Runtimes decode a path before they look for its route.
   out.known = inference_route_of(method, out.plain_path);
   if (out.known != nullptr) out.path = out.plain_path;

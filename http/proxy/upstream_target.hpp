@@ -14,11 +14,12 @@ namespace signalbox::http {
 struct route;
 
 struct upstream_target {
-  std::string model_name;        // as the client wrote it, decoded
-  served_model_ptr model;        // null: no model has the name
-  std::string path;              // for the runtime; begins with a slash; decoded if it is `known`
-  std::string plain_path;        // the path, decoded
-  const route* known = nullptr;  // our route of inference with this path; null: there is none
+  std::string model_name;          // as the client wrote it, decoded
+  served_model_ptr model;          // null: no model has the name
+  std::string path;                // for the runtime; begins with a slash; decoded if it is `known`
+  std::string plain_path;          // the path, decoded
+  bool has_encoded_slash = false;  // in the path as it came
+  const route* known = nullptr;    // our route of inference with this path; null: there is none
 };
 
 // `text` is what stands behind /upstream/, percent-encoded. As names of models may have slashes,

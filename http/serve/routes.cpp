@@ -5,6 +5,7 @@
 #include "http/serve/error.hpp"
 #include "http/serve/form.hpp"
 #include "http/serve/gateway_state.hpp"
+#include "http/serve/identity.hpp"
 #include "http/serve/json_route.hpp"
 #include "http/serve/limits.hpp"
 #include "http/serve/route_path.hpp"
@@ -74,36 +75,9 @@ problem_or_none take_request(shard& home, const routed_request& request) {
       error_code::rate_limited, std::move(refusal.message), {}, std::move(refusal.headers)};
 }
 
-// The principal of a request, or the reason why there is none.
-struct identity {
-  principal_ptr who;
-  std::string_view problem;  // empty if the request has no credential
-};
-
 // Two credentials of one request, of which each reader might take another.
 bool do_disagree(std::string_view one, std::string_view other) {
   return !one.empty() && !other.empty() && one != other;
-}
-
-// Looks the credential up as a key, and a bearer token also as a user's token. A request without a
-// credential is anonymous, if that is allowed.
-identity identify(shard& home, const request_headers& headers) {
-  const auto bearer = bearer_token(headers.authorization);
-  const auto& credential = !bearer.empty()            ? bearer
-                           : !headers.api_key.empty() ? headers.api_key
-                                                      : headers.admin_token;
-  auto& gateway = home.gateway();
-  if (credential.empty()) return {gateway.anonymous(), {}};
-  const auto now = std::chrono::system_clock::now();
-  bearer_reading reading;
-  reading.who = gateway.keys().table()->find(credential);
-  if (!reading.who && !bearer.empty()) {
-    reading = home.tokens().find(bearer, gateway.tokens(), *gateway.keys().users(), now);
-  } else if (reading.who && reading.who->expires_at <= now) {
-    reading = {nullptr, true};
-  }
-  return {reading.who, reading.expired ? "The API key or the token has expired."
-                                       : "The API key or the token is not valid."};
 }
 
 request_problem lacks_scope(const route& found, std::string_view hint) {
@@ -124,13 +98,17 @@ problem_or_none authorize_upstream(shard& home, const route& found,
   if (auto* const wrong = std::get_if<request_problem>(&read)) return std::move(*wrong);
   request.upstream = std::make_unique<upstream_target>(std::move(std::get<upstream_target>(read)));
   const auto& target = *request.upstream;
-  if (has_scope || !target.model ||
-      is_listed(target.model->options.upstream_paths, target.plain_path)) {
-    return std::nullopt;
+  if (has_scope || !target.model) return std::nullopt;
+  if (!is_listed(target.model->options.upstream_paths, target.plain_path)) {
+    return lacks_scope(found,
+                       ", and the path is none of the model's upstream_paths, which would do "
+                       "without");
   }
-  return lacks_scope(found,
-                     ", and the path is none of the model's upstream_paths, which would do "
-                     "without");
+  if (!target.has_encoded_slash) return std::nullopt;
+  return request_problem{error_code::bad_request,
+                         "The path has an encoded slash (%2F). A runtime may take it for none, and "
+                         "so the path for none of the model's upstream_paths; the scope 'admin' "
+                         "would do without them."};
 }
 
 problem_or_none authorize(shard& home, const route& found,
@@ -146,7 +124,7 @@ problem_or_none authorize(shard& home, const route& found,
                            "The request has two credentials that differ. Send only one of "
                            "Authorization, X-API-Key and X-Admin-Token."};
   }
-  const auto caller = identify(home, headers);
+  const auto caller = identify(home, credential_of(headers));
   request.who = caller.who;
   if (!request.who && caller.problem.empty()) {
     return request_problem{error_code::missing_credential,

@@ -12,6 +12,7 @@
 #include "http/proxy/client_answer.hpp"
 #include "http/serve/client_door.hpp"
 #include "http/serve/gateway_state.hpp"
+#include "http/serve/identity.hpp"
 #include "http/serve/polled_socket.hpp"
 #include "http/serve/reply.hpp"
 
@@ -83,6 +84,11 @@ shard::~shard() {
 
 time_point shard::now() const {
   return std::chrono::steady_clock::now();
+}
+
+bool shard::may_go_on(const call_request& request) {
+  const auto who = identify(*this, request.shown).who;
+  return who && who->may(request.needed) && who->may_use(request.model->options);
 }
 
 shard_inbox_ptr shard::inbox() const {

@@ -56,6 +56,7 @@ class shard final : public call_home {
   admission_gate& gate() override { return gate_; }
   token_cache& tokens() { return tokens_; }
   upstream_pool& pool() override { return pool_; }
+  bool may_go_on(const call_request& request) override;
   time_point now() const override;
   shard_inbox_ptr inbox() const;  // for any thread
   // Runs a task in a later turn of the loop; from any thread. Dropped when the shard is gone.
@@ -86,7 +87,7 @@ class shard final : public call_home {
   // Notes that limits of this principal were used, so that their state is kept for the next start.
   void note_use(const principal_ptr& who);
   // Returns the day that limits and usage count by.
-  const scheduling::counted_day& today();
+  const scheduling::counted_day& today() override;
 
   void account(const principal_ptr& who, const served_model_ptr& model, usage_source source,
                std::string_view client_id, usage_counts counts) override;

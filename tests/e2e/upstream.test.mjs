@@ -158,6 +158,18 @@ describe('/upstream', () => {
     }
   });
 
+  test('an encoded slash is none between the segments of a listed path', async () => {
+    for (const [expected, path] of [[400, 'echo/open/a%2Fb'], [400, 'echo/open/a%2fb'],
+      [400, 'echo/open/a%2F'], [400, 'echo/open%2Fa'], [400, 'echo%2fopen%2Fa'],
+      [400, 'v1%2Fmodels'], [400, 'echo/open/a%5Cb'], [400, 'echo/open/a%252Fb'],
+      [400, 'echo/open/a%255Cb'], [403, 'echo%2Fa'], [200, 'echo/open/a%20b']]) {
+      const { status, text } = await gateway.send('GET', `/upstream/sim/${path}`,
+        { key: realtimeKey });
+      assert.equal(status, expected, `${path}: ${text}`);
+    }
+    assert.equal((await echo('GET', 'sim/echo/open/a%2Fb')).target, '/echo/open/a%2Fb');
+  });
+
   test('the runtime gets the gateway\'s credential', async () => {
     use('{}');
     await gateway.send('GET', '/upstream/sim/echo');

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { Authority, CertificateFiles } from './harness/certificates.mjs';
 import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
+import { Messages } from './harness/messages.mjs';
 import { waitFor, within } from './harness/processes.mjs';
 import { SwitchingRuntime, switchTo } from './harness/switching.mjs';
 
@@ -13,38 +14,6 @@ const realtimeKey = 'sk-test-realtime-only', limitedKey = 'sk-test-some-tokens-a
 const authorization = `Bearer ${adminKey}`;
 const authority = await Authority.make();
 tls.setDefaultCACertificates([readFileSync(authority.root, 'utf8')]);
-
-// A WebSocket of Node's own, with what came on it.
-class Messages {
-  static async open(gateway, path, key = adminKey) {
-    const me = new Messages();
-    me.received = [];
-    me.socket = new WebSocket(`${gateway.base.replace('http', 'ws')}${path}`,
-      { headers: { authorization: `Bearer ${key}` } });
-    me.socket.binaryType = 'arraybuffer';
-    me.socket.onmessage = ({ data }) => me.received.push(data);
-    me.closed = new Promise((resolve) => {
-      me.socket.onclose = (event) => { me.isClosed = true; resolve(event); };
-    });
-    me.socket.onerror = () => {};
-    await within(20_000, 'it opens', Promise.race([
-      new Promise((resolve) => { me.socket.onopen = resolve; }),
-      me.closed.then(() => { throw new Error('it was closed'); })]));
-    return me;
-  }
-
-  async ask(message) {
-    const before = this.received.length;
-    this.socket.send(message);
-    await waitFor('an answer', () => this.received.length > before);
-    return this.received.at(-1);
-  }
-
-  async close(code = 1000, reason = '') {
-    this.socket.close(code, reason);
-    return within(20_000, 'it closes', this.closed);
-  }
-}
 
 describe('a WebSocket', () => {
   const impatient = { request_timeout_s: 1, first_byte_timeout_s: 1, stream_idle_timeout_s: 1 };

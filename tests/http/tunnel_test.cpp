@@ -66,6 +66,8 @@ class scripted_end final : public tunnel_end {
   std::string unwritten_;
 };
 
+constexpr std::string_view message = "\x81\x02hi", closing = "\x88\x02\x03\xe8";
+
 struct tunnel_fixture {
   std::shared_ptr<scripted_end> client = std::make_shared<scripted_end>();
   std::shared_ptr<scripted_end> runtime = std::make_shared<scripted_end>();
@@ -76,12 +78,17 @@ struct tunnel_fixture {
     client->forget();
     runtime->forget();
   }
-  void begin(std::string first = "head") {
+  void begin(std::string head = "head", std::string_view rest = {}, bool is_websocket = false) {
     between = std::make_shared<tunnel>(client, runtime, [this](tunnel::cause how) {
       BOOST_TEST(!ended.has_value());  // once
       ended = how;
     });
-    between->start(std::move(first));
+    if (is_websocket) between->expect_websocket();
+    between->start(std::move(head), rest);
+  }
+  void begin_websocket() {
+    begin("head", {}, true);
+    client->take();
   }
   void begin_after_head() {
     begin();
@@ -100,7 +107,7 @@ struct tunnel_fixture {
 BOOST_FIXTURE_TEST_SUITE(tunnels, tunnel_fixture)
 
 BOOST_AUTO_TEST_CASE(the_head_comes_first_and_bytes_go_both_ways) {
-  begin("head and more");
+  begin("head", " and more");
   BOOST_TEST(!runtime->is_read());  // what it says would come too early
   client->say("question");          // who asks need not wait
   runtime->take();
@@ -110,7 +117,7 @@ BOOST_AUTO_TEST_CASE(the_head_comes_first_and_bytes_go_both_ways) {
   BOOST_TEST(client->heard == "head and moreanswer");
   BOOST_TEST(runtime->heard == "question");
   BOOST_TEST(between->bytes_of_client() == 8u);
-  BOOST_TEST(between->bytes_of_runtime() == 6u);
+  BOOST_TEST(between->bytes_of_runtime() == 9u + 6u);
   BOOST_TEST(!ended.has_value());
 }
 
@@ -174,6 +181,60 @@ BOOST_AUTO_TEST_CASE(a_client_that_does_not_take_the_head_ends_it) {
   begin();
   client->fail_write();
   require_ended(tunnel::cause::client_broke);
+}
+
+BOOST_AUTO_TEST_CASE(a_websocket_whose_runtime_ends_without_a_word_broke) {
+  begin_websocket();
+  runtime->say(message);
+  client->take();
+  runtime->fail_read(boost::asio::error::eof);
+  require_ended(tunnel::cause::runtime_broke);
+  client->fail_read(boost::asio::error::operation_aborted);
+}
+
+BOOST_AUTO_TEST_CASE(a_websocket_that_was_closed_is_complete_however_it_ends) {
+  for (const bool client_closes : {false, true}) {
+    for (const bool client_ends : {false, true}) {
+      for (const auto& error :
+           {io_error(boost::asio::error::eof), io_error(boost::asio::error::connection_reset)}) {
+        client = std::make_shared<scripted_end>(false);
+        runtime = std::make_shared<scripted_end>(false);
+        ended.reset();
+        begin_websocket();
+        (client_closes ? client : runtime)->say(closing);
+        (client_closes ? runtime : client)->take();
+        (client_ends ? client : runtime)->fail_read(error);
+        require_ended(tunnel::cause::complete);
+        client->forget();
+        runtime->forget();
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_websocket_that_its_client_just_leaves_is_complete) {
+  begin_websocket();
+  client->say(message);
+  runtime->take();
+  client->fail_read(boost::asio::error::eof);
+  BOOST_TEST(!ended.has_value());  // the runtime may still close it
+  runtime->fail_read(boost::asio::error::connection_reset);
+  require_ended(tunnel::cause::complete);
+}
+
+BOOST_AUTO_TEST_CASE(a_websocket_that_breaks_was_broken_by_whoever_did) {
+  begin_websocket();
+  client->fail_read(boost::asio::error::connection_reset);
+  require_ended(tunnel::cause::client_broke);
+}
+
+BOOST_AUTO_TEST_CASE(a_close_that_came_with_the_head_counts) {
+  begin("head", closing, true);
+  client->take();
+  runtime->fail_read(boost::asio::error::eof);
+  BOOST_TEST(client->has_ended_sending);
+  client->fail_read(boost::asio::error::eof);
+  require_ended(tunnel::cause::complete);
 }
 
 BOOST_AUTO_TEST_CASE(one_that_is_closed_tells_nobody) {

@@ -19,6 +19,8 @@
 
 namespace signalbox::http {
 
+constexpr std::int32_t charge_day = 20000;  // since 1970-01-01
+
 class test_home final : public call_home {
  public:
   struct entry {
@@ -28,8 +30,13 @@ class test_home final : public call_home {
   };
 
   time_point now() const override { return clock; }
+  const scheduling::counted_day& today() override { return day; }
   admission_gate& gate() override { return gate_; }
   upstream_pool& pool() override { return pool_; }
+  bool may_go_on(const call_request&) override {
+    ++key_checks;
+    return !is_revoked;
+  }
   void at_turn_end(std::shared_ptr<upstream_call> call) override {
     boost::asio::post(io, [this, call = std::move(call)] { call->turn_ended(clock); });
   }
@@ -78,7 +85,10 @@ class test_home final : public call_home {
 
   boost::asio::io_context io;
   time_point clock{std::chrono::hours(1)};
+  scheduling::counted_day day{charge_day, charge_day, never};
   std::vector<entry> ledger;
+  bool is_revoked = false;
+  int key_checks = 0;
 
  private:
   void add(shard_batch batch) {
@@ -173,8 +183,6 @@ inline constexpr const char* usage_answer =
     R"({"choices":[{}],"usage":{"prompt_tokens":7,"completion_tokens":5}})";
 inline constexpr const char* stream_head =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-constexpr std::int32_t charge_day = 20000;  // since 1970-01-01
 
 inline std::string chunk(const std::string& text) {
   std::ostringstream out;

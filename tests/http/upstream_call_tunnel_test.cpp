@@ -55,13 +55,13 @@ struct switching_fixture : call_fixture {
 
   ~switching_fixture() { client->forget(); }
 
-  std::shared_ptr<call_recorder> ask() {
+  std::shared_ptr<call_recorder> ask(std::string_view protocol = "own") {
     auto asked = request();
     asked.method = "GET";
     asked.path = "/ws";
     asked.body = {};
     asked.facts = {};
-    asked.upgrade = "own";
+    asked.upgrade = protocol;
     asked.is_raw = asked.estimate_from_length = true;
     asked.reads_usage = false;
     asked.dialect = dialect::other;
@@ -71,10 +71,11 @@ struct switching_fixture : call_fixture {
     wait_for_request();
     return one;
   }
-  std::shared_ptr<call_recorder> ask_and_switch(const std::string& rest = {}) {
-    auto one = ask();
-    runtime.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n" +
-                rest);
+  std::shared_ptr<call_recorder> ask_and_switch(const std::string& rest = {},
+                                                std::string_view protocol = "own") {
+    auto one = ask(protocol);
+    runtime.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " +
+                std::string(protocol) + "\r\n\r\n" + rest);
     home.run_until([&] { return client->heard.size() >= rest.size() + 9; });
     return one;
   }
@@ -122,6 +123,29 @@ BOOST_AUTO_TEST_CASE(it_costs_what_went_through_it) {
   require_nothing_held();
 }
 
+BOOST_AUTO_TEST_CASE(what_went_through_is_charged_to_the_day_it_did) {
+  const auto one = ask_and_switch();
+  const auto& limits = who->account->limits;
+  const auto say = [&](std::size_t bytes) {
+    const auto before = client->heard.size();
+    runtime.say(std::string(bytes, 'a'));
+    home.run_until([&] { return client->heard.size() >= before + bytes; });
+  };
+  say(400);
+  one->call.tick(home.clock);
+  BOOST_TEST(limits.tokens_of(charge_day) == 120u);  // with the estimate of the rig
+  ++home.day.number;
+  say(800);
+  one->call.tick(home.clock);
+  BOOST_TEST(limits.tokens_of(charge_day + 1) == 200u);
+  say(1200);
+  one->call.cancel();
+  wait_for_end(*one);
+  BOOST_TEST(limits.tokens_of(charge_day + 1) == 500u);
+  BOOST_TEST(home.ledger.at(0).counts.completion_tokens == 600u);
+  require_nothing_held();
+}
+
 BOOST_AUTO_TEST_CASE(only_silence_ends_it) {
   const auto one = ask_and_switch();
   const auto idle = std::chrono::duration_cast<duration>(
@@ -139,16 +163,46 @@ BOOST_AUTO_TEST_CASE(only_silence_ends_it) {
   home.clock += idle;
   one->call.tick(home.clock);
   BOOST_REQUIRE(one->result.has_value());
+  BOOST_TEST((one->result->how == outcome::timed_out));
   BOOST_TEST(one->result->status == 504);
+  BOOST_TEST(home.ledger.at(0).counts.errors == 1u);
   BOOST_TEST(!one->failed.has_value());  // nobody would understand an answer
   BOOST_TEST(client->is_closed);
   BOOST_TEST(home.signs().deadlines == 0);
   require_nothing_held();
 }
 
+BOOST_AUTO_TEST_CASE(a_key_that_was_revoked_loses_it_within_a_second) {
+  const auto one = ask_and_switch();
+  for (int i = 0; i < 20; ++i) one->call.tick(home.clock += 100ms);
+  BOOST_TEST(home.key_checks >= 2);
+  BOOST_TEST(home.key_checks <= 3);
+  home.is_revoked = true;
+  BOOST_REQUIRE(!one->result.has_value());
+  home.clock += 1s;
+  one->call.tick(home.clock);
+  BOOST_REQUIRE(one->result.has_value());
+  BOOST_TEST((one->result->how == outcome::cancelled));
+  BOOST_TEST(one->result->status == 401);
+  BOOST_TEST(!one->failed.has_value());
+  BOOST_TEST(client->is_closed);
+  BOOST_TEST(home.ledger.at(0).counts.cancelled == 1u);
+  require_nothing_held();
+}
+
 BOOST_AUTO_TEST_CASE(a_runtime_that_breaks_fails_it) {
   const auto one = ask_and_switch();
   runtime.reset();
+  wait_for_end(*one);
+  BOOST_TEST((one->result->how == outcome::failed));
+  BOOST_TEST(one->result->status == 502);
+  BOOST_TEST(client->is_closed);
+  require_nothing_held();
+}
+
+BOOST_AUTO_TEST_CASE(a_websocket_whose_runtime_is_gone_failed) {
+  const auto one = ask_and_switch({}, "websocket");
+  runtime.hang_up();
   wait_for_end(*one);
   BOOST_TEST((one->result->how == outcome::failed));
   BOOST_TEST(one->result->status == 502);

@@ -107,6 +107,18 @@ BOOST_AUTO_TEST_CASE(what_a_runtime_may_read_as_another_path_is_refused) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_encoded_slash_is_noticed_behind_the_model) {
+  for (const std::string_view text :
+       {"org/a%2Fb", "org/a%2fb", "org/a%2F", "org/a%20b%2Fc", "org/v1%2Fmodels", "org/demo/x%2Fy",
+        "org/v1%2Fchat/completions"}) {
+    BOOST_TEST(target(text, "POST").has_encoded_slash, text);
+  }
+  for (const std::string_view text : {"org/a/b", "org%2Fdemo/x", "org%2fdemo%2Fv1/a/b", "org/a%20b",
+                                      "org/2F", "org/%c3%a9/2f", "org"}) {
+    BOOST_TEST(!target(text).has_encoded_slash, text);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_path_of_ours_is_known_by_its_method_and_in_any_spelling) {
   const auto dialect_for = [&](std::string_view path, std::string_view method = "POST") {
     const auto* const known = target("org" + std::string(path), method).known;
