@@ -14,13 +14,13 @@ namespace {
 
 constexpr const char* words = "This is the ";  // three tokens
 
-struct sim {
+struct many_apis {
   std::unique_ptr<runtime_driver> driver = make_driver(programs);
   event_log events;
   std::unique_ptr<runtime_handle> handle;
   std::uint16_t port;
 
-  sim() {
+  many_apis() {
     handle = driver->start(sim_model(programs, {"--decode-tps", "0", "--default-tokens", "3",
                                                 "--request-faults", "--any-model"}),
                            request_of(1), events.callback());
@@ -63,7 +63,7 @@ std::string types_of(const std::vector<json>& events) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(a_message) {
-  const sim s;
+  const many_apis s;
   json wish{{"messages", messages}, {"system", "be brief"}, {"max_tokens", 3}};
   auto message = s.ask("/v1/messages", wish);
   BOOST_TEST(message["id"].get<std::string>().starts_with("msg_"));
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(a_message) {
 }
 
 BOOST_AUTO_TEST_CASE(a_message_in_events) {
-  const sim s;
+  const many_apis s;
   const auto events = named_events(
       s.send("/v1/messages", {{"messages", messages}, {"max_tokens", 3}, {"stream", true}}));
   BOOST_TEST_REQUIRE(types_of(events) ==
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(a_message_in_events) {
 }
 
 BOOST_AUTO_TEST_CASE(a_response) {
-  const sim s;
+  const many_apis s;
   const auto whole =
       s.ask("/v1/responses", {{"input", "one two"}, {"instructions", "be very brief"}});
   BOOST_TEST(whole["object"] == "response");
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(a_response) {
 }
 
 BOOST_AUTO_TEST_CASE(a_response_in_events) {
-  const sim s;
+  const many_apis s;
   const auto events = named_events(s.send("/v1/responses", {{"input", "one"}, {"stream", true}}));
   BOOST_TEST_REQUIRE(types_of(events) ==
                      "response.created response.output_item.added response.content_part.added "
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_response_in_events) {
 }
 
 BOOST_AUTO_TEST_CASE(ollama_streams_lines_unless_told_otherwise) {
-  const sim s;
+  const many_apis s;
   for (const bool is_chat : {true, false}) {
     const auto* const route = is_chat ? "/api/chat" : "/api/generate";
     json wish{{"messages", messages}, {"prompt", "one two"}};
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(ollama_streams_lines_unless_told_otherwise) {
 }
 
 BOOST_AUTO_TEST_CASE(ollama_embeds_as_openai_does) {
-  const sim s;
+  const many_apis s;
   const auto openai = s.ask("/v1/embeddings", {{"input", "one two"}})["data"][0]["embedding"];
   const auto two = s.ask("/api/embed", {{"input", json::array({"one two", "three"})}});
   BOOST_TEST(two["prompt_eval_count"] == 3);
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(ollama_embeds_as_openai_does) {
 }
 
 BOOST_AUTO_TEST_CASE(a_score_is_the_share_of_the_querys_words) {
-  const sim s;
+  const many_apis s;
   const json query = "Capital of France?";
   const auto documents = json::array({"", "Paris, the capital of France.", "the capital"});
   const json wish{{"query", query}, {"documents", documents}};
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(a_score_is_the_share_of_the_querys_words) {
 }
 
 BOOST_AUTO_TEST_CASE(errors_have_the_shape_of_their_api) {
-  const sim s;
+  const many_apis s;
   const auto anthropic = s.send("/v1/messages", {{"messages", messages}});
   BOOST_TEST(anthropic.status() == 400u);
   BOOST_TEST(json::parse(anthropic.body()) ==
@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(errors_have_the_shape_of_their_api) {
 }
 
 BOOST_AUTO_TEST_CASE(a_model_with_the_name_of_the_mark_of_the_text) {
-  const sim s;
+  const many_apis s;
   const auto answer = s.send("/api/generate", {{"model", "@text@"}, {"prompt", "one"}});
   std::istringstream lines(answer.body());
   std::string text;
