@@ -94,9 +94,9 @@ std::string client_answer::own_fields() const {
 }
 
 void client_answer::start_stream() {
-  stream_.emplace(client_.handle, 200);
+  stream_.emplace(client_.handle, call_.passes_bytes() ? call_.head().status : 200);
   stream_->add(own_fields_name, own_fields());
-  bool has_type = false;
+  bool has_type = call_.passes_bytes();  // or what the runtime likes
   const auto add = [&](std::string_view name, std::string_view value) {
     if (!is_forwarded_to_client(name)) return;
     has_type = has_type || equals_ignoring_case(name, "content-type");
@@ -108,7 +108,18 @@ void client_answer::start_stream() {
     stream_->add("Content-Type", "text/event-stream");
     stream_->add("Cache-Control", "no-cache");
   }
-  stream_->begin();
+  stream_->begin(length_told());
+}
+
+// The length of a stream of bytes, if the runtime framed it by that. Other streams may get more or
+// fewer events than the runtime sends.
+std::string_view client_answer::length_told() const {
+  std::string_view length;
+  if (!call_.passes_bytes() || call_.head().has_coding()) return length;
+  call_.head().for_each_field([&](std::string_view name, std::string_view value) {
+    if (equals_ignoring_case(name, "content-length")) length = value;
+  });
+  return length;
 }
 
 // Comments may have begun the stream.
@@ -226,6 +237,8 @@ void client_answer::end_stream(std::string last) {
 }
 
 void client_answer::call_failed(error_code code, std::string_view message, double retry_after_s) {
+  is_broken_off_ = stream_ && call_.passes_bytes();
+  if (is_broken_off_) return;
   if (stream_) {
     const auto* const before = call_.is_cut() ? "\n\n" : "";
     const auto spoken = call_.request().dialect;
@@ -243,6 +256,7 @@ void client_answer::call_failed(error_code code, std::string_view message, doubl
 void client_answer::call_ended(const call_result& result) {
   write_log(result);
   home_.ended(client_.connection, *this);
+  if (is_broken_off_) client_.share->door().break_off();
   if (is_tunnel_) home_.client_gone(client_.connection);  // RESTinio does not know that it is
 }
 

@@ -49,6 +49,7 @@ class client_answer final : public call_listener {
   int answer_loaded();
   std::string own_fields() const;
   void start_stream();
+  std::string_view length_told() const;
   void take_events();
   void write_comment(std::string_view comment);
   void write_stream();
@@ -61,7 +62,7 @@ class client_answer final : public call_listener {
   upstream_call call_;
   time_point last_comment_{};
   std::optional<response_writer> stream_;
-  bool is_tunnel_ = false;
+  bool is_tunnel_ = false, is_broken_off_ = false;
   std::string unsent_;             // of the stream: for the next write
   std::size_t writing_bytes_ = 0;  // of the stream: not yet taken by the kernel
 };

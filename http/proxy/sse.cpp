@@ -171,10 +171,6 @@ void sse_filter::end_event(std::string_view event, std::string& out) {
     return;
   }
   saw_event_ = true;
-  if (!reads_events_) {
-    out.append(event);
-    return;
-  }
   event_facts facts;
   if (data == "[DONE]") {
     facts.is_end = true;

@@ -22,8 +22,6 @@ class sse_filter {
   void take_usage_out() { takes_usage_out_ = true; }
   void expect_lines() { has_lines_ = true; }          // of JSON
   void expect_several() { usage_.expect_several(); }  // as in usage_sum
-  // What the events say is not for us: neither usage, nor errors, nor that no more come.
-  void expect_anything() { reads_events_ = false; }
 
   // Takes the next bytes of the stream, however they are split, and appends those for the client to
   // `out`: whole events, and lines of comment between events. An event of more than max_event_bytes
@@ -55,7 +53,7 @@ class sse_filter {
   void end_event(std::string_view event, std::string& out);
   void take_out(std::string_view data, std::string& out);
 
-  bool takes_usage_out_ = false, has_lines_ = false, reads_events_ = true;
+  bool takes_usage_out_ = false, has_lines_ = false;
   bool saw_event_ = false, saw_done_ = false, is_finished_ = false;
   int error_status_ = 0;
   std::uint64_t tokens_seen_ = 0;

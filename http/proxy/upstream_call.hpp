@@ -59,9 +59,10 @@ struct call_request {
   bool estimate_from_length = false;  // as in route_traits
   bool only_loads = false;  // nothing is sent: with its permit it is complete, with an empty answer
   bool is_raw = false;      // a 404 is passed on, whatever it says
-  // Whether the answer is believed when it tells usage; else that is estimated from lengths.
+  // Whether the answer is read, and believed when it tells usage; else that is estimated from
+  // lengths, and what comes passes as it comes.
   bool reads_usage = true;
-  std::size_t max_answer_bytes = 0;  // of an answer that is no stream
+  std::size_t max_answer_bytes = 0;  // of an answer that is read and no stream
   request_facts facts;               // of the body
   scheduling::token_charge charge;   // by limit_account::begin_inference
 };
@@ -82,7 +83,7 @@ class call_listener : public std::enable_shared_from_this<call_listener> {
  public:
   // The call waits, and was asked for its place with ask_place().
   virtual void call_placed(std::uint32_t position, double eta_s) = 0;
-  // head() is that of a stream of events. From now on the call cannot be preempted.
+  // head() is that of a stream, of events or of bytes. From now on the call cannot be preempted.
   virtual void call_stream_began() = 0;
   // The runtime changes to the protocol that was asked for. Returns the client's end of a tunnel,
   // and in `head` what it has to hear first. Then comes call_ended().
@@ -95,6 +96,7 @@ class call_listener : public std::enable_shared_from_this<call_listener> {
   virtual int call_completed() = 0;
   // There is no answer, or no more of it: text() has the events that were not taken before.
   // `retry_after_s` is 0 when nothing is known. Then comes call_ended().
+  // Behind a stream of bytes nothing can be said: it can only be broken off.
   virtual void call_failed(error_code code, std::string_view message, double retry_after_s) = 0;
   // Once, after all others: the permit is settled and the usage counted. A call that was cancelled
   // tells this only. The listener may drop the last reference to itself.
@@ -152,6 +154,8 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   // It will send its request at the end of this turn.
   bool is_about_to_send() const { return phase_ == phase::sending && !upstream_; }
   bool is_stream() const { return is_stream_; }  // the answer; false before its head came
+  // Whether it is a stream of bytes that nobody reads: they pass as they came.
+  bool passes_bytes() const { return passes_bytes_; }
   // Whether nothing of an answer has come that its client could read.
   bool is_silent() const { return !events_.saw_event() && phase_ < phase::tunnelling; }
   // Whether text() ended within an event, behind which no other can stand.
@@ -246,7 +250,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool turn_end_asked_ = false;
   bool had_permit_ = false;
   bool delivered_ = false;  // a runtime may have seen it, and failed
-  bool is_stream_ = false;
+  bool is_stream_ = false, passes_bytes_ = false;
   bool asks_for_usage_ = false;  // in the client's place
   bool is_asked_again_ = false;  // without that
   bool charge_ended_ = false;

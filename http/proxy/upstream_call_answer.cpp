@@ -25,6 +25,11 @@ bool is_of_type(std::string_view content_type, std::string_view wanted) {
   return equals_ignoring_case(content_type.substr(0, wanted.size()), wanted);
 }
 
+// RFC 9110 6.4.1; a HEAD is another matter.
+bool may_have_body(int status) {
+  return status != 204 && status != 304;
+}
+
 // The runtime refused a credential, and the only one that it ever sees is the gateway's.
 bool is_our_fault(int status) {
   return status == 401 || status == 407;
@@ -51,8 +56,10 @@ void upstream_call::upstream_headers(upstream_head& head) {
   const bool is_head_only = request_.method == "HEAD";
   const auto type = content_type_of(head_);
   const bool has_lines = is_of_type(type, "application/x-ndjson");
-  is_stream_ =
-      head_.status == 200 && !is_head_only && (has_lines || is_of_type(type, "text/event-stream"));
+  const bool has_events =
+      head_.status == 200 && (has_lines || is_of_type(type, "text/event-stream"));
+  passes_bytes_ = !request_.reads_usage && !is_head_only && may_have_body(head_.status);
+  is_stream_ = passes_bytes_ || (has_events && !is_head_only);
   if (!is_stream_) {
     phase_ = phase::collecting;
     deadline_ = permitted_at_ + from_seconds(options().request_timeout_s);
@@ -60,7 +67,9 @@ void upstream_call::upstream_headers(upstream_head& head) {
   }
   phase_ = phase::relaying;
   if (has_lines) events_.expect_lines();
-  if (!request_.reads_usage) events_.expect_anything();
+  if (passes_bytes_) {
+    deadline_ = answer_deadline(home_.now(), options().stream_idle_timeout_s);
+  }
   if (asks_for_usage_) events_.take_usage_out();
   listener_.call_stream_began();
 }
@@ -79,6 +88,11 @@ void upstream_call::upstream_body(std::string_view bytes) {
     return;
   }
   if (phase_ != phase::relaying) return;
+  if (passes_bytes_) {
+    deadline_ = answer_deadline(home_.now(), options().stream_idle_timeout_s);
+    text_.append(bytes);
+    return ask_turn_end();
+  }
   const bool was_silent = !events_.saw_event(), was_done = events_.saw_done();
   events_.feed(bytes, text_);
   if (!text_.empty()) ask_turn_end();
@@ -93,7 +107,7 @@ void upstream_call::upstream_body(std::string_view bytes) {
 // error, whatever became of its connection.
 bool upstream_call::is_whole(upstream_end how) const {
   if (how == upstream_end::complete) return true;
-  if (phase_ == phase::relaying) {
+  if (phase_ == phase::relaying && !passes_bytes_) {
     // One of several answers may be finished while another is not.
     const bool has_all = request_.facts.asks_several ? events_.saw_done() : events_.is_finished();
     return has_all || events_.error_status() != 0;

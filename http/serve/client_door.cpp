@@ -148,6 +148,10 @@ void client_door::leave() {
   home_.client_gone(key_);
 }
 
+void client_door::break_off() {
+  if (socket_ != nullptr && socket_->is_open()) leave();
+}
+
 bool client_door::say_last_words() {
   if (is_answering()) return true;
   const auto problem = last_problem();

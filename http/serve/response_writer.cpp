@@ -40,9 +40,11 @@ void response_writer::send_head(std::string_view length) {
   out_.put<1>({std::move(head_)}, true, is_closing_, {});
 }
 
-void response_writer::begin() {
-  is_closing_ = is_closing_ || is_http10_;
-  if (!is_http10_) add("Transfer-Encoding", "chunked");
+void response_writer::begin(std::string_view length) {
+  is_chunked_ = length.empty() && !is_http10_;
+  is_closing_ = is_closing_ || (length.empty() && is_http10_);
+  if (!length.empty()) add("Content-Length", length);
+  if (is_chunked_) add("Transfer-Encoding", "chunked");
   finish_head();
   out_.put<1>({std::move(head_)}, false, is_closing_, {});
 }
@@ -57,7 +59,7 @@ void response_writer::end(std::string last) {
 
 void response_writer::put_piece(std::string piece, bool is_last, write_callback written) {
   std::string size, after;
-  if (!is_http10_) {
+  if (is_chunked_) {
     if (!piece.empty()) {
       size = fmt::format("{:x}\r\n", piece.size());
       after = "\r\n";

@@ -61,9 +61,10 @@ class response_writer {
   // Content-Length, if it has one.
   void send_head(std::string_view length);
 
-  // Sends the head of a body that comes in pieces: in chunks, or to a client with HTTP/1.0 until
-  // the connection closes (RFC 9112 6.3).
-  void begin();
+  // Sends the head of a body that comes in pieces, which are `length` bytes in all, the value of a
+  // Content-Length. Without one they go in chunks, or to a client with HTTP/1.0 until the
+  // connection closes (RFC 9112 6.3).
+  void begin(std::string_view length = {});
   // `written` is called when the kernel has taken the piece, or with an error; perhaps before this
   // returns when the connection is closing already.
   void write(std::string piece, write_callback written);
@@ -77,7 +78,7 @@ class response_writer {
   std::string head_;
   const int status_;
   const bool is_head_request_, is_http10_;
-  bool is_closing_;
+  bool is_closing_, is_chunked_ = false;
 };
 
 }  // namespace signalbox::http

@@ -47,6 +47,67 @@ BOOST_AUTO_TEST_CASE(a_stream_costs_its_length_whatever_is_in_it) {
   require_nothing_held();
 }
 
+BOOST_AUTO_TEST_CASE(an_answer_passes_as_it_comes_whatever_its_length) {
+  const auto one = begin_at_runtime(raw_request());
+  runtime.say("HTTP/1.1 500 Oh\r\nContent-Type: a/b\r\nContent-Length: 4000\r\n\r\n");
+  home.run_until([&] { return one->stream_began; });
+  BOOST_TEST(one->call.passes_bytes());
+  BOOST_TEST(one->call.head().status == 500);
+  for (std::size_t sent = 1000; sent <= 4000; sent += 1000) {
+    runtime.say(std::string(1000, 'x'));
+    home.run_until([&] { return one->text.size() == sent; });
+  }
+  wait_for_end(*one);
+  BOOST_TEST(one->completed);
+  BOOST_TEST(one->result->status == 500);
+  require_nothing_held();
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_without_a_length_ends_with_its_connection) {
+  for (const std::string type : {"a/b", "text/event-stream"}) {
+    const auto one = begin_at_runtime(raw_request());
+    runtime.say("HTTP/1.1 200 OK\r\nContent-Type: " + type + "\r\n\r\ndata: cut");
+    runtime.hang_up();
+    wait_for_end(*one);
+    BOOST_TEST(one->completed, type);
+    BOOST_TEST(one->text == "data: cut");
+    require_nothing_held();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_that_breaks_fails) {
+  const auto broken = begin_at_runtime(raw_request());
+  runtime.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+  home.run_until([&] { return broken->text == "first"; });
+  runtime.hang_up();
+  wait_for_end(*broken);
+  BOOST_REQUIRE(broken->failed.has_value());
+  BOOST_TEST((broken->failed->code == error_code::upstream_failed));
+  BOOST_TEST((broken->result->how == outcome::failed));
+  require_nothing_held();
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_that_stops_times_out) {
+  const auto silent = begin_at_runtime(raw_request());
+  runtime.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+  home.run_until([&] { return silent->text == "first"; });
+  home.clock += from_seconds(model->options.stream_idle_timeout_s);
+  silent->call.tick(home.clock);
+  BOOST_REQUIRE(silent->failed.has_value());
+  BOOST_TEST((silent->result->how == outcome::timed_out));
+  require_nothing_held();
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_without_a_body_is_whole_with_its_head) {
+  for (const std::string status : {"204 No Content", "304 Not Modified"}) {
+    const auto one = begin_at_runtime(raw_request());
+    runtime.say("HTTP/1.1 " + status + "\r\nX-Own: yes\r\n\r\n");
+    wait_for_end(*one);
+    BOOST_TEST(one->completed, status);
+    BOOST_TEST(!one->stream_began);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_refusal_costs_nothing) {
   const auto one = begin_at_runtime(raw_request());
   runtime.say("HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\n\r\nnot here");
