@@ -92,7 +92,10 @@ class body_reader {
   std::variant<request_facts, body_problem> read(std::size_t room, bool needs_model) {
     od::object object;
     if (!scan_json(body_, body_.size() + room, document_, &begin_)) return malformed();
-    if (document_.get_object().get(object) != simdjson::SUCCESS) return no_object();
+    // With any other error nothing more may be read.
+    const auto error = document_.get_object().get(object);
+    if (error == simdjson::INCORRECT_TYPE) return no_object();
+    if (error != simdjson::SUCCESS) return malformed();
     for (auto field : object) {
       if (auto problem = read_field(field)) return *problem;
     }
@@ -105,9 +108,31 @@ class body_reader {
  private:
   // What is wrong with a body that is not an object, and perhaps not JSON either.
   body_problem no_object() {
-    const bool is_whole = is_list() || is_scalar();
+    const bool is_whole = is_list_or_scalar();
     if (!is_whole || document_.current_location().error() == simdjson::SUCCESS) return malformed();
     return {"The request body must be a JSON object.", ""};
+  }
+
+  // Each type is read by its own function alone: after an error nothing more may be read.
+  bool is_list_or_scalar() {
+    od::json_type type{};
+    if (document_.type().get(type) != simdjson::SUCCESS) return false;
+    bool is_null = false;
+    switch (type) {
+      case od::json_type::array:
+        return is_list();
+      case od::json_type::string:
+        return document_.get_string().error() == simdjson::SUCCESS;
+      case od::json_type::number:
+        return document_.get_double().error() == simdjson::SUCCESS;
+      case od::json_type::boolean:
+        return document_.get_bool().error() == simdjson::SUCCESS;
+      case od::json_type::null:
+        return document_.is_null().get(is_null) == simdjson::SUCCESS && is_null;
+      case od::json_type::object:
+        break;
+    }
+    return false;
   }
 
   bool is_list() {
@@ -119,14 +144,6 @@ class body_reader {
       if (checker_.check(value, 1) != json_fault::none) return false;
     }
     return true;
-  }
-
-  bool is_scalar() {
-    bool is_null = false;
-    return document_.get_string().error() == simdjson::SUCCESS ||
-           document_.get_double().error() == simdjson::SUCCESS ||
-           document_.get_bool().error() == simdjson::SUCCESS ||
-           (document_.is_null().get(is_null) == simdjson::SUCCESS && is_null);
   }
 
   // What is wrong with a field whose value could not be read: its type, or it is no JSON. No text

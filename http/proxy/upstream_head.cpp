@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "http/serve/request_headers.hpp"
+#include "http/serve/field_text.hpp"
 #include "text/ascii.hpp"
 
 namespace signalbox::http {

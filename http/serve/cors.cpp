@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "http/serve/request_headers.hpp"
+#include "http/serve/field_text.hpp"
 
 namespace signalbox::http {
 

@@ -4,10 +4,10 @@
 #include <array>
 #include <cctype>
 #include <cstdint>
-#include <cstring>
 #include <iterator>
 #include <vector>
 
+#include "http/serve/field_text.hpp"
 #include "text/append.hpp"
 #include "text/ascii.hpp"
 
@@ -116,17 +116,6 @@ static_assert(std::is_sorted(std::begin(known_fields), std::end(known_fields),
                              [](const auto& a, const auto& b) {
                                return a.name.size() < b.name.size();
                              }));
-
-constexpr std::uint64_t in_each_byte(std::uint8_t value) {
-  return value * std::uint64_t{0x0101010101010101};
-}
-
-// Returns eight characters as a number.
-std::uint64_t word_at(const char* text) {
-  std::uint64_t word;
-  std::memcpy(&word, text, sizeof word);
-  return word;
-}
 
 // Returns whether the name, which is at least as long, begins with `known`. It is a token, so that
 // | 0x20 turns letters into lower case and turns no other character into one of ours.
@@ -308,47 +297,7 @@ std::string fields_that_go_on(const restinio::http_request_header_t& header, Pre
   return lines;
 }
 
-constexpr auto token_characters = [] {
-  std::array<bool, 256> is{};
-  for (const unsigned char c : std::string_view("!#$%&'*+-.^_`|~")) is[c] = true;
-  for (int c = '0'; c <= '9'; ++c) is[c] = true;
-  for (int c = 'a'; c <= 'z'; ++c) is[c] = is[c - 'a' + 'A'] = true;
-  return is;
-}();
-
-constexpr auto control_characters = [] {
-  std::array<bool, 256> is{};
-  for (int c = 0; c < 0x20; ++c) is[c] = c != '\t';
-  is[0x7f] = true;
-  return is;
-}();
-
-// Returns whether one of eight characters may be a control character: one is below 0x20, or 0x7f
-// (Anderson, Bit Twiddling Hacks, "Determine if a word has a byte less than n").
-bool is_doubtful(std::uint64_t word) {
-  const auto without_del = word ^ in_each_byte(0x7f);
-  const auto low = (word - in_each_byte(0x20)) & ~word;
-  const auto del = (without_del - in_each_byte(1)) & ~without_del;
-  return ((low | del) & in_each_byte(0x80)) != 0;
-}
-
-bool has_control_characters(std::string_view value) {
-  while (value.size() >= sizeof(std::uint64_t) && !is_doubtful(word_at(value.data()))) {
-    value.remove_prefix(sizeof(std::uint64_t));
-  }
-  return std::any_of(value.begin(), value.end(),
-                     [](char c) { return control_characters[static_cast<unsigned char>(c)]; });
-}
-
 }  // namespace
-
-// The parser accepts a space before the colon, which RFC 9112 5.1 forbids. Such a name would match
-// no field here, but perhaps one at the runtime.
-bool is_token(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return token_characters[static_cast<unsigned char>(c)];
-  });
-}
 
 bool is_sane_request_id(std::string_view id) {
   return !id.empty() && id.size() <= max_id_bytes && std::all_of(id.begin(), id.end(), [](char c) {

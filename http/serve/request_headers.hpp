@@ -52,9 +52,6 @@ std::string fields_with_coding(const restinio::http_request_header_t& header);
 // fields that only we set (such as those of CORS, of limits, or about our host as a whole).
 bool is_forwarded_to_client(std::string_view name);
 
-// Returns whether the text is a valid field name (RFC 9110 5.6.2).
-bool is_token(std::string_view name);
-
 // Returns whether an X-Client-ID is valid: 1 to 128 of [A-Za-z0-9._:@/+-].
 bool is_sane_client_id(std::string_view id);
 
