@@ -43,7 +43,7 @@ describe('bodies', () => {
       ['{"model":"plain","model":"plain"}', 'invalid_value', 'model'],
       ['{"model":"plain","stream":true,"stream_options":7}', 'invalid_value', 'stream_options'],
       [`{"model":"plain","a":${'['.repeat(512)}${']'.repeat(512)}}`, 'invalid_value', null],
-      [`{"model":"plain","a":${'['.repeat(1_000_000)}`, 'invalid_value', null],
+      [`{"model":"plain","a":${'['.repeat(1_000_000)}`, 'invalid_json', null],
       ['[{"model":"plain"}]', 'invalid_value', null], ['null', 'invalid_value', null],
       ['"plain"', 'invalid_value', null], ['1', 'invalid_value', null],
     ]) {
