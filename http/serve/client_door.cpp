@@ -149,7 +149,9 @@ void client_door::leave() {
 }
 
 void client_door::break_off() {
-  if (socket_ != nullptr && socket_->is_open()) leave();
+  if (socket_ == nullptr || !socket_->is_open()) return;
+  socket_->polled().reset_when_closed();
+  leave();
 }
 
 bool client_door::say_last_words() {

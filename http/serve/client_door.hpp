@@ -93,8 +93,8 @@ class client_door : public std::enable_shared_from_this<client_door> {
   // Gives the client's connection to a tunnel, instead of an answer to this request, which keeps
   // it. The tunnel notices how it ends.
   tunnel_end_ptr begin_tunnel(restinio::request_handle_t request);
-  // Closes the connection in the middle of an answer, which is all that tells the client that the
-  // rest is missing.
+  // Resets the connection in the middle of an answer, which is all that tells the client that the
+  // rest is missing: one of HTTP/1.0 takes a usual close for the end of the answer.
   void break_off();
 
  private:

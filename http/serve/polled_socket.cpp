@@ -111,6 +111,11 @@ void polled_descriptor::cancel() {
   if (writer_) post(std::move(writer_), {asio::error::operation_aborted});
 }
 
+void polled_descriptor::reset_when_closed() {
+  const ::linger no_time{1, 0};
+  ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &no_time, sizeof no_time);
+}
+
 void polled_descriptor::close() {
   if (descriptor_ < 0) return;
   cancel();

@@ -71,6 +71,7 @@ class polled_descriptor {
   void cancel();  // waiting operations end with operation_aborted, in a later turn
   void close();
   int descriptor() const { return descriptor_; }
+  void reset_when_closed();  // close() then drops what is unsent, and the peer gets an error
 
   // A read that waits then fails with timed_out; `never`: it waits for ever. Counts for a read that
   // waits already, too.
