@@ -72,7 +72,9 @@ void upstream_call::finish(outcome how, int status) {
 // Ends the permit and the charge of the key's limits with what was used.
 void upstream_call::settle(outcome how, const usage_counts& usage, time_point end) {
   permit_.used(usage.prompt_tokens, usage.completion_tokens);
-  if (!request_.reads_usage || request_.only_loads) permit_.is_unlike_others();
+  // A refusal takes less than an answer, and does not show that the runtime can give one.
+  const bool is_refusal = how == outcome::completed && usage.successes == 0;
+  if (!request_.reads_usage || request_.only_loads || is_refusal) permit_.is_unlike_others();
   // That a tunnel was silent tells nothing of its runtime: nobody waited for it.
   const bool is_sign = how != outcome::timed_out || head_.status != 101;
   permit_.settle(is_sign ? how : outcome::cancelled);

@@ -47,7 +47,7 @@ class test_home final : public call_home {
 
   // What the gate has told of the runtime so far.
   struct noticed {
-    int heard = 0, deadlines = 0, refused = 0;
+    int heard = 0, deadlines = 0, refused = 0, completed = 0;
   };
   const noticed& signs() {
     gate_.flush_reports();
@@ -96,6 +96,7 @@ class test_home final : public call_home {
       signs_.heard += report.signs.heard;
       signs_.deadlines += static_cast<int>(report.signs.deadlines);
       signs_.refused += report.signs.refused;
+      signs_.completed += report.signs.completed;
     }
     told_.tickets.insert(told_.tickets.end(), batch.tickets.begin(), batch.tickets.end());
     told_.cancelled.insert(told_.cancelled.end(), batch.cancelled.begin(), batch.cancelled.end());
@@ -108,6 +109,7 @@ class test_home final : public call_home {
     told_.settled.cancelled += batch.settled.cancelled;
     told_.settled.timed_out += batch.settled.timed_out;
     told_.settled.service += batch.settled.service;
+    told_.settled.unlike_others += batch.settled.unlike_others;
   }
 
   metrics meters_{0, 1};

@@ -48,6 +48,20 @@ BOOST_AUTO_TEST_CASE(a_whole_answer_is_read_counted_and_settled) {
   require_nothing_held();
 }
 
+// It takes less than an answer would, and the runtime may still fail at each of these.
+BOOST_AUTO_TEST_CASE(a_refusal_is_no_sign_that_the_runtime_can_serve) {
+  for (const std::string status : {"404 Not Found", "200 OK"}) {
+    const auto one = begin_at_runtime(request());
+    runtime.say("HTTP/1.1 " + status + "\r\nContent-Length: 2\r\n\r\n{}");
+    wait_for_end(*one);
+    BOOST_TEST((one->result->how == outcome::completed));
+    const bool is_refusal = status != "200 OK";
+    BOOST_TEST(home.told().settled.unlike_others == (is_refusal ? 1u : 0u), status);
+    BOOST_TEST(home.signs().completed == (is_refusal ? 0 : 1), status);
+    require_nothing_held();
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_stream_comes_event_by_event_without_the_usage_that_nobody_wanted) {
   const auto one = begin_at_runtime(request(R"({"model":"demo","stream":true})"));
   runtime.say(stream_head);
