@@ -292,7 +292,10 @@ token_usage read_usage(const std::string& body) {
   od::object object;
   od::array answers;
   if (!scan_json(body, body.capacity(), document)) return {};
-  if (document.get_object().get(object) == SUCCESS) return event_reader().read_usage(object);
+  // With another error nothing more may be read.
+  const auto error = document.get_object().get(object);
+  if (error == SUCCESS) return event_reader().read_usage(object);
+  if (error != simdjson::INCORRECT_TYPE) return {};
   token_usage sum;
   if (document.get_array().get(answers) != SUCCESS) return sum;
   for (auto answer : answers) {
