@@ -305,6 +305,10 @@ void upstream_call::tick(time_point at) {
     deadline_ = answer_deadline(at, options().stream_idle_timeout_s);
   }
   if (events_.release(text_)) ask_turn_end();
+  const bool costs = phase_ == phase::relaying && passes_bytes_ && head_.status < 400;
+  if (costs && !charge_bytes(answer_bytes_, at)) {
+    return fail(error_code::rate_limited, {}, outcome::cancelled);
+  }
   if (at < deadline_) return;
   if (phase_ == phase::relaying && events_.saw_done()) {
     drop_upstream();
@@ -314,8 +318,11 @@ void upstream_call::tick(time_point at) {
     return fail(error_code::queue_timeout, "The queue did not answer in time.", outcome::timed_out,
                 1);
   }
+  // A runtime whose answer is not taken is not to blame.
+  const bool is_slow_client = upstream_ && upstream_->paused();
   fail(error_code::upstream_timeout,
-       "The runtime of model '" + options().name + "' did not answer in time.", outcome::timed_out);
+       "The runtime of model '" + options().name + "' did not answer in time.",
+       is_slow_client ? outcome::cancelled : outcome::timed_out);
 }
 
 }  // namespace signalbox::http

@@ -220,7 +220,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   void settle(outcome how, const usage_counts& usage, time_point end);
   void end_charge(const usage_counts& usage, time_point end);
   void charge_answer();
-  bool charge_tunnel(time_point at);
+  bool charge_bytes(std::uint64_t all, time_point at);
   usage_counts usage_of(outcome how, int status, time_point end) const;
   void add_tokens(outcome how, usage_counts& counts) const;
   void estimate_tokens(usage_counts& counts) const;
@@ -254,7 +254,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   bool asks_for_usage_ = false;  // in the client's place
   bool is_asked_again_ = false;  // without that
   bool charge_ended_ = false;
-  double charged_tokens_ = 0;  // by charge_tunnel()
+  double charged_tokens_ = 0;  // by charge_bytes()
 };
 
 }  // namespace signalbox::http

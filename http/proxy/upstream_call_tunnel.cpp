@@ -37,7 +37,7 @@ void upstream_call::tick_tunnel(time_point at) {
   if (std::exchange(heard_bytes_, heard) != heard) permit_.heard();
   if (std::exchange(tunnel_bytes_, bytes) != bytes) {
     deadline_ = at + from_seconds(options().stream_idle_timeout_s);
-    if (!charge_tunnel(at)) return fail(error_code::rate_limited, {}, outcome::cancelled);
+    if (!charge_bytes(bytes, at)) return fail(error_code::rate_limited, {}, outcome::cancelled);
   }
   if (at < deadline_) return;
   fail(error_code::upstream_timeout, {}, outcome::timed_out);
@@ -50,11 +50,12 @@ bool upstream_call::is_still_allowed(time_point at) {
   return home_.may_go_on(request_);
 }
 
-// Charges the key's limits of today with what went through since the last time; a tunnel may last
-// for days. Returns false when one of them is reached.
-bool upstream_call::charge_tunnel(time_point at) {
+// Charges the key's limits of today with what went through since the last time: a tunnel may last
+// for days, and an answer that is passed on as it comes for as long as its request may. Returns
+// false when one of them is reached.
+bool upstream_call::charge_bytes(std::uint64_t all, time_point at) {
   const auto& who = *request_.who;
-  const auto tokens = static_cast<double>(tunnel_bytes_ / json_bytes_of_token);
+  const auto tokens = static_cast<double>(all / json_bytes_of_token);
   const auto more = tokens - std::exchange(charged_tokens_, tokens);
   return !who.account->limits.charge_more(who.limits, home_.today().number, more, {}, at);
 }
@@ -77,8 +78,7 @@ void upstream_call::drop_tunnel() {
   if (!ended) return;
   request_.facts.text_bytes += ended->bytes_of_client();
   answer_bytes_ += ended->bytes_of_runtime();
-  tunnel_bytes_ = ended->bytes_of_client() + ended->bytes_of_runtime();
-  charge_tunnel(home_.now());
+  charge_bytes(ended->bytes_of_client() + ended->bytes_of_runtime(), home_.now());
   ended->close();
 }
 

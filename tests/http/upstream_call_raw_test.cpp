@@ -98,6 +98,34 @@ BOOST_AUTO_TEST_CASE(an_answer_that_stops_times_out) {
   require_nothing_held();
 }
 
+// The runtime is not to blame for it.
+BOOST_AUTO_TEST_CASE(an_answer_that_its_client_does_not_take_is_cancelled_in_the_end) {
+  const auto slow = begin_at_runtime(raw_request());
+  runtime.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+  home.run_until([&] { return slow->text == "first"; });
+  slow->call.pause();
+  home.clock += from_seconds(model->options.request_timeout_s);
+  slow->call.tick(home.clock);
+  BOOST_REQUIRE(slow->failed.has_value());
+  BOOST_TEST((slow->result->how == outcome::cancelled));
+  BOOST_TEST(home.signs().deadlines == 0u);
+  require_nothing_held();
+}
+
+BOOST_AUTO_TEST_CASE(what_has_come_is_charged_while_more_comes) {
+  const auto one = begin_at_runtime(raw_request());
+  runtime.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const auto before = who->account->limits.tokens_of(charge_day);
+  runtime.say(chunk(std::string(400, 'a')));
+  home.run_until([&] { return one->text.size() == 400; });
+  one->call.tick(home.clock);
+  BOOST_TEST(who->account->limits.tokens_of(charge_day) == before + 400 / json_bytes_of_token);
+  runtime.say("0\r\n\r\n");
+  wait_for_end(*one);
+  BOOST_TEST(home.ledger.at(0).counts.completion_tokens == 400 / json_bytes_of_token);
+  require_nothing_held();
+}
+
 BOOST_AUTO_TEST_CASE(an_answer_without_a_body_is_whole_with_its_head) {
   for (const std::string status : {"204 No Content", "304 Not Modified"}) {
     const auto one = begin_at_runtime(raw_request());
