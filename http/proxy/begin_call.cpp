@@ -81,7 +81,7 @@ call_request make_call(routed_request& request) {
   out.dialect = traits.dialect;
   out.estimate_from_length = traits.estimate_from_length;
   out.who = std::move(request.who);
-  out.shown = credential_of(request.headers);
+  out.shown = request.shown;
   out.needed = request.found->needed;
   return out;
 }

@@ -117,14 +117,15 @@ problem_or_none authorize(shard& home, const route& found,
                                                     home.gateway().settings().metrics.is_public);
   if (open) return std::nullopt;
   const auto& headers = request.headers;
-  const auto bearer = bearer_token(headers.authorization);
+  request.shown = credential_of(headers);
+  const auto bearer = request.shown.is_bearer ? request.shown.text : std::string_view();
   if (do_disagree(bearer, headers.api_key) || do_disagree(bearer, headers.admin_token) ||
       do_disagree(headers.api_key, headers.admin_token)) {
     return request_problem{error_code::bad_request,
                            "The request has two credentials that differ. Send only one of "
                            "Authorization, X-API-Key and X-Admin-Token."};
   }
-  const auto caller = identify(home, credential_of(headers));
+  const auto caller = identify(home, request.shown);
   request.who = caller.who;
   if (!request.who && caller.problem.empty()) {
     return request_problem{error_code::missing_credential,

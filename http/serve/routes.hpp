@@ -14,6 +14,7 @@
 #include "http/proxy/upstream_target.hpp"
 #include "http/serve/compressed_body.hpp"
 #include "http/serve/dialect.hpp"
+#include "http/serve/identity.hpp"
 #include "http/serve/reply.hpp"
 #include "http/serve/request_headers.hpp"
 #include "http/serve/shard.hpp"
@@ -45,6 +46,7 @@ struct routed_request {
   request_headers headers;
   content_coding coding = content_coding::identity;  // of the body, until it was read
   bool is_followed = false;                          // by bytes that came before it was answered
+  credential shown;                                  // empty on an open route
   principal_ptr who;                                 // null on an open route
   std::string_view parameter;  // text for the {…} of the path, percent-encoded; a view of it
   std::string request_id;
