@@ -114,12 +114,8 @@ void client_answer::start_stream() {
 // The length of a stream of bytes, if the runtime framed it by that. Other streams may get more or
 // fewer events than the runtime sends.
 std::string_view client_answer::length_told() const {
-  std::string_view length;
-  if (!call_.passes_bytes() || call_.head().has_coding()) return length;
-  call_.head().for_each_field([&](std::string_view name, std::string_view value) {
-    if (equals_ignoring_case(name, "content-length")) length = value;
-  });
-  return length;
+  const bool is_framed_by_it = call_.passes_bytes() && !call_.head().has_coding();
+  return is_framed_by_it ? call_.head().find("content-length") : std::string_view();
 }
 
 // Comments may have begun the stream.
@@ -139,7 +135,7 @@ tunnel_end_ptr client_answer::call_switched(std::string& head) {
       .append("\r\n");
   answer.for_each_field([&](std::string_view name, std::string_view value) {
     if (!is_forwarded_to_client(name)) return;
-    head.append(name).append(": ").append(value).append("\r\n");
+    append(head, name, ": ", value, "\r\n");
   });
   head.append("\r\n");
   return client_.share->door().begin_tunnel(client_.handle);
@@ -199,14 +195,11 @@ int client_answer::call_completed() {
   }
   response_writer response(client_.handle, head.status);
   response.add(own_fields_name, own_fields());
-  const bool is_head_only = call_.request().method == "HEAD";
-  std::string_view length;
   head.for_each_field([&](std::string_view name, std::string_view value) {
     if (is_forwarded_to_client(name)) response.add(name, value);
-    if (is_head_only && equals_ignoring_case(name, "content-length")) length = value;
   });
-  if (is_head_only) {
-    response.send_head(length);
+  if (call_.request().method == "HEAD") {
+    response.send_head(head.find("content-length"));
   } else {
     response.send(std::move(text));
   }

@@ -12,14 +12,6 @@ namespace {
 // A runtime that has said that nothing more comes has this long to end its answer as well.
 constexpr auto done_linger = std::chrono::seconds(1);
 
-std::string_view content_type_of(const upstream_head& head) {
-  std::string_view type;
-  head.for_each_field([&](std::string_view name, std::string_view value) {
-    if (equals_ignoring_case(name, "content-type")) type = value;
-  });
-  return type;
-}
-
 // Whether a Content-Type is of this media type, whatever its parameters.
 bool is_of_type(std::string_view content_type, std::string_view wanted) {
   return equals_ignoring_case(content_type.substr(0, wanted.size()), wanted);
@@ -54,7 +46,7 @@ void upstream_call::upstream_headers(upstream_head& head) {
   }
   if (is_asked_again_ && head_.status == 200) permit_.endpoint()->link->note_refused_usage();
   const bool is_head_only = request_.method == "HEAD";
-  const auto type = content_type_of(head_);
+  const auto type = head_.find("content-type");
   const bool has_lines = is_of_type(type, "application/x-ndjson");
   const bool has_events =
       head_.status == 200 && (has_lines || is_of_type(type, "text/event-stream"));

@@ -65,6 +65,14 @@ void upstream_head::add_to_value(std::string_view part) {
   fields_.back().end = static_cast<std::uint32_t>(text_.size());
 }
 
+std::string_view upstream_head::find(std::string_view name) const {
+  std::string_view found;
+  for (const auto& f : fields_) {
+    if (equals_ignoring_case(name_of(f), name)) found = value_of(f);
+  }
+  return found;
+}
+
 void upstream_head::end_hop() {
   std::vector<std::string_view> named;
   for (auto& f : fields_) {

@@ -25,6 +25,7 @@ class upstream_head {
   void for_each_field(Visit visit) const {
     for (const auto& f : fields_) visit(name_of(f), value_of(f));
   }
+  std::string_view find(std::string_view name) const;  // the last value; empty: there is none
 
   // Reads the hop-by-hop fields, and drops what goes no further: the fields that a Connection field
   // names (RFC 9110 7.6.1), and those whose name is none. Blanks behind a name are dropped, too
