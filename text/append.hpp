@@ -1,7 +1,6 @@
 // Text that is put together from many pieces.
 #pragma once
 
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -14,10 +13,7 @@ void append(std::string& text, const Pieces&... pieces) {
   std::size_t size = text.size(), total = size;
   for (const auto& view : views) total += view.size();
   text.resize(total);
-  for (const auto& view : views) {
-    std::memcpy(text.data() + size, view.data(), view.size());
-    size += view.size();
-  }
+  for (const auto& view : views) size += view.copy(text.data() + size, view.size());
 }
 
 }  // namespace signalbox

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "text/ascii.hpp"
+
 namespace signalbox::http {
 
 namespace ip = boost::asio::ip;
@@ -45,10 +47,9 @@ std::optional<config::ip_bytes> read_address(std::string_view text) {
 // Takes the last element off a list that is separated by commas, without the blanks around it.
 std::string_view take_last(std::string_view& list) {
   const auto comma = list.rfind(',');
-  auto last = comma == list.npos ? list : list.substr(comma + 1);
+  const auto last = comma == list.npos ? list : list.substr(comma + 1);
   list = comma == list.npos ? std::string_view() : list.substr(0, comma);
-  const auto begin = std::min(last.find_first_not_of(" \t"), last.size());
-  return last.substr(begin, last.find_last_not_of(" \t") + 1 - begin);
+  return without_blanks(last);
 }
 
 }  // namespace
