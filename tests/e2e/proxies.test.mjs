@@ -96,7 +96,7 @@ describe('behind a proxy', () => {
       const openStream = () => EventStream.open(proxy.base, '/v1/chat/completions',
         { headers, body: chat({ stream: true }) });
 
-      test('requests of several clients on one connection', { skip: !keeps }, async () => {
+      if (keeps) test('requests of several clients on one connection', async () => {
         upstream.answer = () => plainAnswer();
         for (let i = 0; i < 5; ++i) await ask('POST', '/v1/chat/completions', { body: chat() });
         if (program === Haproxy) {
@@ -194,11 +194,11 @@ describe('behind a proxy', () => {
 
       // `begun`: what the runtime has sent by then. HAProxy only notices who has left when it has
       // something to send.
-      for (const [when, begun, skip] of [
-        ['before its answer begins', '', program === Haproxy],
-        ['its stream', streamHead + chunk(event('one')), false],
+      for (const [when, begun] of [
+        ...(program === Haproxy ? [] : [['before its answer begins', '']]),
+        ['its stream', streamHead + chunk(event('one'))],
       ]) {
-        test(`a client that leaves ${when} frees the runtime`, { skip }, async () => {
+        test(`a client that leaves ${when} frees the runtime`, async () => {
           const held = hold(begun), body = chat({ stream: begun !== '' });
           const raw = await RawConnection.open(proxy.base);
           raw.write(post(`Content-Length: ${body.length}\r\n`) + body);
