@@ -1,6 +1,9 @@
 #include "http/serve/client_door.hpp"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -49,6 +52,20 @@ request_problem not_decodable() {
 bool leaves_end_clear(error_code code) {
   return code != error_code::bad_request && code != error_code::header_too_large &&
          code != error_code::length_required && code != error_code::unsupported_version;
+}
+
+// An answer of bytes that stand for themselves has no room for a question. TCP's keepalive asks the
+// client's kernel: it answers with a reset once it has forgotten a socket that was closed, which
+// Linux does after a minute (tcp_fin_timeout).
+void ask_by_keepalive(int descriptor) {
+  constexpr int gap_s = 5, unanswered = 6;
+  const auto set = [&](int level, int option, int value) {
+    ::setsockopt(descriptor, level, option, &value, sizeof value);
+  };
+  set(IPPROTO_TCP, TCP_KEEPIDLE, gap_s);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, gap_s);
+  set(IPPROTO_TCP, TCP_KEEPCNT, unanswered);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 std::chrono::seconds timeout_of(const shard& home) {
@@ -126,6 +143,7 @@ void client_door::peer_ended(bool is_broken, bool was_there) {
   const bool is_of_proxy = is_http10_ && wants_close_ && !has_answered_ && !was_there;
   if (is_broken || is_of_proxy || !may_half_close_) return leave();
   if (probe_at_ != never) return;
+  ask_by_keepalive(socket_->polled().descriptor());
   probe_at_ = home_.now() + first_probe_after;
   home_.watch(weak_from_this());
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { runPython } from './harness/clients.mjs';
 import { adminKey, simModel, startGateway } from './harness/gateway.mjs';
 import { waitFor, within } from './harness/processes.mjs';
 import { Upstream, plainAnswer } from './harness/upstream.mjs';
@@ -101,6 +102,32 @@ describe('an answer below /upstream', () => {
         (await gateway.metric('signalbox_in_flight', { model: 'raw' })) === 0);
     });
   }
+
+  // After this time its kernel forgets a connection that was closed: usually a minute, here a
+  // second, and Python can say so. It has read all that came, so that it resets nothing.
+  const leaving = `
+import os, socket
+client = socket.create_connection(('127.0.0.1', os.environ['PORT']))
+client.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 1)
+client.sendall(os.environ['REQUEST'].encode())
+while not client.recv(65536).endswith(b'first\\r\\n'): pass
+`;
+
+  test('frees the runtime when a client leaves that hears nothing', async () => {
+    const heard = upstream.requests.length;
+    answer = () => null;
+    const left = runPython(leaving, { env: {
+      PORT: new URL(gateway.base).port,
+      REQUEST: `POST /upstream/raw/x HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n` +
+        'Content-Length: 0\r\n\r\n',
+    } });
+    await waitFor('it is at the runtime', () => upstream.requests.length > heard);
+    const server = upstream.last.socket;
+    server.write(`${head(['Transfer-Encoding: chunked'])}5\r\nfirst\r\n`);
+    const { code, errors } = await left;
+    assert.equal(code, 0, errors);
+    await waitFor('the runtime sees its connection closed', () => server.destroyed, 20_000);
+  });
 
   test('may be larger than what is kept of others, and waits for a slow client', async () => {
     const much = Buffer.alloc(64 << 20, 'x');
