@@ -31,6 +31,12 @@ std::string methods_of(std::string_view path) {
   return methods;
 }
 
+// Every path answers OPTIONS.
+std::string with_options(std::string methods) {
+  if (methods.find("OPTIONS") == methods.npos) methods += ", OPTIONS";
+  return methods;
+}
+
 // A browser asks whether a page may send a request. It sends no credential with that, so that it is
 // never the runtime's to answer.
 bool is_preflight(const restinio::http_request_header_t& header) {
@@ -49,8 +55,7 @@ std::optional<extra_headers> answer_to_options(const shard& home,
       path == "*" ? std::string("GET, HEAD, POST, PUT, PATCH, DELETE") : methods_of(path);
   if (allowed.empty()) return std::nullopt;
   if (header.has_field("Origin")) return home.gateway().cors().answer_preflight(header, allowed);
-  if (allowed.find("OPTIONS") == allowed.npos) allowed += ", OPTIONS";
-  return extra_headers{{"Allow", allowed}};
+  return extra_headers{{"Allow", with_options(std::move(allowed))}};
 }
 
 // Returns 404, or 405 with the methods of the path.
@@ -60,7 +65,7 @@ request_problem unrouted(const restinio::http_request_header_t& header) {
   return {error_code::method_not_allowed,
           "This route allows only " + allowed + ".",
           {},
-          {{"Allow", allowed}}};
+          {{"Allow", with_options(allowed)}}};
 }
 
 // Counts the request against the key's requests a minute.

@@ -217,9 +217,10 @@ describe('the contract', () => {
     for (const method of ['GET', 'PUT', 'DELETE', 'PATCH']) {
       const answer = await gateway.send(method, '/v1/chat/completions');
       assert.equal(answer.status, 405, method);
-      assert.equal(answer.headers.allow, 'POST');
+      assert.equal(answer.headers.allow, 'POST, OPTIONS');
     }
-    assert.equal((await gateway.send('POST', '/v1/models')).headers.allow, 'GET, HEAD');
+    assert.equal((await gateway.send('POST', '/v1/models')).headers.allow,
+      'GET, HEAD, OPTIONS');
     for (const [path, allowed] of [['/v1/models', 'GET, HEAD, OPTIONS'],
       ['/v1/keys', 'POST, GET, HEAD, OPTIONS'], ['/v1/chat/completions', 'POST, OPTIONS']]) {
       const { status, headers } = await gateway.send('OPTIONS', path);
