@@ -108,7 +108,7 @@ void relay_by_path(shard& home, routed_request request) {
   const auto* const known = target->known;
   auto out = known != nullptr ? make_call(request) : make_raw_call(request);
   set_target(request.client, target->path, {}, out);
-  if (!out.who->may(out.needed)) out.needed = scope::realtime;  // the model lists the path
+  out.plain_path = target->plain_path;
   auto wrong = read_call_headers(request, out);
   if (known != nullptr) {
     out.is_raw = true;

@@ -33,6 +33,9 @@ class tunnel : public std::enable_shared_from_this<tunnel> {
   void start(std::string head, std::string_view rest = {});
   void close();  // tells nobody
 
+  // Whether a side of a WebSocket has closed it, and only the connections have to end.
+  bool is_over() const;
+
   std::uint64_t bytes_of_client() const { return to_runtime_.bytes; }
   std::uint64_t bytes_of_runtime() const { return to_client_.bytes; }
 
@@ -50,7 +53,6 @@ class tunnel : public std::enable_shared_from_this<tunnel> {
   void write(direction& way, boost::asio::const_buffer bytes);
   void take(direction& way, std::string_view bytes);
   void end(direction& way, direction& other);
-  bool is_over() const;
   void broke(cause who);
   void close_ends(cause how);
   void finish(cause how);

@@ -54,6 +54,7 @@ struct call_request {
   principal_ptr who;
   credential shown;                // by whoever asks; refers to what `owner` keeps
   scope needed = scope::realtime;  // of `who`
+  std::string plain_path;          // below /upstream: for may_ask(); else empty
   metric_route route = metric_route::other;
   http::dialect dialect = http::dialect::openai;
   bool estimate_from_length = false;  // as in route_traits
@@ -239,7 +240,7 @@ class upstream_call final : public ticket_holder, public upstream_sink {
   upstream_connection_ptr upstream_;
   std::shared_ptr<tunnel> tunnel_;
   std::uint64_t tunnel_bytes_ = 0, heard_bytes_ = 0;  // at the last tick: both ways; the runtime's
-  time_point next_key_check_{};                       // of a tunnel
+  time_point next_key_check_{}, close_by_ = never;    // of a tunnel
   std::string upstream_head_;                         // of the request
   std::vector<body_edit> edits_;
   upstream_head head_;

@@ -13,6 +13,8 @@ namespace {
 
 // A key is looked up this often while its tunnel is open.
 constexpr auto key_check_gap = std::chrono::seconds(1);
+// A side that was told of the end of a WebSocket has this long to close its connection.
+constexpr auto close_timeout = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -33,6 +35,10 @@ void upstream_call::upstream_switched(std::string_view rest) {
 void upstream_call::tick_tunnel(time_point at) {
   if (!tunnel_) return;
   if (!is_still_allowed(at)) return fail(error_code::invalid_credential, {}, outcome::cancelled);
+  if (tunnel_->is_over()) {
+    if (close_by_ == never) close_by_ = at + close_timeout;
+    if (at >= close_by_) return tunnel_ended(tunnel::cause::complete);
+  }
   const auto heard = tunnel_->bytes_of_runtime(), bytes = heard + tunnel_->bytes_of_client();
   if (std::exchange(heard_bytes_, heard) != heard) permit_.heard();
   if (std::exchange(tunnel_bytes_, bytes) != bytes) {

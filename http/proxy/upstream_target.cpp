@@ -92,4 +92,10 @@ bool is_listed(const std::vector<std::string>& patterns, std::string_view plain_
   });
 }
 
+bool may_ask(const principal& who, scope of_upstream, const config::model_options& model,
+             std::string_view plain_path) {
+  return who.may(of_upstream) ||
+         (who.may(scope::realtime) && is_listed(model.upstream_paths, plain_path));
+}
+
 }  // namespace signalbox::http

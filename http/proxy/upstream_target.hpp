@@ -34,4 +34,9 @@ std::variant<upstream_target, request_problem> read_upstream_target(const model_
 // "/*" and stands for all paths below.
 bool is_listed(const std::vector<std::string>& patterns, std::string_view plain_path);
 
+// Returns whether a principal may ask a model's runtime for a decoded path: with the scope of
+// /upstream for any, and with `realtime` for those that the model lists.
+bool may_ask(const principal& who, scope of_upstream, const config::model_options& model,
+             std::string_view plain_path);
+
 }  // namespace signalbox::http

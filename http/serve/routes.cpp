@@ -104,7 +104,7 @@ problem_or_none authorize_upstream(shard& home, const route& found,
   request.upstream = std::make_unique<upstream_target>(std::move(std::get<upstream_target>(read)));
   const auto& target = *request.upstream;
   if (has_scope || !target.model) return std::nullopt;
-  if (!is_listed(target.model->options.upstream_paths, target.plain_path)) {
+  if (!may_ask(who, found.needed, target.model->options, target.plain_path)) {
     return lacks_scope(found,
                        ", and the path is none of the model's upstream_paths, which would do "
                        "without");

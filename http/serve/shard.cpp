@@ -88,7 +88,10 @@ time_point shard::now() const {
 
 bool shard::may_go_on(const call_request& request) {
   const auto who = identify(*this, request.shown).who;
-  return who && who->may(request.needed) && who->may_use(request.model->options);
+  if (!who || !who->may_use(request.model->options)) return false;
+  if (request.plain_path.empty()) return who->may(request.needed);
+  const auto model = gateway_.models()->find(request.model->options.name);
+  return model && may_ask(*who, request.needed, model->options, request.plain_path);
 }
 
 shard_inbox_ptr shard::inbox() const {

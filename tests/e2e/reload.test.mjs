@@ -37,15 +37,14 @@ async function stranger(status) {
 const slow = (name, options = {}) => simModel(name, { 'decode-tps': 20 }, options);
 
 test('a reload counts the descriptors for its models', async () => {
-  const config = (...models) => ({ server: { listen: ['127.0.0.1:0'], shards: 1 }, models,
-    keys: [{ id: 'administrator', token: adminKey, scopes: ['admin'] }] });
+  const config = (...models) => ({ server: { shards: 1 }, models });
   const few = simModel('few', {}, { max_concurrent: 10 });
   const many = simModel('many', {}, { max_concurrent: 100 });
   const gateway = await startGateway({ openFiles: 1024, config: config(few) });
   const counts = () => [...gateway.log.matchAll(/server\.max_connections: (\d+) instead of 20000/g)]
     .map(([, count]) => Number(count));
   const reload = async (...models) => {
-    writeFileSync(path.join(gateway.folder, 'signalbox.yaml'), JSON.stringify(config(...models)));
+    gateway.configure(config(...models));
     assert.equal((await gateway.send('POST', '/admin/reload')).status, 200);
   };
   const [first, ...none] = counts();
@@ -66,12 +65,7 @@ describe('reload', () => {
 
   // Writes the file with these models, as its operator does.
   function write(models, rest = {}) {
-    writeFileSync(path.join(gateway.folder, 'signalbox.yaml'), JSON.stringify({
-      server: { listen: ['127.0.0.1:0'] },
-      keys: [{ id: 'administrator', token: adminKey, scopes: ['admin'] }],
-      models,
-      ...rest,
-    }));
+    gateway.configure({ models, ...rest });
   }
   const reload = (query = '') => gateway.send('POST', `/admin/reload${query}`);
   const nothing = { added: [], removed: [], changed: [], restarting: [], needs_restart: [] };

@@ -12,17 +12,19 @@ import { SwitchingRuntime, switchTo } from './harness/switching.mjs';
 describe('the end of a WebSocket', () => {
   let postgres, gateway, switching;
 
+  const config = (upstreamPaths) => ({
+    log: { requests: 'requests.log' },
+    models: [simModel('sim', {}, { upstream_paths: ['/ws'] }), simModel('other'),
+      simModel('killed'), simModel('impatient', {}, { stream_idle_timeout_s: 1 }),
+      simModel('unlisting', {}, { upstream_paths: upstreamPaths }), switching.model('own')],
+  });
+
   before(async () => {
     postgres = await Postgres.start();
     switching = await SwitchingRuntime.start();
     gateway = await startGateway({
       env: { DATABASE_URL: await postgres.url('ends') },
-      config: {
-        log: { requests: 'requests.log' },
-        models: [simModel('sim', {}, { upstream_paths: ['/ws'] }), simModel('other'),
-          simModel('killed'), simModel('impatient', {}, { stream_idle_timeout_s: 1 }),
-          switching.model('own')],
-      },
+      config: config(['/ws']),
     });
     assert.equal((await gateway.chat('sim')).status, 200); // it is loaded
   });
@@ -78,8 +80,8 @@ describe('the end of a WebSocket', () => {
     await requireEnd(await open(adminKey, 'impatient'), 'timed_out', 504);
   });
 
-  const openOwn = async (id) => (await switchTo(gateway.base, '/upstream/own/x',
-    { headers: { authorization: `Bearer ${adminKey}`, 'x-request-id': id } })).peer;
+  const openOwn = async (id, protocol) => (await switchTo(gateway.base, '/upstream/own/x',
+    { protocol, headers: { authorization: `Bearer ${adminKey}`, 'x-request-id': id } })).peer;
 
   test('of another protocol is complete when both sides end', async () => {
     const client = await openOwn('both-end');
@@ -96,6 +98,14 @@ describe('the end of a WebSocket', () => {
     left.socket.destroy();
     (await openOwn('client-breaks')).socket.resetAndDestroy();
     await requireCounted('client-breaks', 'cancelled', 499);
+  });
+
+  test('comes soon when one side has closed it and the other does nothing', async () => {
+    const client = await openOwn('stays', 'websocket'), server = switching.last;
+    server.write('\x88\x00');
+    await client.until('\x88\x00');
+    await Promise.all([client.untilEnd(20_000), server.untilEnd(20_000)]);
+    await requireCounted('stays', 'completed', 101);
   });
 
   test('comes when a limit is reached', async () => {
@@ -123,6 +133,16 @@ describe('the end of a WebSocket', () => {
     await change(bound.id, { models: ['other'] });
     await change(lesser.id, { scopes: ['realtime'] });
     for (const socket of sockets) await requireEnd(socket, 'cancelled', 401);
+  });
+
+  test('comes when its model lists the path no longer', async () => {
+    const { key } = await make(), listed = await open(key, 'unlisting');
+    const admins = await open(adminKey, 'unlisting');
+    gateway.configure(config(['/other/*']));
+    assert.equal((await gateway.send('POST', '/admin/reload')).status, 200);
+    await requireEnd(listed, 'cancelled', 401);
+    assert.equal(await admins.ask('still here'), 'still here');
+    await admins.close();
   });
 
   test('does not come when its key is changed otherwise', async () => {

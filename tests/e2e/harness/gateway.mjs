@@ -123,6 +123,11 @@ export class Gateway {
       this.withKey({ ...options, body, headers }));
   }
 
+  // Changes its file as an operator does, which a reload reads.
+  configure(config) {
+    writeConfig(this.folder, config);
+  }
+
   connect(options) {
     return RawConnection.open(this.base, options);
   }
@@ -193,18 +198,22 @@ export class Gateway {
   }
 }
 
-// Starts without waiting, for what is not meant to come up. `folder` may be that of an earlier one,
-// `openFiles` bounds the descriptors that it may have.
-export function launchGateway(
-  { config = {}, env = {}, folder = makeFolder(), openFiles } = {}) {
-  const { server, ...rest } = config;
+// JSON is YAML, too.
+function writeConfig(folder, { server, ...rest }) {
   const file = path.join(folder, 'signalbox.yaml');
-  // JSON is YAML, too.
   writeFileSync(file, JSON.stringify({
     server: { listen: ['127.0.0.1:0'], ...server },
     keys: [{ id: 'administrator', token: adminKey, scopes: ['admin'] }],
     ...rest,
   }));
+  return file;
+}
+
+// Starts without waiting, for what is not meant to come up. `folder` may be that of an earlier one,
+// `openFiles` bounds the descriptors that it may have.
+export function launchGateway(
+  { config = {}, env = {}, folder = makeFolder(), openFiles } = {}) {
+  const file = writeConfig(folder, config);
   const data = path.join(folder, 'data');
   mkdirSync(data, { recursive: true });
   const limited = openFiles ? ['prlimit', `--nofile=${openFiles}:${openFiles}`] : [];
