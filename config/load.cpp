@@ -13,6 +13,7 @@
 #include "config/problems.hpp"
 #include "config/programs.hpp"
 #include "config/reader.hpp"
+#include "config/schema.hpp"
 #include "config/trust.hpp"
 #include "config/validate.hpp"
 #include "config/yaml.hpp"
@@ -58,6 +59,15 @@ void fill_dependent_defaults(settings& s, const problem_list& problems) {
   }
 }
 
+// There is training when the file has its section, be it empty, or the environment one of its
+// variables.
+bool has_training(const problem_list& problems) {
+  return problems.given("training") ||
+         std::any_of(options().begin(), options().end(), [&](const option& o) {
+           return o.path.starts_with("training.") && problems.given(o.path);
+         });
+}
+
 // Adds mistakes to `problems` and returns doubts, which are no errors.
 std::vector<certificate_finding> check_certificate(const tls_options& files,
                                                    problem_list& problems) {
@@ -100,6 +110,7 @@ settings load_text(const std::string& yaml, const std::string& name, const envir
   resolve_tokens(env, s, problems);
   resolve_api_keys(env, s, problems);
   fill_dependent_defaults(s, problems);
+  s.training.is_configured = has_training(problems);
   check(s, problems);
   std::vector<certificate_finding> warnings;
   if (machine) {

@@ -39,6 +39,7 @@ std::vector<std::string> changed_options(const settings& now, const settings& ne
     for (std::size_t i = 0; is_same && i < count; ++i) is_same = o.get(now, i) == o.get(next, i);
     if (!is_same) changed.push_back(path);
   }
+  if (now.training.is_configured != next.training.is_configured) changed.push_back("training");
   return changed;
 }
 

@@ -25,19 +25,41 @@ std::string why_not(const std::string& name) {
 
 // Finds {words} that look like placeholders of ours. Braces of a shell (${x}), a template ({{x}})
 // or JSON do not.
-std::vector<std::string> unknown_placeholders(const std::string& text) {
+std::vector<std::string> like_placeholders(const std::string& text) {
   std::vector<std::string> found;
   for (auto at = text.find('{'); at != std::string::npos; at = text.find('{', at + 1)) {
     const auto end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
     if (end == std::string::npos || text[end] != '}' || end == at + 1) continue;
     const bool is_of_shell = at > 0 && (text[at - 1] == '$' || text[at - 1] == '{');
-    const auto word = text.substr(at, end + 1 - at);
-    if (is_of_shell ||
-        std::find(placeholders.begin(), placeholders.end(), word) != placeholders.end())
-      continue;
-    found.push_back(word);
+    if (!is_of_shell) found.push_back(text.substr(at, end + 1 - at));
   }
   return found;
+}
+
+using word_list = std::vector<std::string>;
+
+std::vector<std::string> unknown_placeholders(const std::string& text, const word_list& known) {
+  auto found = like_placeholders(text);
+  std::erase_if(found, [&](const std::string& word) {
+    return std::find(known.begin(), known.end(), word) != known.end();
+  });
+  return found;
+}
+
+// `path` is that of the command.
+void check_command(const word_list& command, const std::string& path, const word_list& known,
+                   const std::string& program_dir, const environment& env, problem_list& problems) {
+  if (!command[0].empty() && !find_program(command[0], program_dir, program_path(env))) {
+    problems.unrelated(path + "[0]", fmt::format("found {}, which {}", in_quotes(command[0]),
+                                                 why_not(command[0])));
+  }
+  for (std::size_t i = 1; i < command.size(); ++i) {
+    for (const auto& placeholder : unknown_placeholders(command[i], known)) {
+      problems.unrelated(fmt::format("{}[{}]", path, i),
+                         fmt::format("found {}, which is not a placeholder{}", placeholder,
+                                     suggestion(placeholder, known)));
+    }
+  }
 }
 
 }  // namespace
@@ -61,23 +83,18 @@ std::optional<std::string> find_program(const std::string& name, const std::stri
 
 void check_commands(const settings& s, const std::string& program_dir, const environment& env,
                     problem_list& problems) {
-  const std::vector<std::string> known(placeholders.begin(), placeholders.end());
+  const word_list of_models(placeholders.begin(), placeholders.end());
   for (std::size_t i = 0; i < s.models.size(); ++i) {
     const auto& command = s.models[i].command;
     if (s.models[i].driver != driver_kind::process || command.empty()) continue;
-    if (!command[0].empty() && !find_program(command[0], program_dir, program_path(env))) {
-      problems.unrelated(
-          fmt::format("models[{}].command[0]", i),
-          fmt::format("found {}, which {}", in_quotes(command[0]), why_not(command[0])));
-    }
-    for (std::size_t word = 1; word < command.size(); ++word) {
-      for (const auto& placeholder : unknown_placeholders(command[word])) {
-        problems.unrelated(fmt::format("models[{}].command[{}]", i, word),
-                           fmt::format("found {}, which is not a placeholder{}", placeholder,
-                                       suggestion(placeholder, known)));
-      }
-    }
+    check_command(command, fmt::format("models[{}].command", i), of_models, program_dir, env,
+                  problems);
   }
+  const auto& training = s.training;
+  const bool has_trainer = training.is_configured && !training.command.empty() &&
+                           training.driver == trainer_driver::process;
+  if (!has_trainer) return;
+  check_command(training.command, "training.command", {"{data}"}, program_dir, env, problems);
 }
 
 }  // namespace signalbox::config

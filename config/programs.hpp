@@ -1,4 +1,5 @@
-// Checks the `command` of a model: its program must exist, its placeholders must be known.
+// Checks the `command` of a model or of the trainer: its program must exist, its placeholders must
+// be known.
 #pragma once
 
 #include <array>

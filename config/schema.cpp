@@ -182,6 +182,7 @@ void add_the_rest(std::vector<option>& out) {
       "log.level", &log_options::level, 0, 0, "Least severe messages to log.",
       {.words = {"trace", "debug", "info", "warn", "error"}, .variable = "SIGNALBOX_LOG_LEVEL"}));
   add_request_log(out);
+  add_training_options(out);
   out.push_back(
       row("data_dir", &settings::data_dir, 1, text_bytes,
           "Folder for everything the program keeps: the private database and its log, the "
@@ -237,6 +238,9 @@ const std::vector<section>& sections() {
       {"metrics", "The Prometheus endpoint."},
       {"cors", "Access for browser pages of other origins."},
       {"log", "The program's own log, and one of all requests."},
+      {"training", "The trainer that has the GPUs while no request needs them. None: no training."},
+      {"training.gpu", "GPU memory that the trainer takes."},
+      {"training.tensorboard", "TensorBoard, which the gateway passes on."},
   };
   return table;
 }

@@ -17,6 +17,9 @@ inline constexpr double text_bytes = 4096;
 
 inline const std::vector<std::string> driver_words{"process", "external"};
 inline const std::vector<std::string> usage_words{"auto", "always", "never"};
+inline const std::vector<std::string> trainer_driver_words{"docker", "process"};
+inline const std::vector<std::string> status_format_words{"json", "heartbeat"};
+inline const std::vector<std::string> signal_words{"TERM", "INT", "QUIT", "HUP", "USR1", "USR2"};
 inline const std::vector<std::string> residency_words{"pinned", "on_demand", "exclusive"};
 
 // Returns the struct of type T that an option belongs to; `index` matters for lists only.
@@ -47,6 +50,10 @@ auto& part(Settings& s, [[maybe_unused]] std::size_t index) {
     return s.cors;
   else if constexpr (is_same_v<T, log_options>)
     return s.log;
+  else if constexpr (is_same_v<T, training_options>)
+    return s.training;
+  else if constexpr (is_same_v<T, tensorboard_options>)
+    return s.training.tensorboard;
   else {
     static_assert(is_same_v<T, settings>);
     return s;
@@ -124,6 +131,7 @@ option row(std::string path, V T::*member, double min, double max, std::string d
           more.multiline};
 }
 
-void add_model_options(std::vector<option>& out);  // schema_models.cpp
+void add_model_options(std::vector<option>& out);     // schema_models.cpp
+void add_training_options(std::vector<option>& out);  // schema_training.cpp
 
 }  // namespace signalbox::config

@@ -148,6 +148,40 @@ struct log_options {
   std::uint32_t requests_files = 5;              // older files to keep
 };
 
+enum class trainer_driver : std::uint8_t { docker, process };
+enum class trainer_status_format : std::uint8_t { json, heartbeat };
+enum class trainer_signal : std::uint8_t { term, interrupt, quit, hangup, user1, user2 };
+
+struct tensorboard_options {
+  std::string container = "lentmiienlm-tensorboard";
+  std::string url = "http://127.0.0.1:6006";
+};
+
+struct training_options {
+  bool is_configured = false;  // by a section `training`, or a variable of one of these options
+  trainer_driver driver = trainer_driver::docker;
+  std::string container = "lentmiienlm-train";  // docker: the user's own
+  std::vector<std::string> command;             // process: argv; {data} is replaced
+  std::vector<std::string> environment;         // process: NAME=VALUE
+  std::string checkpoints_dir = "lentmiien-lm/checkpoints";
+  std::string status_file = "status.json";  // in each checkpoint's folder
+  trainer_status_format status_format = trainer_status_format::json;
+  double poll_s = 5;              // between two looks at status and trainer
+  double frozen_timeout_s = 300;  // above poll_s
+  double cooldown_s = 600;
+  trainer_signal stop_signal = trainer_signal::term;
+  double stop_grace_s = 20;  // from the stop signal to SIGKILL
+  trainer_signal checkpoint_signal = trainer_signal::user1;
+  double checkpoint_wait_s = 0;  // from that signal to the stop; 0: it is not sent
+  double start_timeout_s = 60;   // until it is seen to run
+  double backoff_s = 10;         // after a failure; doubles, up to backoff_max_s
+  double backoff_max_s = 600;
+  bool over_pinned = false;      // pinned models that are idle may be evicted
+  std::uint64_t gpu_memory = 0;  // bytes on each of its GPUs; 0: all
+  std::uint32_t gpu_count = 0;   // 0: all
+  tensorboard_options tensorboard;
+};
+
 struct settings {
   server_options server;
   std::vector<key_options> keys;
@@ -160,6 +194,7 @@ struct settings {
   metrics_options metrics;
   cors_options cors;
   log_options log;
+  training_options training;
   std::string data_dir = "data";
 };
 

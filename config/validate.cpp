@@ -13,6 +13,7 @@
 #include "config/path_segments.hpp"
 #include "config/placement.hpp"
 #include "config/schema.hpp"
+#include "config/validate_training.hpp"
 #include "config/values.hpp"
 
 namespace signalbox::config {
@@ -343,6 +344,7 @@ void check(const settings& s, problem_list& problems) {
   check_scheduling(s.scheduling, problems);
   check_database(s.database, problems);
   check_security(s.security, problems);
+  check_training(s, problems);
 }
 
 void validate(const settings& s) {

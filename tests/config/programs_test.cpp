@@ -88,3 +88,16 @@ BOOST_AUTO_TEST_CASE(doubts_come_with_other_mistakes_and_without_them_can_be_tol
              std::string::npos);
   BOOST_CHECK_THROW(doubts_of("models: []"), config_error);
 }
+
+BOOST_AUTO_TEST_CASE(the_trainers_command_is_checked_too) {
+  const auto trainer = [](const std::string& command) {
+    return with_command("      - sh\n      - '{port}'\n") +
+           "training: {driver: process, command: " + command + "}\n";
+  };
+  BOOST_TEST(strict_error_of(trainer("[sh, '{data}']")) == "");
+  BOOST_TEST(strict_error_of(trainer("[no-such-trainer]")) ==
+             "f:7: training.command[0]: found \"no-such-trainer\", which is neither beside the "
+             "gateway nor in PATH");
+  BOOST_TEST(strict_error_of(trainer("[sh, '{port}']")) ==
+             "f:7: training.command[1]: found {port}, which is not a placeholder");
+}

@@ -39,7 +39,7 @@ const std::vector<include_row>& include_table() {
       {"runtimes/",
        {"runtimes/", "records/", "text/", "system/", "config/", "scheduling/"},
        {"boost/asio", "boost/beast", "boost/system", "boost/algorithm/string",
-        "boost/locale/utf.hpp", "fmt/", "spdlog/"}},
+        "boost/locale/utf.hpp", "nlohmann/", "fmt/", "spdlog/"}},
       // All that http sees of the control plane.
       {"actors/control_plane.hpp", {"actors/", "records/", "config/", "scheduling/"}, {"caf/"}},
       {"actors/",
