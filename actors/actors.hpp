@@ -26,11 +26,23 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::register_holder)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::holder_registered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::acquire_lease)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::withdraw_acquire)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::adopt_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::hold_grants)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::resume_grants)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::release_lease)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_granted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_refused)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_asked_back)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::demand_reported)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::submit_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::find_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::renew_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::end_lease)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_leases)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::lease_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::outside_holder_told)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::write_leases)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::runtime_event)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::crash_record)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::list_crashes)
@@ -87,12 +99,39 @@ using gpu_lease_actor = caf::typed_actor<
     caf::reacts_to<acquire_lease>,
     // A holder takes its request back.
     caf::reacts_to<withdraw_acquire>,
+    // A registered holder has memory from before the pool's start, and gets a lease of it.
+    caf::reacts_to<adopt_lease>,
+    // Requests wait from now on, until the second one: memory may still be adopted.
+    caf::reacts_to<hold_grants>, caf::reacts_to<resume_grants>,
     // A holder gives its lease back; its process tree is gone.
     caf::reacts_to<release_lease>,
     // The queue of a holder's model reports its work, on change.
     caf::reacts_to<demand_reported>,
     // A deadline of the core may have come.
     caf::reacts_to<tick>>;
+
+// The leases of programs that we did not start (core: outside_leases). The machine has one.
+using outside_leases_actor = caf::typed_actor<
+    // A program asks for a lease. The answer comes when it is granted, or when the wait is over.
+    caf::replies_to<submit_lease>::with<lease_answer>,
+    // Asks about one lease; the answer comes as above.
+    caf::replies_to<find_lease>::with<lease_answer>,
+    // The holder goes on.
+    caf::replies_to<renew_lease>::with<lease_answer>,
+    // The holder needs the lease no more. The answer waits a second at most for the lease's end.
+    caf::replies_to<end_lease>::with<lease_answer>,
+    // Lists those that have not ended.
+    caf::replies_to<list_leases>::with<lease_list>,
+    // The lease pool, which holds its grants until it hears what is adopted; it is sent again after
+    // a restart.
+    caf::reacts_to<gpu_lease_actor>,
+    // The pool's answer for one lease.
+    caf::reacts_to<outside_holder_told>,
+    // A deadline of the core or of an answer may have come.
+    caf::reacts_to<tick>>;
+
+// Writes the file of leases, on a thread of its own.
+using lease_writer_actor = caf::typed_actor<caf::replies_to<write_leases>::with<bool>>;
 
 // Keeps crashes of runtimes in PostgreSQL. While the database is away, it keeps the newest 1000 in
 // memory.

@@ -17,6 +17,7 @@
 #include "config/model_changes.hpp"
 #include "persistence/database.hpp"
 #include "persistence/epoch_source.hpp"
+#include "persistence/lease_file.hpp"
 
 namespace signalbox {
 namespace {
@@ -148,12 +149,14 @@ control_plane::control_plane(const config::settings& settings, runtimes::runtime
                              persistence::database& db, metrics& m, std::function<void()> on_fatal,
                              configuration_source source)
     : state_(std::make_unique<state>(db, settings, std::move(source))) {
+  persistence::lease_file(settings.data_dir).read();  // what is wrong with it is told at once
   supervisor_options options;
   options.settings = &settings;
   options.driver = &driver;
   options.db = &db;
   options.recorder = &m;
   options.board = &state_->board;
+  options.data_dir = settings.data_dir;
   options.next_epoch = [s = state_.get()] { return s->epochs.next(); };
   options.publish = [s = state_.get()](control_handles_ptr handles) {
     s->published = std::move(handles);
@@ -270,6 +273,7 @@ void control_plane::shutdown(duration grace, const std::function<bool()>& hurry)
   for (const auto& [model, queue] : all->queues) {
     self->send_exit(queue, caf::exit_reason::user_shutdown);
   }
+  self->send_exit(all->outside, caf::exit_reason::user_shutdown);
   self->send_exit(all->leases, caf::exit_reason::user_shutdown);
   self->send_exit(all->logins, caf::exit_reason::kill);  // logins may still wait
   self->send_exit(state_->supervisor, caf::exit_reason::user_shutdown);

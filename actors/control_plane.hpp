@@ -35,6 +35,7 @@ struct control_handles {
   model_queue_actor queue_of(model_index model) const;  // null: the model is gone
 
   gpu_lease_actor leases;
+  outside_leases_actor outside;
   usage_ledger_actor usage;
   crash_log_actor crashes;
   key_registry_actor keys;

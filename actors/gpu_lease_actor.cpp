@@ -25,6 +25,7 @@ scheduling::arbiter_options options_of(const config::settings& s, std::uint32_t 
 
 // holder ── register_holder ──▶ a number for it ── holder_registered ──▶ holder
 // holder ── acquire_lease ──▶ core ── lease_granted, lease_refused ──▶ holder
+// outside_leases ── adopt_lease, resume_grants ──▶ core, and what waited since hold_grants
 // model_queue ── demand_reported ──▶ core ── lease_asked_back ──▶ the holder that must give way
 // holder ── release_lease, when its process tree is gone, or its end ──▶ core
 //   core ── lease_granted ──▶ the next holder
@@ -53,6 +54,9 @@ class gpu_lease : public gpu_lease_actor::base {
         [this](const register_holder& m, const lease_holder_actor& h) { on_register(m, h); },
         [this](const acquire_lease& m) { on_acquire(m); },
         [this](const withdraw_acquire& m) { on_withdraw(m.holder); },
+        [this](const adopt_lease& m) { on_adopt(m); },
+        [this](const hold_grants&) { early_.emplace(); },
+        [this](const resume_grants&) { on_resume(); },
         [this](const release_lease& m) { on_release(m); },
         [this](const demand_reported& m) { on_demand(m); },
         [this](tick) { on_tick(); },
@@ -82,11 +86,32 @@ class gpu_lease : public gpu_lease_actor::base {
       spdlog::warn("holder {}, which is not registered, asks for a lease", m.request.holder);
       return;
     }
+    if (early_) return early_->push_back(m);
     const auto now = clock().now();
     apply(core_->acquire(m.request, now));
   }
 
+  void on_adopt(const adopt_lease& m) {
+    if (!holders_.contains(m.request.holder)) {
+      spdlog::warn("holder {}, which is not registered, has a lease", m.request.holder);
+      return;
+    }
+    const auto now = clock().now();
+    apply(core_->adopt(m.request, m.gpus, now));
+  }
+
+  void on_resume() {
+    if (!early_) return;
+    const auto held = *std::exchange(early_, std::nullopt);
+    for (const auto& m : held) on_acquire(m);
+  }
+
+  void forget_early(holder_id id) {
+    if (early_) std::erase_if(*early_, [id](const auto& m) { return m.request.holder == id; });
+  }
+
   void on_withdraw(holder_id id) {
+    forget_early(id);
     const auto now = clock().now();
     apply(core_->withdraw(id, now));
   }
@@ -114,6 +139,7 @@ class gpu_lease : public gpu_lease_actor::base {
     const bool had_lease = std::any_of(leases.begin(), leases.end(),
                                        [id](const auto& lease) { return lease.holder == id; });
     if (had_lease) spdlog::warn("{} ended without giving its lease back", label(id));
+    forget_early(id);
     holders_.erase(found);
     apply(core_->remove(id, now));
   }
@@ -215,6 +241,7 @@ class gpu_lease : public gpu_lease_actor::base {
   std::optional<scheduling::lease_arbiter> core_;
   std::map<holder_id, holder> holders_;
   holder_id last_holder_ = 0;
+  std::optional<std::vector<acquire_lease>> early_;  // set between hold_grants and resume_grants
   tick_timer timer_;
 };
 

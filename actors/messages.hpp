@@ -23,6 +23,7 @@
 #include "scheduling/lease_arbiter.hpp"
 #include "scheduling/model_lifecycle.hpp"
 #include "scheduling/model_queue.hpp"
+#include "scheduling/outside_leases.hpp"
 #include "scheduling/rate_limit.hpp"
 #include "scheduling/types.hpp"
 
@@ -210,6 +211,15 @@ struct acquire_lease {
 struct withdraw_acquire {
   holder_id holder;
 };
+// A registered holder has this memory since before the pool's start. The answer is lease_granted, or
+// lease_refused when the memory cannot be its own.
+struct adopt_lease {
+  scheduling::lease_request request;
+  scheduling::gpu_set gpus;
+};
+// The pool grants nothing until resume_grants: memory that is in use is still to be adopted.
+struct hold_grants {};
+struct resume_grants {};
 // Gives the lease back.
 struct release_lease {
   holder_id holder;
@@ -232,6 +242,53 @@ struct lease_asked_back {
 struct demand_reported {
   holder_id holder;
   scheduling::holder_demand demand;
+};
+
+// Messages between outside_leases and those who ask it, and to its holders
+
+// A program that is not ours asks for a lease.
+struct submit_lease {
+  scheduling::outside_request request;  // without `process`
+  std::int64_t pid = 0;                 // the holder's process, as this machine numbers it; 0: none
+  duration wait{};                      // how long the answer may wait for the grant
+};
+// Asks about a lease, and waits while it waits.
+struct find_lease {
+  std::string id;
+  scheduling::lease_viewer who;
+  duration wait{};
+};
+struct renew_lease {
+  std::string id;
+  scheduling::lease_viewer who;
+  fencing_token token;
+};
+// Ends a lease, whatever its state.
+struct end_lease {
+  std::string id;
+  scheduling::lease_viewer who;
+};
+// The answer to these.
+struct lease_answer {
+  scheduling::outside_verdict verdict = scheduling::outside_verdict::done;
+  bool has_no_such_process = false;  // the verdict does not matter: the pid names none
+  std::optional<scheduling::outside_view> lease = {};  // when it is done
+};
+struct list_leases {
+  scheduling::lease_viewer who;
+};
+// The answer to list_leases, in the order of the requests.
+struct lease_list {
+  std::vector<scheduling::outside_view> leases;
+};
+// What the pool told the holder of an outside lease.
+struct outside_holder_told {
+  std::string id;
+  std::variant<holder_registered, lease_granted, lease_refused, lease_asked_back> what;
+};
+// Writes the file of leases; the answer is whether it is durable.
+struct write_leases {
+  std::vector<scheduling::outside_record> records;
 };
 
 // Messages to stores

@@ -11,6 +11,7 @@
 #include "actors/login_guard_actor.hpp"
 #include "actors/model_backend_actor.hpp"
 #include "actors/model_queue_actor.hpp"
+#include "actors/outside_leases_actor.hpp"
 #include "actors/shell.hpp"
 #include "actors/supervised_children.hpp"
 #include "actors/usage_ledger_actor.hpp"
@@ -24,6 +25,8 @@ namespace {
 //   model_backend  Its runtime is killed, the lease pool frees its lease, and the queue closes.
 //   gpu_lease      The holders of memory are not known any more, so all backends end with it and
 //                  start again.
+//   outside_leases The pool ends with it: programs that are not ours have memory, which nobody may
+//                  be granted before the next one has read who they are.
 //   key_registry   The known keys stay in force, and the new registry tells all keys again.
 //   login_guard    Failed logins are forgotten.
 //   crash_log, usage_ledger   What they had not written is lost.
@@ -70,7 +73,8 @@ class supervisor : public supervisor_actor::base {
 
   void start_all() {
     for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::key_registry,
-                      child_kind::login_guard, child_kind::gpu_lease}) {
+                      child_kind::login_guard, child_kind::gpu_lease,
+                      child_kind::outside_leases}) {
       start(children_.add(kind));
     }
     handles_.models = std::make_shared<const model_table>();
@@ -205,6 +209,9 @@ class supervisor : public supervisor_actor::base {
       case child_kind::gpu_lease:
         start_gpu_lease(c);
         break;
+      case child_kind::outside_leases:
+        start_outside_leases(c);
+        break;
       case child_kind::model_queue:
         start_queue(c);
         break;
@@ -236,7 +243,16 @@ class supervisor : public supervisor_actor::base {
     handles_.leases = spawn_gpu_lease(system(), *options_.settings, *options_.recorder,
                                       *options_.board, options_.next_epoch);
     watch(c, handles_.leases);
+    send(handles_.leases, hold_grants{});  // until the leases of outside programs are adopted
+    if (handles_.outside) send(handles_.outside, handles_.leases);
     for (const auto& [model, queue] : handles_.queues) send(queue, handles_.leases);
+  }
+
+  void start_outside_leases(child& c) {
+    handles_.outside = spawn_outside_leases(system(), *options_.settings,
+                                            persistence::lease_file(options_.data_dir));
+    watch(c, handles_.outside);
+    send(handles_.outside, handles_.leases);
   }
 
   void start_queue(child& c) {
@@ -299,6 +315,9 @@ class supervisor : public supervisor_actor::base {
     } else {
       spdlog::critical("{} ended too often: giving up", found->label());
       return fatal();
+    }
+    if (found->kind == child_kind::outside_leases) {
+      send_exit(handles_.leases, caf::exit_reason::kill);
     }
     if (found->kind == child_kind::gpu_lease) {
       for (const auto& [id, backend] : handles_.backends) {

@@ -48,14 +48,19 @@ config::address address_of(const std::string& url) {
 // One request on one connection. Every step has the same deadline, and an error ends it.
 class exchange {
  public:
-  exchange(const target& to, const std::string& method, const std::string& path) : to_(to) {
+  exchange(const target& to, const std::string& method, const std::string& path,
+           const std::string& json)
+      : to_(to) {
     request_.version(11);
     request_.method_string(method);
     request_.target(path);
     request_.set(beast::http::field::host, config::to_string({to.address.host, to.address.port}));
     request_.set(beast::http::field::authorization, "Bearer " + to.key);
     request_.set(beast::http::field::connection, "close");
-    request_.content_length(0);
+    if (!json.empty()) request_.set(beast::http::field::content_type, "application/json");
+    request_.body() = json;
+    request_.prepare_payload();
+    if (json.empty()) request_.content_length(0);
     parser_.body_limit(max_answer_bytes);
     context_.set_default_verify_paths();
   }
@@ -125,7 +130,7 @@ class exchange {
   const target& to_;
   asio::io_context io_;
   asio::ssl::context context_{asio::ssl::context::tls_client};
-  beast::http::request<beast::http::empty_body> request_;
+  beast::http::request<beast::http::string_body> request_;
   beast::http::response_parser<beast::http::string_body> parser_;
   beast::flat_buffer buffer_;
 };
@@ -158,11 +163,12 @@ gateway_client::gateway_client(CLI::App& command, std::function<std::string()> d
       ->envname("SIGNALBOX_KEY");
 }
 
-gateway_answer gateway_client::send(const std::string& method, const std::string& path) const {
+gateway_answer gateway_client::send(const std::string& method, const std::string& path,
+                                    const std::string& json) const {
   const auto data_dir = options_->url.empty() ? data_dir_() : std::string();
   const auto to = target_of(options_->url, options_->key, data_dir);
   try {
-    return exchange(to, method, path).run();
+    return exchange(to, method, path, json).run();
   } catch (const boost::system::system_error& e) {
     const bool is_refused = e.code() == boost::system::errc::connection_refused;
     if (is_refused && !data_dir.empty()) throw no_gateway(data_dir);

@@ -20,9 +20,14 @@ class gateway_client {
   // gateway.json in the folder that `data_dir` returns.
   gateway_client(CLI::App& command, std::function<std::string()> data_dir);
 
-  // Sends one request without a body, and returns the answer, within 30 s. Throws
-  // std::runtime_error that says what to do when no gateway runs or answers.
-  gateway_answer send(const std::string& method, const std::string& path) const;
+  // Sends one request, with JSON as its body or without any, and returns the answer, within 30 s.
+  // Throws std::runtime_error that says what to do when no gateway runs or answers. Thread-safe once
+  // the command line is parsed.
+  gateway_answer send(const std::string& method, const std::string& path,
+                      const std::string& json = {}) const;
+
+  // Whether the gateway is that of the data folder, and so on this machine.
+  bool is_local() const { return options_->url.empty(); }
 
  private:
   struct options {

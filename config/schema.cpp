@@ -152,6 +152,10 @@ void add_the_rest(std::vector<option>& out) {
   out.push_back(row(
       "scheduling.max_swap_wait_s", &t::max_swap_wait_s, 0.1, day_s,
       "Longest time that requests for one model wait while another one with work holds the GPU."));
+  out.push_back(row("scheduling.yield_grace_s", &t::yield_grace_s, 1, day_s,
+                    "Time that an outside program has to give its lease back, once it is asked."));
+  out.push_back(row("scheduling.release_grace_s", &t::release_grace_s, 1, day_s,
+                    "Memory of an outside lease that nobody released stays taken this long."));
   out.push_back(row("scheduling.load_backoff_s", &t::load_backoff_s, 0.01, 3600,
                     "Pause after a failed load; doubles with each failure in a row."));
   out.push_back(row("scheduling.load_backoff_max_s", &t::load_backoff_max_s, 0.01, day_s,

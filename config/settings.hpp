@@ -104,6 +104,8 @@ struct scheduling_options {
   double max_starvation_s = 30;        // after this long a ticket moves up one priority
   double min_residency_s = 5;          // a busy model is not evicted sooner than this
   double max_swap_wait_s = 30;         // longest wait of another model's oldest ticket for its turn
+  double yield_grace_s = 60;           // an outside program has this long to give its lease back
+  double release_grace_s = 30;         // memory whose release cannot be seen is kept this long
   double load_backoff_s = 1;           // after a failed load; doubles, up to load_backoff_max_s
   double load_backoff_max_s = 60;
   std::uint32_t load_attempts = 3;  // failures in a row until waiting requests are refused

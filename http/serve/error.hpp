@@ -27,6 +27,7 @@ enum class error_code : std::uint8_t {
   method_not_allowed,      // 405
   request_timeout,         // 408 the request did not arrive in time
   conflict,                // 409
+  stale_token,             // 409 not the lease's token, or the lease is over
   length_required,         // 411
   invalid_configuration,   // 422 the configuration file has mistakes
   body_too_large,          // 413
@@ -35,6 +36,7 @@ enum class error_code : std::uint8_t {
   expectation_failed,      // 417 an Expect other than 100-continue
   misdirected_request,     // 421 an absolute target of another host
   rate_limited,            // 429
+  too_many_leases,         // 429 in all, or of the key
   header_too_large,        // 431
   internal,                // 500
   upstream_failed,         // 502 the runtime closed the connection, or its answer is not HTTP

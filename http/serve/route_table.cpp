@@ -4,6 +4,7 @@
 #include "http/admin/auth_routes.hpp"
 #include "http/admin/control_routes.hpp"
 #include "http/admin/key_routes.hpp"
+#include "http/admin/lease_routes.hpp"
 #include "http/admin/ollama_routes.hpp"
 #include "http/admin/pages.hpp"
 #include "http/admin/usage_routes.hpp"
@@ -78,7 +79,7 @@ constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
 constexpr route_traits of_models{.label = metric::models, .dialect = dialect::openai};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 57> route_rows{{
+constexpr std::array<route, 62> route_rows{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
@@ -123,6 +124,11 @@ constexpr std::array<route, 57> route_rows{{
     {"GET", "/v1/keys/{id}", scope::admin, show_api_key},
     {"PATCH", "/v1/keys/{id}", scope::admin, change_api_key},
     {"DELETE", "/v1/keys/{id}", scope::admin, revoke_api_key},
+    {"POST", "/v1/leases", scope::any, create_lease},
+    {"GET", "/v1/leases", scope::any, list_outside_leases},
+    {"POST", "/v1/leases/{id}/renew", scope::any, renew_outside_lease},
+    {"GET", "/v1/leases/{id}", scope::any, show_lease},
+    {"DELETE", "/v1/leases/{id}", scope::any, release_outside_lease},
     {"POST", "/auth/token", scope::none, create_token},
     {"POST", "/auth/refresh", scope::none, renew_token},
     {"GET", "/metrics", scope::monitor, show_metrics, of_metrics},

@@ -154,6 +154,31 @@ BOOST_FIXTURE_TEST_CASE(room_goes_from_the_idle_to_who_asks, fixture) {
   BOOST_TEST(blue.log == journal{"granted 2 gpu 0"}, boost::test_tools::per_element());
 }
 
+BOOST_FIXTURE_TEST_CASE(nothing_is_granted_while_grants_are_held, fixture) {
+  send(hold_grants{});
+  acquire(red);
+  acquire(blue);
+  send(withdraw_acquire{blue.id});
+  BOOST_TEST(red.log.empty());
+  send(resume_grants{});
+  BOOST_TEST(red.log == journal{"granted 1 gpu 0"}, boost::test_tools::per_element());
+  BOOST_TEST(blue.log.empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_adopted_while_grants_are_held_is_not_granted_again, fixture) {
+  send(hold_grants{});
+  acquire(blue);
+  scheduling::lease_request r;
+  r.holder = red.id;
+  r.need = {16 * config::gib, 1};
+  send(adopt_lease{r, {{0, 16 * config::gib}}});
+  BOOST_TEST(red.log == journal{"granted 1 gpu 0"}, boost::test_tools::per_element());
+  send(resume_grants{});
+  BOOST_TEST(blue.log.empty());
+  send(release_lease{red.id, 1});
+  BOOST_TEST(blue.log == journal{"granted 2 gpu 0"}, boost::test_tools::per_element());
+}
+
 BOOST_FIXTURE_TEST_CASE(the_board_has_the_leases, fixture) {
   acquire(red);
   const auto held = board.snapshot();

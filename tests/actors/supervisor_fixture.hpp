@@ -7,6 +7,7 @@
 #include "actors/supervisor.hpp"
 #include "persistence/database.hpp"
 #include "tests/actors/support.hpp"
+#include "tests/scratch_folder.hpp"
 
 namespace signalbox::test {
 
@@ -20,6 +21,7 @@ struct supervisor_fixture {
     options.db = &db;
     options.recorder = &recorder;
     options.board = &board;
+    options.data_dir = folder.path();
     options.next_epoch = [this]() -> std::uint32_t {
       ++epochs_asked;
       if (is_epoch_missing) throw std::runtime_error("no epoch");
@@ -40,6 +42,7 @@ struct supervisor_fixture {
     const auto all = handles;
     for (const auto& [model, queue] : all->queues) kill(queue);
     for (const auto& [id, backend] : all->backends) kill(backend);
+    kill(handles->outside);
     kill(handles->leases);
     kill(handles->usage);
     kill(handles->crashes);
@@ -85,6 +88,7 @@ struct supervisor_fixture {
     return board.snapshot()->model_state(settings.models[model].name);
   }
 
+  scratch_folder folder;
   status_board board;
   persistence::database db{"host=/nonexistent"};  // the stores use it until the system has ended
   simulated_system system;

@@ -30,7 +30,7 @@ const std::vector<include_row>& include_table() {
       {"actors/messages.hpp", {"records/", "scheduling/", "config/"}, {}},
       {"persistence/",
        {"persistence/", "records/", "text/", "system/", "config/", "scheduling/"},
-       {"pqxx/", "sodium.h", "boost/algorithm/string", "fmt/", "spdlog/"}},
+       {"pqxx/", "sodium.h", "boost/algorithm/string", "nlohmann/", "fmt/", "spdlog/"}},
       // Programs of their own, which stand in for a runtime or watch over one.
       {"runtimes/sim/",
        {"runtimes/", "scheduling/types.hpp"},
