@@ -215,7 +215,7 @@ class supervisor : public supervisor_actor::base {
   }
 
   void start_crash_log(child& c) {
-    handles_.crashes = spawn_crash_log(system(), *options_.db);
+    handles_.crashes = spawn_crash_log(system(), *options_.db, options_.settings->data_dir);
     watch(c, handles_.crashes);
     for (const auto& [id, backend] : handles_.backends) send(backend, handles_.crashes);
   }
