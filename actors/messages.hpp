@@ -245,6 +245,22 @@ struct crash_list {
   std::vector<crash_record> crashes;
 };
 
+// Orders of an operator to a backend
+
+// Starts the backend, whoever waits for it. Answered by order_report when it is ready or the start
+// has failed, which the model's timeouts bound.
+struct order_start {};
+// Stops the backend. Answered by order_report when its process tree is gone.
+struct order_stop {
+  bool graceful;  // requests in flight may end first, for up to the model's drain timeout
+};
+// How an order ended. overruled: by a later order, or by a change of the model.
+enum class order_end : std::uint8_t { done, failed, no_room, overruled };
+struct order_report {
+  order_end how;
+  std::string why;  // for people, with what to do; empty when it is done
+};
+
 // Messages to several actors
 
 struct stop_all {};        // begins an orderly shutdown

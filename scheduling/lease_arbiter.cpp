@@ -170,7 +170,8 @@ bool lease_arbiter::is_overdue(const pending_request& p, time_point now) const {
 // one whose work nobody reports asks for itself.
 bool lease_arbiter::is_awaited(const pending_request& p) const {
   const auto holder = p.request.holder;
-  return p.request.is_pinned || !demands_.contains(holder) || demand_of(holder).waiting() > 0;
+  const bool is_wanted = p.request.is_pinned || p.request.is_ordered;
+  return is_wanted || !demands_.contains(holder) || demand_of(holder).waiting() > 0;
 }
 
 std::vector<holder_id> lease_arbiter::serving_order() const {

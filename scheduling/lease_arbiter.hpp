@@ -65,6 +65,7 @@ struct lease_request {
   work_class work = work_class::realtime;  // its class while it reports no work
   // Holders of one group do the same work and never evict each other; 0: of no group.
   std::uint32_t group = 0;
+  bool is_ordered = false;  // an operator waits for it, as a ticket does
 };
 
 // Effects.
