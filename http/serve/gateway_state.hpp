@@ -68,6 +68,8 @@ class gateway_state {
 
   // A request for a report holds the place until it is answered. Null when there are too many.
   std::shared_ptr<void> take_report_place();
+  // The same for a client that follows a log.
+  std::shared_ptr<void> take_log_place();
 
  private:
   const config::settings& settings_;
@@ -86,6 +88,7 @@ class gateway_state {
   std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> next_request_{0};
   std::shared_ptr<std::atomic<int>> reports_ = std::make_shared<std::atomic<int>>(0);
+  std::shared_ptr<std::atomic<int>> logs_ = std::make_shared<std::atomic<int>>(0);
   std::uint64_t process_tag_;  // random: ids differ between runs
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
 };
