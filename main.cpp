@@ -21,6 +21,7 @@
 #include "actors/control_plane.hpp"
 #include "actors/metrics.hpp"
 #include "commands/keys.hpp"
+#include "commands/models.hpp"
 #include "commands/reload.hpp"
 #include "commands/storage.hpp"
 #include "commands/subcommands.hpp"
@@ -318,9 +319,12 @@ int run(int argc, char** argv) {
   const auto run_keys = commands::add_keys(app, load_quietly);
   const auto run_users = commands::add_users(app, load_quietly);
   const auto run_usage = commands::add_usage(app, load_quietly);
-  const auto run_reload = commands::add_reload(
-      app, [&args] { return args.data.empty() ? load_settings(args).data_dir : args.data; });
-  for (const auto* name : {"keys", "users", "usage", "reload"})
+  const auto data_dir = [&args] {
+    return args.data.empty() ? load_settings(args).data_dir : args.data;
+  };
+  const auto run_reload = commands::add_reload(app, data_dir);
+  const auto run_models = commands::add_models(app, data_dir);
+  for (const auto* name : {"keys", "users", "usage", "reload", "models", "start", "stop", "logs"})
     add_config(app.get_subcommand(name));
   CLI11_PARSE(app, argc, argv);
 
@@ -331,6 +335,7 @@ int run(int argc, char** argv) {
   if (const auto status = run_users()) return *status;
   if (const auto status = run_usage()) return *status;
   if (const auto status = run_reload()) return *status;
+  if (const auto status = run_models()) return *status;
   std::cout << "signalbox " << SIGNALBOX_VERSION << std::endl;
   return 0;
 }

@@ -3,9 +3,11 @@
 
 #include <CLI/App.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace signalbox::commands {
 
@@ -20,11 +22,21 @@ class gateway_client {
   // gateway.json in the folder that `data_dir` returns.
   gateway_client(CLI::App& command, std::function<std::string()> data_dir);
 
-  // Sends one request without a body, and returns the answer, within 30 s. Throws
+  // Sends one request without a body, and returns the answer, within this time. Throws
   // std::runtime_error that says what to do when no gateway runs or answers.
-  gateway_answer send(const std::string& method, const std::string& path) const;
+  gateway_answer send(const std::string& method, const std::string& path,
+                      std::chrono::seconds patience = std::chrono::seconds(30)) const;
+
+  // Does the same with GET, but gives a body with status 200 away as it comes, however long that
+  // goes on. Only its begin must come within 30 s.
+  gateway_answer stream(const std::string& path,
+                        const std::function<void(std::string_view)>& on_text) const;
 
  private:
+  gateway_answer ask(const std::string& method, const std::string& path,
+                     std::chrono::seconds patience,
+                     const std::function<void(std::string_view)>& on_text) const;
+
   struct options {
     std::string url, key;
   };
