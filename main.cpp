@@ -324,7 +324,8 @@ int run(int argc, char** argv) {
   };
   const auto run_reload = commands::add_reload(app, data_dir);
   const auto run_models = commands::add_models(app, data_dir);
-  for (const auto* name : {"keys", "users", "usage", "reload", "models", "start", "stop", "logs"})
+  for (const auto* name : {"keys", "users", "usage", "reload", "models", "start", "stop", "switch",
+                           "drain", "resume", "logs"})
     add_config(app.get_subcommand(name));
   CLI11_PARSE(app, argc, argv);
 

@@ -227,6 +227,7 @@ struct lease_refused {
 // Asks a holder for its lease back.
 struct lease_asked_back {
   fencing_token token;
+  bool by_order = false;  // an operator's: the holder stays away until somebody asks for it
 };
 // Reports the work that a holder has.
 struct demand_reported {
@@ -249,7 +250,9 @@ struct crash_list {
 
 // Starts the backend, whoever waits for it. Answered by order_report when it is ready or the start
 // has failed, which the model's timeouts bound.
-struct order_start {};
+struct order_start {
+  bool is_switch = false;  // others give way, whatever they do; as in lease_request
+};
 // Stops the backend. Answered by order_report when its process tree is gone.
 struct order_stop {
   bool graceful;  // requests in flight may end first, for up to the model's drain timeout

@@ -65,7 +65,7 @@ class model_backend : public model_backend_actor::base {
         },
         [this](const lease_refused& m) { on_lease_refused(m); },
         [this](const lease_asked_back& m) {
-          handle([&](auto now) { return core_.lease_asked_back(m.token, now); });
+          handle([&](auto now) { return core_.lease_asked_back(m.token, now, m.by_order); });
         },
         [this](const queue_control_actor& queue) { on_queue(queue); },
         [this](const crash_log_actor& crashes) { crashes_ = crashes; },
@@ -81,7 +81,7 @@ class model_backend : public model_backend_actor::base {
         [this](const queue_not_idle& m) { on_not_idle(m); },
         [this](const runtime_event& m) { on_runtime_event(m); },
         [this](const model_changed& m) { on_changed(m); },
-        [this](const order_start&) { return on_order_start(); },
+        [this](const order_start& m) { return on_order_start(m.is_switch); },
         [this](const order_stop& m) { return on_order_stop(m.graceful); },
         [this](const stop_when_idle&) { on_stop(&scheduling::model_lifecycle::stop_when_idle); },
         [this](const stop_all&) { on_stop(&scheduling::model_lifecycle::stop); },
@@ -175,8 +175,9 @@ class model_backend : public model_backend_actor::base {
     if (is_current) orders_.end_stops({order_end::done, {}});
   }
 
-  caf::result<order_report> on_order_start() {
+  caf::result<order_report> on_order_start(bool is_switch) {
     const auto answer = orders_.await_start(make_response_promise<order_report>());
+    is_switch_ = is_switch;
     if (stopping_) {
       orders_.end_starts(backend_orders::replaced());
     } else {
@@ -242,7 +243,7 @@ class model_backend : public model_backend_actor::base {
     const bool is_pinned = config().residency == config::residency::pinned;
     const bool is_ordered = core_.ordered() == scheduling::start_order::going_on;
     send(leases_, acquire_lease{{holder_, need_of(config()), is_pinned, work_class::realtime,
-                                 model_->index + 1, is_ordered}});
+                                 model_->index + 1, is_ordered, is_ordered && is_switch_}});
   }
 
   void carry_out(const scheduling::stop_asking&, time_point) {
@@ -383,6 +384,7 @@ class model_backend : public model_backend_actor::base {
   std::optional<time_point> load_started_;
   wall_time started_at_{};  // of the current or last run
   backend_orders orders_;
+  bool is_switch_ = false;  // the last order to start was one
   lifecycle_state told_state_ = lifecycle_state::stopped;
   bool stopping_ = false;
   tick_timer timer_;

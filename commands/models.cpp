@@ -30,8 +30,12 @@ struct options {
   std::uint32_t lines = default_lines;
 };
 
+std::string encoded(const std::string& model) {
+  return restinio::utils::escape_percent_encoding(model);
+}
+
 std::string path_of(const std::string& model, const std::string& what) {
-  return "/admin/models/" + restinio::utils::escape_percent_encoding(model) + what;
+  return "/admin/models/" + encoded(model) + what;
 }
 
 int refused(const gateway_answer& answer) {
@@ -93,6 +97,31 @@ int stop(const gateway_client& gateway, const options& o) {
   return 0;
 }
 
+int switch_to(const gateway_client& gateway, const options& o) {
+  const auto answer =
+      gateway.send("POST", "/admin/switch?model=" + encoded(o.model), order_patience);
+  if (answer.status != 200) return refused(answer);
+  std::cout << o.model << " is the resident model" << std::endl;
+  return 0;
+}
+
+int set_drained(const gateway_client& gateway, const options& o, const char* order,
+                const char* outcome) {
+  const auto query = o.model.empty() ? std::string() : "?model=" + encoded(o.model);
+  const auto answer = gateway.send("POST", std::string("/admin/") + order + query);
+  if (answer.status != 200) return refused(answer);
+  std::cout << (o.model.empty() ? "the gateway" : o.model) << outcome << std::endl;
+  return 0;
+}
+
+int drain(const gateway_client& gateway, const options& o) {
+  return set_drained(gateway, o, "drain", " takes no new requests");
+}
+
+int resume(const gateway_client& gateway, const options& o) {
+  return set_drained(gateway, o, "resume", " takes requests again");
+}
+
 int logs(const gateway_client& gateway, const options& o) {
   const auto path = path_of(o.model, fmt::format("/logs?lines={}&follow={}", o.lines, o.follow));
   const auto answer =
@@ -128,6 +157,14 @@ std::function<std::optional<int>()> add_models(CLI::App& app,
   add_for_model("start", "Have a running gateway start a model, and wait until it is ready", start);
   add_for_model("stop", "Have a running gateway stop a model once its requests have ended", stop)
       ->add_flag("--now", given->now, "Cut off the requests that it has");
+  add_for_model("switch", "Make a model the resident one, whatever others have the memory",
+                switch_to);
+  const auto add_drain = [&](const char* name, const char* what, action run) {
+    add(name, what, run)
+        ->add_option("model", given->model, "A model's name or alias; without one, the gateway");
+  };
+  add_drain("drain", "Have a running gateway, or one model, take no new requests", drain);
+  add_drain("resume", "Have a running gateway, or one model, take requests again", resume);
   auto* const log_command =
       add_for_model("logs", "Show what a model's runtimes wrote, and go on with -f", logs);
   log_command->add_flag("-f,--follow", given->follow, "Go on with what they write, until Ctrl-C");

@@ -1,4 +1,5 @@
-// signalbox models, start, stop, logs: an operator's view of a running gateway's models.
+// signalbox models, start, stop, switch, drain, resume, logs: what operators ask a running gateway
+// about its models.
 #pragma once
 
 #include <CLI/App.hpp>

@@ -73,9 +73,11 @@ lifecycle_effects model_lifecycle::lease_refused(refusal why, time_point now) {
   return out;
 }
 
-lifecycle_effects model_lifecycle::lease_asked_back(fencing_token token, time_point now) {
+lifecycle_effects model_lifecycle::lease_asked_back(fencing_token token, time_point now,
+                                                    bool by_order) {
   lifecycle_effects out;
   if (token == 0 || token != token_) return out;
+  if (by_order) return stop(now);
   if (state_ == lifecycle_state::starting) stop_now(duration::zero(), out);
   if (state_ == lifecycle_state::ready) begin_drain(out, now);
   return out;

@@ -133,8 +133,8 @@ class model_lifecycle {
   lifecycle_effects lease_granted(fencing_token token, const gpu_set& gpus, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);
   // The lease is asked back: the backend drains, stops and releases it. Any token but that of the
-  // held lease is ignored.
-  lifecycle_effects lease_asked_back(fencing_token token, time_point now);
+  // held lease is ignored. By an order it also stays stopped, as after stop().
+  lifecycle_effects lease_asked_back(fencing_token token, time_point now, bool by_order = false);
   lifecycle_effects queue_drained(time_point now);
   lifecycle_effects queue_not_idle(time_point now);
   // Events of a runtime carry its incarnation; those of an older one are ignored.

@@ -8,6 +8,8 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "actors/control_plane.hpp"
@@ -80,8 +82,42 @@ json gpus_of(const scheduling::gpu_set& gpus) {
   return list;
 }
 
+// The model that seed 004 would call the active one: of those that serve, the one with most
+// requests in flight, then the one that began last; null: none serves.
+const model_status* active_model(const status_snapshot& now) {
+  const model_status* best = nullptr;
+  const auto rank = [&](const model_status& m) {
+    const auto* const backend = backend_of(now, m.name);
+    return std::pair(m.in_use, backend == nullptr ? wall_time{} : backend->started_at);
+  };
+  for (const auto& [name, model] : now.models) {
+    if (seed_state(model.state) != "running") continue;
+    if (best == nullptr || rank(*best) < rank(model)) best = &model;
+  }
+  return best;
+}
+
+// What /status and /queue of seed 004 have in common.
+json switchboard(const gateway_state& gateway, const status_snapshot& now) {
+  std::uint64_t waiting = 0, in_flight = 0;
+  bool is_switching = false;
+  for (const auto& [name, model] : now.models) {
+    waiting += model.waiting;
+    in_flight += model.in_use;
+    is_switching = is_switching || seed_state(model.state) == "starting";
+  }
+  const auto* const active = active_model(now);
+  const auto drains = gateway.drains().now();
+  return {{"active_model", active == nullptr ? json(nullptr) : json(active->name)},
+          {"switching", is_switching},
+          {"queue_length", waiting},
+          {"in_flight", in_flight},
+          {"drain_mode", drains.is_all},
+          {"drained_models", drains.models}};
+}
+
 // Seed 001's fields, null where no runtime runs, and ours behind them.
-json state_of(const config::model_options& model, const status_snapshot& now) {
+json state_of(const config::model_options& model, const status_snapshot& now, bool is_drained) {
   const auto state = now.model_state(model.name);
   json body{{"name", model.name},
             {"status", seed_state(state)},
@@ -97,6 +133,7 @@ json state_of(const config::model_options& model, const status_snapshot& now) {
             {"processing", 0},
             {"waiting", 0},
             {"failures", 0},
+            {"drained", is_drained},
             {"last_failure", nullptr},
             {"advice", nullptr}};
   if (const auto load = now.models.find(model.name); load != now.models.end()) {
@@ -179,6 +216,49 @@ void order(shard& home, const responder& reply, const served_model& model, const
   }
 }
 
+// Returns the model that the query names, or null: none. Refuses an unknown one, which is nothing.
+std::optional<served_model_ptr> queried_model(shard& home, const responder& reply,
+                                              const routed_request& request) {
+  const auto name = query_value(request.client, "model");
+  if (name.empty()) return served_model_ptr();
+  const auto model = home.gateway().models()->find(name);
+  if (model) return model;
+  reply.refuse(error_code::model_not_found, "The model '" + name + "' does not exist.", "model");
+  return std::nullopt;
+}
+
+void set_drained(shard& home, const routed_request& request, bool is_drained) {
+  const auto reply = reply_to(home, request);
+  const auto model = queried_model(home, reply, request);
+  if (!model) return;
+  auto& drains = home.gateway().drains();
+  const auto* const word = is_drained ? "drained" : "resumed";
+  if (*model) {
+    drains.set((*model)->options.name, is_drained);
+    spdlog::info("model {}: {} by order", (*model)->options.name, word);
+  } else {
+    drains.set_all(is_drained);
+    spdlog::info("the gateway is {} by order", word);
+  }
+  const auto now = drains.now();
+  answer_json(reply,
+              {{"status", word}, {"drain_mode", now.is_all}, {"drained_models", now.models}});
+}
+
+// Returns the model that an order to switch names, in the query or in the body; empty: none.
+std::string switch_target(const routed_request& request) {
+  auto name = query_value(request.client, "model");
+  if (!name.empty()) return name;
+  const auto body = json::parse(request.client->body(), nullptr, false);
+  const bool has_name = body.is_object() && body.contains("model") && body["model"].is_string();
+  return has_name ? body["model"].get<std::string>() : std::string();
+}
+
+// The run that ends, the lease, the load.
+duration start_patience(const config::model_options& m) {
+  return from_seconds(m.drain_timeout_s + m.stop_grace_s + 2 * m.start_timeout_s);
+}
+
 // Returns the model of the path, or refuses the request: null.
 served_model_ptr ordered_model(shard& home, const responder& reply, const std::string& name) {
   auto model = home.gateway().models()->find(name);
@@ -202,7 +282,8 @@ void list_model_states(shard& home, routed_request request) {
   const auto now = gateway.board().snapshot();
   auto body = json::object();
   for (const auto& model : gateway.models()->models()) {
-    body[model->options.name] = state_of(model->options, *now);
+    body[model->options.name] =
+        state_of(model->options, *now, gateway.drains().is_drained(model->options.name));
   }
   answer_json(reply_to(home, request), body);
 }
@@ -217,10 +298,63 @@ void start_model(shard& home, routed_request request) {
   if (!query_value(request.client, "resolution").empty()) {
     return reply.refuse(error_code::invalid_value, "This model has no resolution.", "resolution");
   }
-  // The run that ends, the lease, the load.
   const auto& m = model->options;
-  const auto patience = from_seconds(m.drain_timeout_s + m.stop_grace_s + 2 * m.start_timeout_s);
-  order(home, reply, *model, order_start{}, patience, {{"status", "started"}, {"model", m.name}});
+  order(home, reply, *model, order_start{}, start_patience(m),
+        {{"status", "started"}, {"model", m.name}});
+}
+
+void switch_model(shard& home, routed_request request) {
+  const auto reply = reply_to(home, request);
+  const auto name = switch_target(request);
+  if (name.empty()) {
+    return reply.refuse(error_code::missing_parameter,
+                        "Name the model to switch to: ?model=NAME, or {\"model\": \"NAME\"}.",
+                        "model");
+  }
+  const auto model = ordered_model(home, reply, name);
+  if (!model) return;
+  if (home.gateway().draining()) {
+    return reply.refuse(error_code::shutting_down, "The gateway is shutting down.");
+  }
+  const auto& m = model->options;
+  order(home, reply, *model, order_start{.is_switch = true}, start_patience(m),
+        {{"status", "switched"}, {"model", m.name}});
+}
+
+void drain_models(shard& home, routed_request request) {
+  set_drained(home, request, true);
+}
+
+void resume_models(shard& home, routed_request request) {
+  set_drained(home, request, false);
+}
+
+void show_status(shard& home, routed_request request) {
+  const auto& gateway = home.gateway();
+  const auto now = gateway.board().snapshot();
+  const auto* const active = active_model(*now);
+  auto body = switchboard(gateway, *now);
+  const auto state = active == nullptr ? lifecycle_state::stopped : active->state;
+  body["backend_state"] = scheduling::to_string(state);
+  const auto up = std::chrono::system_clock::now() - gateway.started_at();
+  body["uptime_sec"] = std::chrono::duration_cast<std::chrono::seconds>(up).count();
+  auto running = json::array();
+  for (const auto& [name, model] : now->models) {
+    if (seed_state(model.state) == "running") running.push_back(name);
+  }
+  body["active_models"] = std::move(running);
+  answer_json(reply_to(home, request), body);
+}
+
+void show_queues(shard& home, routed_request request) {
+  const auto now = home.gateway().board().snapshot();
+  auto body = switchboard(home.gateway(), *now);
+  body["current_job_id"] = nullptr;
+  body["models"] = json::object();
+  for (const auto& [name, model] : now->models) {
+    body["models"][name] = {{"waiting", model.waiting}, {"processing", model.in_use}};
+  }
+  answer_json(reply_to(home, request), body);
 }
 
 void stop_model(shard& home, routed_request request) {

@@ -80,7 +80,7 @@ constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
 constexpr route_traits of_models{.label = metric::models, .dialect = dialect::openai};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 61> route_rows{{
+constexpr std::array<route, 66> route_rows{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
@@ -136,6 +136,11 @@ constexpr std::array<route, 61> route_rows{{
     {"GET", "/admin/models/{model}/logs", scope::monitor, show_logs},
     {"POST", "/admin/models/{model}/start", scope::admin, start_model},
     {"POST", "/admin/models/{model}/stop", scope::admin, stop_model},
+    {"POST", "/admin/switch", scope::admin, switch_model},
+    {"POST", "/admin/drain", scope::admin, drain_models},
+    {"POST", "/admin/resume", scope::admin, resume_models},
+    {"GET", "/status", scope::monitor, show_status},
+    {"GET", "/queue", scope::monitor, show_queues},
     {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
     {"GET", "/admin/crashes", scope::monitor, list_crash_records},
     {"GET", "/admin/missing-models", scope::monitor, list_models_missing},

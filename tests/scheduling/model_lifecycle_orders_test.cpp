@@ -157,6 +157,16 @@ BOOST_AUTO_TEST_CASE(a_stop_at_once_waits_for_no_request) {
   BOOST_CHECK(idle.stop_at_once(t0).empty());
 }
 
+BOOST_AUTO_TEST_CASE(asked_back_by_an_order_it_stays_away) {
+  auto life = ready(true);
+  BOOST_CHECK(life.lease_asked_back(3, t0, true).empty());  // an older token
+  BOOST_CHECK((are<drain_requests>(life.lease_asked_back(4, t0, true))));
+  life.queue_drained(t0);
+  BOOST_CHECK((are<record_exit, give_lease_back>(life.runtime_released(1, t0))));
+  BOOST_CHECK(life.state() == state::stopped);
+  BOOST_CHECK((are<ask_for_lease>(life.ensure_ready(t0))));
+}
+
 BOOST_AUTO_TEST_CASE(what_was_stopped_starts_for_the_next_who_asks) {
   auto life = ready(true);
   life.stop_at_once(t0);
