@@ -109,7 +109,8 @@ describe('models and their states', () => {
       assert.equal(stopped.status, 200, stopped.text);
       assert.deepEqual(stopped.json, { status: 'stopped', model: 'org/a' });
       assert.deepEqual(gateway.runtimes('org/a'), []);
-      assert.equal(await gateway.metric('signalbox_lease_holders', { gpu: '0' }), 0);
+      await waitFor('its memory is free', async () =>
+        (await gateway.metric('signalbox_lease_holders', { gpu: '0' })) === 0);
     }
     assert.deepEqual((await gateway.crashes()).filter(({ model }) => model === 'org/a'), []);
   });
@@ -167,8 +168,11 @@ describe('models and their states', () => {
       assert.equal(status, 503);
       assert.match(json.detail, /^start_failed: exit status 3/);
     }
-    const { status, last_failure: last } = (await models(gateway)).broken;
-    assert.deepEqual([status, last], ['error', 'start_failed']);
+    const told = await waitFor('its state tells it', async () => {
+      const { broken } = await models(gateway);
+      return broken.status === 'error' && broken;
+    });
+    assert.equal(told.last_failure, 'start_failed');
   });
 
   test('a start without memory says what may help, and so does a request', async () => {
@@ -179,7 +183,8 @@ describe('models and their states', () => {
     assert.equal(refusal.status, 503);
     assert.match(refusal.json.error.message, /--gpu-memory-utilization/);
     assert.doesNotMatch(refusal.text, /simulated/);
-    assert.match((await models(gateway)).hungry.advice, /--gpu-memory-utilization/);
+    await waitFor('its state tells it', async () =>
+      /--gpu-memory-utilization/.test((await models(gateway)).hungry.advice));
     const folder = path.join(gateway.folder, 'data', 'runtime_failures');
     const file = await waitFor('the failure is a file', () => readdirSync(folder)
       .find((name) => /^\d{8}-\d{6}_hungry_runtime_oom\.log$/.test(name)));
