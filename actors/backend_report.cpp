@@ -41,7 +41,7 @@ void log_crash(const std::string& model, const scheduling::model_lifecycle& core
   const auto& lines = end.log_tail;
   spdlog::error("model {}: runtime {} {}: {} ({} failures in a row)", model, core.incarnation(),
                 to_string(reason), end.detail, core.failures());
-  if (!end.cure.empty()) spdlog::warn("model {}: {}", model, end.cure);
+  if (!end.cure.empty()) spdlog::warn("model {}: what may help: {}", model, end.cure);
   for (auto i = lines.size() - std::min(lines.size(), logged_lines); i < lines.size(); ++i) {
     spdlog::warn("model {}: | {}", model, lines[i]);
   }
@@ -55,12 +55,16 @@ std::string why_hung(const scheduling::model_lifecycle& core, const std::string&
   return fmt::format("{}, and {}", what, last_check);
 }
 
+std::string with_cure(const char* end, const std::string& cure) {
+  return cure.empty() ? std::string() : std::string(end) + " What may help: " + cure;
+}
+
 std::string refusal_detail(const scheduling::model_lifecycle& core, refusal why,
                            const std::string& cure) {
   if (why == refusal::does_not_fit) return {};
   const auto reason = core.last_failure().value_or(scheduling::exit_reason::crashed);
   return fmt::format("Failures of its runtime in a row: {}; reason of the last one: {}.{}",
-                     core.failures(), to_string(reason), cure.empty() ? "" : " " + cure);
+                     core.failures(), to_string(reason), with_cure("", cure));
 }
 
 order_report report_of_start(const scheduling::model_lifecycle& core, const std::string& failure) {

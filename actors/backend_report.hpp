@@ -22,6 +22,9 @@ void log_crash(const std::string& model, const scheduling::model_lifecycle& core
 // `last_check`: what the last check that failed found.
 std::string why_hung(const scheduling::model_lifecycle& core, const std::string& last_check);
 
+// Returns `end` with what may help behind it, or nothing if there is no cure.
+std::string with_cure(const char* end, const std::string& cure);
+
 // Tells clients more than the refusal itself. It has no path and nothing from the runtime's output:
 // a cure is one of our own texts, or empty.
 std::string refusal_detail(const scheduling::model_lifecycle& core, refusal why,

@@ -317,7 +317,7 @@ class model_backend : public model_backend_actor::base {
     if (reason == scheduling::exit_reason::hung) last_exit_.detail = why_hung(core_, last_check_);
     log_crash(config().name, core_, reason, last_exit_);
     cure_ = last_exit_.cure;
-    const auto detail = last_exit_.detail + (cure_.empty() ? "" : ". " + cure_);
+    const auto detail = last_exit_.detail + with_cure(".", cure_);
     last_failure_ = fmt::format("{}: {}", to_string(reason), detail);
     crash_record crash{std::chrono::system_clock::now(), config().name,
                        std::string(to_string(reason)), detail, last_exit_.log_tail};

@@ -80,7 +80,9 @@ exit_report explain_exit(const exit_facts& facts) {
   const bool is_own_failure = report.reason != exit_reason::asked &&
                               report.reason != exit_reason::killed &&
                               report.reason != exit_reason::segfault;
-  if (is_own_failure) report.cure = likely_cure(facts.log_tail);
+  // What a runtime warned of while it loaded well is not what ended it later.
+  const bool is_of_log = !facts.was_ready || report.reason == exit_reason::oom;
+  if (is_own_failure && is_of_log) report.cure = likely_cure(facts.log_tail);
   return report;
 }
 

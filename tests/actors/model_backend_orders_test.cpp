@@ -55,9 +55,9 @@ BOOST_FIXTURE_TEST_CASE(a_start_that_fails_says_why_and_what_may_help, order_fix
       runtime_exited{1, exit_reason::oom, "exit status 1", {"words"}, "Take less."});
   system.run();
   BOOST_REQUIRE(is(start, order_end::failed));
-  BOOST_TEST((*start)->why == "oom: exit status 1. Take less.");
+  BOOST_TEST((*start)->why == "oom: exit status 1. What may help: Take less.");
   BOOST_REQUIRE_EQUAL(records.size(), 1u);
-  BOOST_TEST(records[0].detail == "exit status 1. Take less.");
+  BOOST_TEST(records[0].detail == "exit status 1. What may help: Take less.");
   driver.runs[0]->tell(runtime_released{1});
   system.run();
   BOOST_TEST(status().cure == "Take less.");

@@ -77,6 +77,11 @@ BOOST_AUTO_TEST_CASE(the_cure_is_that_of_the_most_particular_words) {
   BOOST_TEST(likely_cure({}).empty());
 }
 
+BOOST_AUTO_TEST_CASE(of_a_runtime_that_was_ready_only_memory_has_a_cure) {
+  BOOST_TEST(explain_last_words("No such file or directory", true).cure.empty());
+  BOOST_TEST(!explain_last_words("No such file or directory").cure.empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_cure_quotes_nothing_of_the_output) {
   const auto report = explain_last_words("FileNotFoundError: '/secret/path' HF_TOKEN=hf_abc");
   BOOST_TEST(!report.cure.empty());
