@@ -22,6 +22,7 @@
 #include "actors/metrics.hpp"
 #include "commands/keys.hpp"
 #include "commands/lease.hpp"
+#include "commands/models.hpp"
 #include "commands/reload.hpp"
 #include "commands/storage.hpp"
 #include "commands/subcommands.hpp"
@@ -324,7 +325,9 @@ int run(int argc, char** argv) {
   };
   const auto run_reload = commands::add_reload(app, data_dir);
   const auto run_lease = commands::add_lease(app, data_dir);
-  for (const auto* name : {"keys", "users", "usage", "reload", "lease"})
+  const auto run_models = commands::add_models(app, data_dir);
+  for (const auto* name : {"keys", "users", "usage", "reload", "lease", "models", "start", "stop",
+                           "switch", "drain", "resume", "logs"})
     add_config(app.get_subcommand(name));
   CLI11_PARSE(app, argc, argv);
 
@@ -336,6 +339,7 @@ int run(int argc, char** argv) {
   if (const auto status = run_usage()) return *status;
   if (const auto status = run_reload()) return *status;
   if (const auto status = run_lease()) return *status;
+  if (const auto status = run_models()) return *status;
   std::cout << "signalbox " << SIGNALBOX_VERSION << std::endl;
   return 0;
 }

@@ -72,6 +72,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::renew_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::session_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::check_password)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::password_checked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::order_start)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::order_stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::order_report)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_all)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::stop_when_idle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(signalbox::units_changed)
@@ -202,6 +205,9 @@ using model_backend_actor = lease_holder_actor::extend_with<backend_control_acto
     caf::reacts_to<runtime_event>,
     // Options of the model changed that do not affect its runtime.
     caf::reacts_to<model_changed>,
+    // An operator's orders; a reload that replaces the backend overrules them.
+    caf::replies_to<order_start>::with<order_report>,
+    caf::replies_to<order_stop>::with<order_report>,
     // The backend serves until its queue has no requests, and then does the same as at stop_all. It
     // does that at once if no runtime is ready.
     caf::reacts_to<stop_when_idle>,

@@ -195,6 +195,14 @@ model_queue_actor control_handles::queue_of(model_index model) const {
   return found == queues.end() ? model_queue_actor{} : found->second;
 }
 
+std::vector<model_backend_actor> control_handles::backends_of(model_index model) const {
+  std::vector<model_backend_actor> found;
+  for (const auto& [id, backend] : backends) {
+    if (model_of.at(id) == model) found.push_back(backend);
+  }
+  return found;
+}
+
 void control_plane::before_reload(std::function<void()> step) {
   const std::lock_guard lock(state_->reload_mutex);
   state_->first_step = std::move(step);

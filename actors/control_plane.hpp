@@ -32,7 +32,9 @@ struct control_handles {
   model_table_ptr models;
   std::map<model_index, model_queue_actor> queues;
   std::map<backend_id, model_backend_actor> backends;
+  std::map<backend_id, model_index> model_of;           // of each of `backends`
   model_queue_actor queue_of(model_index model) const;  // null: the model is gone
+  std::vector<model_backend_actor> backends_of(model_index model) const;
 
   gpu_lease_actor leases;
   outside_leases_actor outside;

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <deque>
+#include <system_error>
 
 #include "actors/shell.hpp"
+#include "persistence/crash_files.hpp"
 #include "persistence/stores.hpp"
 
 namespace signalbox {
@@ -18,8 +20,8 @@ constexpr std::uint32_t max_listed = 1000;
 
 class crash_log : public crash_log_actor::base {
  public:
-  crash_log(caf::actor_config& cfg, persistence::database& db)
-      : crash_log_actor::base(cfg), store_(db) {
+  crash_log(caf::actor_config& cfg, persistence::database& db, const std::string& data_dir)
+      : crash_log_actor::base(cfg), store_(db), files_(data_dir + "/runtime_failures") {
     end_on_exception(this, "crash_log");
   }
 
@@ -36,6 +38,7 @@ class crash_log : public crash_log_actor::base {
 
  private:
   void on_crash(const crash_record& record) {
+    write_file(record);
     if (buffer_.size() == max_buffered) {
       spdlog::warn("crash log: the oldest of {} crashes that wait for the database is dropped",
                    buffer_.size());
@@ -43,6 +46,14 @@ class crash_log : public crash_log_actor::base {
     }
     buffer_.push_back(record);
     if (clock().now() >= retry_at_) write();
+  }
+
+  void write_file(const crash_record& record) {
+    try {
+      files_.add(record);
+    } catch (const std::system_error& e) {
+      spdlog::warn("crash log: no file for a crash of {}: {}", record.model, e.what());
+    }
   }
 
   void on_tick() {
@@ -96,6 +107,7 @@ class crash_log : public crash_log_actor::base {
   }
 
   persistence::crash_store store_;
+  persistence::crash_files files_;
   std::deque<crash_record> buffer_;  // not written yet, oldest first
   std::string told_away_;            // why the database is away; empty: it is there
   retry_backoff backoff_;
@@ -105,8 +117,9 @@ class crash_log : public crash_log_actor::base {
 
 }  // namespace
 
-crash_log_actor spawn_crash_log(caf::actor_system& system, persistence::database& db) {
-  return system.spawn<crash_log, caf::detached>(std::ref(db));
+crash_log_actor spawn_crash_log(caf::actor_system& system, persistence::database& db,
+                                const std::string& data_dir) {
+  return system.spawn<crash_log, caf::detached>(std::ref(db), data_dir);
 }
 
 }  // namespace signalbox

@@ -1,12 +1,15 @@
-// Keeps crashes of runtimes in PostgreSQL. The actor blocks on the database, so it has its own
-// thread.
+// Keeps crashes of runtimes in PostgreSQL, and as files in <data>/runtime_failures. The actor
+// blocks on both, so it has its own thread.
 #pragma once
+
+#include <string>
 
 #include "actors/actors.hpp"
 #include "persistence/database.hpp"
 
 namespace signalbox {
 
-crash_log_actor spawn_crash_log(caf::actor_system& system, persistence::database& db);
+crash_log_actor spawn_crash_log(caf::actor_system& system, persistence::database& db,
+                                const std::string& data_dir);
 
 }  // namespace signalbox

@@ -185,7 +185,7 @@ class gpu_lease : public gpu_lease_actor::base {
         e.token, label(e.holder), label(e.for_holder), to_string(e.rule), own.demand.in_use(),
         own.demand.waiting(), other.demand.waiting());
     recorder_.swapped();
-    send(own.actor, lease_asked_back{e.token});
+    send(own.actor, lease_asked_back{e.token, e.is_switch});
   }
 
   void tell_state() {

@@ -237,6 +237,7 @@ struct lease_refused {
 // Asks a holder for its lease back.
 struct lease_asked_back {
   fencing_token token;
+  bool by_order = false;  // an operator's: the holder stays away until somebody asks for it
 };
 // Reports the work that a holder has.
 struct demand_reported {
@@ -300,6 +301,24 @@ struct list_crashes {
 // The answer to list_crashes.
 struct crash_list {
   std::vector<crash_record> crashes;
+};
+
+// Orders of an operator to a backend
+
+// Starts the backend, whoever waits for it. Answered by order_report when it is ready or the start
+// has failed, which the model's timeouts bound.
+struct order_start {
+  bool is_switch = false;  // others give way, whatever they do; as in lease_request
+};
+// Stops the backend. Answered by order_report when its process tree is gone.
+struct order_stop {
+  bool graceful;  // requests in flight may end first, for up to the model's drain timeout
+};
+// How an order ended. overruled: by a later order, or by a change of the model.
+enum class order_end : std::uint8_t { done, failed, no_room, overruled };
+struct order_report {
+  order_end how;
+  std::string why;  // for people, with what to do; empty when it is done
 };
 
 // Messages to several actors

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "actors/backend_options.hpp"
+#include "actors/backend_orders.hpp"
+#include "actors/backend_report.hpp"
 #include "actors/endpoint.hpp"
 #include "actors/shell.hpp"
 
@@ -14,8 +15,6 @@ namespace signalbox {
 namespace {
 
 using scheduling::lifecycle_state;
-
-constexpr std::size_t logged_lines = 20;  // of a dead runtime's output; the crash log has more
 
 // register_holder ──▶ gpu_lease ── holder_registered ──▶ an acquire_lease that had to wait for it
 // queue ── ensure_ready ──▶ core ── acquire_lease ──▶ gpu_lease ── lease_granted ──▶ core
@@ -46,34 +45,44 @@ class model_backend : public model_backend_actor::base {
     queue_ = nullptr;
     leases_ = nullptr;
     crashes_ = nullptr;
+    orders_.abandon();
     model_ = nullptr;  // the last owner of a model ends its metrics
   }
 
  protected:
   behavior_type make_behavior() override {
-    const auto now = clock().now();
     introduce();
     tell_board();
     if (needs_lease(config())) {
       send(leases_, register_holder{config().name, holder_kind::model}, lease_holder_actor{this});
     }
-    if (is_kept_ready(config())) apply(core_.ensure_ready(now), now);
+    if (is_kept_ready(config())) handle([this](auto now) { return core_.ensure_ready(now); });
     finish();
     return {
         [this](const holder_registered& m) { on_registered(m.holder); },
-        [this](const lease_granted& m) { on_lease_granted(m); },
+        [this](const lease_granted& m) {
+          handle([&](auto now) { return core_.lease_granted(m.token, m.gpus, now); });
+        },
         [this](const lease_refused& m) { on_lease_refused(m); },
-        [this](const lease_asked_back& m) { on_asked_back(m); },
+        [this](const lease_asked_back& m) {
+          handle([&](auto now) { return core_.lease_asked_back(m.token, now, m.by_order); });
+        },
         [this](const queue_control_actor& queue) { on_queue(queue); },
         [this](const crash_log_actor& crashes) { crashes_ = crashes; },
         [this](const ensure_ready&) { on_ensure_ready(); },
-        [this](const queue_activity& m) { on_activity(m); },
+        [this](const queue_activity& m) {
+          handle([&](auto now) { return core_.activity(m.last_active, m.waiting, now); });
+        },
         [this](const keep_loaded& m) { handle([&](auto) { return core_.keep_loaded(m.idle); }); },
-        [this](const runtime_signs& m) { on_signs(m); },
+        [this](const runtime_signs& m) {
+          handle([&](auto now) { return core_.runtime_noticed(m, now); });
+        },
         [this](const queue_drained& m) { on_drained(m); },
         [this](const queue_not_idle& m) { on_not_idle(m); },
         [this](const runtime_event& m) { on_runtime_event(m); },
         [this](const model_changed& m) { on_changed(m); },
+        [this](const order_start& m) { return on_order_start(m.is_switch); },
+        [this](const order_stop& m) { return on_order_stop(m.graceful); },
         [this](const stop_when_idle&) { on_stop(&scheduling::model_lifecycle::stop_when_idle); },
         [this](const stop_all&) { on_stop(&scheduling::model_lifecycle::stop); },
         [this](tick) { on_tick(); },
@@ -96,16 +105,9 @@ class model_backend : public model_backend_actor::base {
     finish();
   }
 
-  void on_lease_granted(const lease_granted& m) {
-    handle([&](time_point now) { return core_.lease_granted(m.token, m.gpus, now); });
-  }
-
   void on_lease_refused(const lease_refused& m) {
+    last_failure_ = "The model needs more GPU memory than this machine has: see gpu_memory.";
     handle([&](time_point now) { return core_.lease_refused(m.why, now); });
-  }
-
-  void on_asked_back(const lease_asked_back& m) {
-    handle([&](time_point now) { return core_.lease_asked_back(m.token, now); });
   }
 
   // A queue that starts anew is closed, so we repeat the order that is in force. The runtime and
@@ -127,14 +129,6 @@ class model_backend : public model_backend_actor::base {
   void on_ensure_ready() {
     if (stopping_) return;
     handle([&](time_point now) { return core_.ensure_ready(now); });
-  }
-
-  void on_activity(const queue_activity& m) {
-    handle([&](time_point now) { return core_.activity(m.last_active, m.waiting, now); });
-  }
-
-  void on_signs(const runtime_signs& m) {
-    handle([&](time_point now) { return core_.runtime_noticed(m, now); });
   }
 
   void on_drained(const queue_drained& m) {
@@ -174,8 +168,34 @@ class model_backend : public model_backend_actor::base {
     last_exit_ = {};
   }
 
+  // The next run may begin at once, so that its state does not tell of the end.
   void on_event(const runtime_released& e, time_point now) {
+    const bool is_current = e.incarnation == core_.incarnation();
     apply(core_.runtime_released(e.incarnation, now), now);
+    if (is_current) orders_.end_stops({order_end::done, {}});
+  }
+
+  caf::result<order_report> on_order_start(bool is_switch) {
+    const auto answer = orders_.await_start(make_response_promise<order_report>());
+    is_switch_ = is_switch;
+    if (stopping_) {
+      orders_.end_starts(backend_orders::replaced());
+    } else {
+      handle([&](time_point now) { return core_.order_start(now); });
+    }
+    return answer;
+  }
+
+  caf::result<order_report> on_order_stop(bool graceful) {
+    const auto answer = orders_.await_stop(make_response_promise<order_report>());
+    handle([&](auto now) { return graceful ? core_.stop(now) : core_.stop_at_once(now); });
+    return answer;
+  }
+
+  void settle_orders() {
+    if (core_.state() == lifecycle_state::stopped) orders_.end_stops({order_end::done, {}});
+    if (core_.ordered() == scheduling::start_order::going_on) return;
+    orders_.end_starts(report_of_start(core_, last_failure_));
   }
 
   void on_changed(const model_changed& m) {
@@ -191,10 +211,8 @@ class model_backend : public model_backend_actor::base {
   }
 
   void on_stop(scheduling::lifecycle_effects (scheduling::model_lifecycle::*order)(time_point)) {
-    const auto now = clock().now();
     stopping_ = true;
-    apply((core_.*order)(now), now);
-    finish();
+    handle([&](time_point now) { return (core_.*order)(now); });
   }
 
   void on_tick() {
@@ -223,8 +241,9 @@ class model_backend : public model_backend_actor::base {
 
   void acquire() {
     const bool is_pinned = config().residency == config::residency::pinned;
+    const bool is_ordered = core_.ordered() == scheduling::start_order::going_on;
     send(leases_, acquire_lease{{holder_, need_of(config()), is_pinned, work_class::realtime,
-                                 model_->index + 1}});
+                                 model_->index + 1, is_ordered, is_ordered && is_switch_}});
   }
 
   void carry_out(const scheduling::stop_asking&, time_point) {
@@ -237,6 +256,8 @@ class model_backend : public model_backend_actor::base {
 
   void carry_out(const scheduling::start_runtime& e, time_point now) {
     load_started_ = now;
+    started_at_ = std::chrono::system_clock::now();
+    tell_board();
     const runtimes::run_request request{.incarnation = e.incarnation,
                                         .gpus = e.gpus,
                                         .start_timeout = from_seconds(config().start_timeout_s)};
@@ -271,8 +292,8 @@ class model_backend : public model_backend_actor::base {
   void close(bool only_if_idle) { send(queue_, close_queue{backend_, ++closing_, only_if_idle}); }
 
   void carry_out(const scheduling::refuse_requests& e, time_point) {
-    send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after), detail_of(e.why),
-                                e.until_ready});
+    send(queue_, refuse_waiting{backend_, e.why, to_seconds(e.retry_after),
+                                refusal_detail(core_, e.why, cure_), e.until_ready});
   }
 
   void carry_out(const scheduling::record_exit& e, time_point now) {
@@ -293,37 +314,20 @@ class model_backend : public model_backend_actor::base {
   void record_crash(scheduling::exit_reason reason, time_point now) {
     model_->meters->crashed(reason);
     if (load_started_) model_->meters->loaded(false, now - *load_started_);
-    if (reason == scheduling::exit_reason::hung) last_exit_.detail = why_hung();
-    const auto& lines = last_exit_.log_tail;
-    spdlog::error("model {}: runtime {} {}: {} ({} failures in a row)", config().name,
-                  core_.incarnation(), to_string(reason), last_exit_.detail, core_.failures());
-    for (auto i = lines.size() - std::min(lines.size(), logged_lines); i < lines.size(); ++i) {
-      spdlog::warn("model {}: | {}", config().name, lines[i]);
-    }
-    send(crashes_, crash_record{std::chrono::system_clock::now(), config().name,
-                                std::string(to_string(reason)), last_exit_.detail, lines});
-  }
-
-  std::string why_hung() const {
-    const auto deadlines = core_.watch().deadlines();
-    const auto what = core_.watch().awaits_verdict()
-                          ? fmt::format("{} deadlines passed in a row without a byte", deadlines)
-                          : std::string("connections were refused for long");
-    return fmt::format("{}, and {}", what, last_check_);
-  }
-
-  // Tells clients more than the refusal itself. It has no path and nothing from the runtime's
-  // output.
-  std::string detail_of(refusal why) const {
-    if (why == refusal::does_not_fit) return {};
-    const auto reason = core_.last_failure().value_or(scheduling::exit_reason::crashed);
-    return fmt::format("Failures of its runtime in a row: {}; reason of the last one: {}.",
-                       core_.failures(), to_string(reason));
+    if (reason == scheduling::exit_reason::hung) last_exit_.detail = why_hung(core_, last_check_);
+    log_crash(config().name, core_, reason, last_exit_);
+    cure_ = last_exit_.cure;
+    const auto detail = last_exit_.detail + with_cure(".", cure_);
+    last_failure_ = fmt::format("{}: {}", to_string(reason), detail);
+    crash_record crash{std::chrono::system_clock::now(), config().name,
+                       std::string(to_string(reason)), detail, last_exit_.log_tail};
+    send(crashes_, std::move(crash));
   }
 
   // Ends the handling of every message.
   void finish() {
     tell_state();
+    settle_orders();
     if (stopping_ && core_.state() == lifecycle_state::stopped) return quit();
     timer_.arm(this, core_.next_deadline());
   }
@@ -342,23 +346,17 @@ class model_backend : public model_backend_actor::base {
 
   void tell_board() {
     model_->meters->state_changed(core_.shown_state());
-    backend_status status;
+    auto status = status_of(core_, started_at_, endpoint_.get());
     status.backend = backend_;
     status.model = config().name;
-    status.state = core_.shown_state();
-    status.incarnation = core_.incarnation();
-    status.token = core_.token();
-    if (status.token != 0) status.gpus = core_.gpus();
-    status.failures = core_.failures();
-    status.last_failure = core_.last_failure();
-    status.unload_at = core_.unload_at();
+    status.cure = cure_;
     board_.backend_changed(std::move(status), std::chrono::system_clock::now());
   }
 
   // While the backend waits for its lease, it is not known when the load begins.
   void tell_load(time_point now) {
-    const auto state = core_.state();
-    const bool is_due = state == lifecycle_state::starting || state == lifecycle_state::failed;
+    const auto s = core_.state();
+    const bool is_due = s == lifecycle_state::starting || s == lifecycle_state::failed;
     send(queue_, load_estimated{backend_, core_.load_estimate(),
                                 is_due ? now + core_.ready_in(now) : never});
   }
@@ -381,7 +379,12 @@ class model_backend : public model_backend_actor::base {
   std::uint64_t closing_ = 0;    // number of the last close_queue; answers to older ones are void
   runtime_exited last_exit_{};   // the exit that is being handled
   std::string last_check_;       // what the last check that failed found
+  std::string cure_;             // what may help against the last failure
+  std::string last_failure_;     // for operators
   std::optional<time_point> load_started_;
+  wall_time started_at_{};  // of the current or last run
+  backend_orders orders_;
+  bool is_switch_ = false;  // the last order to start was one
   lifecycle_state told_state_ = lifecycle_state::stopped;
   bool stopping_ = false;
   tick_timer timer_;

@@ -58,8 +58,12 @@ struct backend_status {
   std::uint64_t incarnation = 0;  // of its current or last run, as in backend_endpoint; 0: none
   fencing_token token = 0;        // 0: it has no lease
   scheduling::gpu_set gpus;       // memory that it has by that lease
+  wall_time started_at{};         // of the runtime that runs; zero: none runs
+  std::uint16_t port = 0;         // of that runtime; 0: not known yet
+  bool is_healthy = false;        // it is ready, and does not look hung
   std::uint32_t failures = 0;     // in a row
   std::optional<scheduling::exit_reason> last_failure;  // empty: it never failed
+  std::string cure;              // what may help against that, for people; empty: nothing is known
   time_point unload_at = never;  // as in model_lifecycle; what is in use changes it twice a second
   std::uint64_t number = 0;
 

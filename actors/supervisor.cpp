@@ -222,7 +222,7 @@ class supervisor : public supervisor_actor::base {
   }
 
   void start_crash_log(child& c) {
-    handles_.crashes = spawn_crash_log(system(), *options_.db);
+    handles_.crashes = spawn_crash_log(system(), *options_.db, options_.settings->data_dir);
     watch(c, handles_.crashes);
     for (const auto& [id, backend] : handles_.backends) send(backend, handles_.crashes);
   }
@@ -271,6 +271,7 @@ class supervisor : public supervisor_actor::base {
     c.backend = ++last_backend_;
     c.is_told_to_stop = false;
     auto& backend = handles_.backends[c.backend];
+    handles_.model_of[c.backend] = c.model->index;
     backend = spawn_model_backend(
         system(), {c.model, c.backend, options_.settings, options_.driver, options_.board,
                    handles_.queues[c.model->index], handles_.leases, handles_.crashes});
@@ -300,6 +301,7 @@ class supervisor : public supervisor_actor::base {
     if (found->kind == child_kind::model_backend) {
       options_.board->backend_gone(found->backend);
       handles_.backends.erase(found->backend);
+      handles_.model_of.erase(found->backend);
     }
     if (stopping_) return;
     if (found->kind == child_kind::model_backend) {

@@ -26,7 +26,7 @@ namespace beast = boost::beast;
 using tcp = asio::ip::tcp;
 using tls_stream = beast::ssl_stream<beast::tcp_stream>;
 
-constexpr auto answer_timeout = std::chrono::seconds(30);
+constexpr auto begin_timeout = std::chrono::seconds(30);  // of an answer that is a stream
 constexpr std::uint64_t max_answer_bytes = 64 * 1024 * 1024;
 
 struct target {
@@ -45,12 +45,16 @@ config::address address_of(const std::string& url) {
   return *parsed;
 }
 
-// One request on one connection. Every step has the same deadline, and an error ends it.
+using text_taker = std::function<void(std::string_view)>;
+
+// One request on one connection. All steps have the same deadline, but for the body of a stream,
+// and an error ends it.
 class exchange {
  public:
+  // `on_text` gets the body of a stream; it is empty where the answer is wanted whole.
   exchange(const target& to, const std::string& method, const std::string& path,
-           const std::string& json)
-      : to_(to) {
+           const std::string& json, std::chrono::seconds patience, const text_taker& on_text)
+      : to_(to), patience_(patience), on_text_(on_text) {
     request_.version(11);
     request_.method_string(method);
     request_.target(path);
@@ -61,7 +65,11 @@ class exchange {
     request_.body() = json;
     request_.prepare_payload();
     if (json.empty()) request_.content_length(0);
-    parser_.body_limit(max_answer_bytes);
+    if (on_text) {
+      parser_.body_limit(boost::none);
+    } else {
+      parser_.body_limit(max_answer_bytes);
+    }
     context_.set_default_verify_paths();
   }
 
@@ -97,7 +105,7 @@ class exchange {
   }
 
   void connect(beast::tcp_stream& stream) {
-    stream.expires_after(answer_timeout);
+    stream.expires_after(patience_);
     tcp::resolver resolver(io_);
     const auto found = resolver.resolve(to_.address.host, std::to_string(to_.address.port));
     wait([&](auto done) {
@@ -111,10 +119,35 @@ class exchange {
       beast::http::async_write(stream, request_,
                                [done](const auto& error, std::size_t) { done(error); });
     });
+    if (on_text_) return read_stream(stream);
     wait([&](auto done) {
       beast::http::async_read(stream, buffer_, parser_,
                               [done](const auto& error, std::size_t) { done(error); });
     });
+  }
+
+  template <class Stream>
+  void read_stream(Stream& stream) {
+    wait([&](auto done) {
+      beast::http::async_read_header(stream, buffer_, parser_,
+                                     [done](const auto& error, std::size_t) { done(error); });
+    });
+    const bool is_wanted = parser_.get().result() == beast::http::status::ok;
+    if (is_wanted) beast::get_lowest_layer(stream).expires_never();
+    while (!parser_.is_done()) {
+      wait([&](auto done) {
+        beast::http::async_read_some(stream, buffer_, parser_,
+                                     [done](const auto& error, std::size_t) { done(error); });
+      });
+      if (is_wanted) give_text();
+    }
+    if (is_wanted) give_text();
+  }
+
+  void give_text() {
+    auto& body = parser_.get().body();
+    if (!body.empty()) on_text_(body);
+    body.clear();
   }
 
   // The asynchronous calls are those that have a deadline.
@@ -128,6 +161,8 @@ class exchange {
   }
 
   const target& to_;
+  const std::chrono::seconds patience_;
+  const text_taker& on_text_;
   asio::io_context io_;
   asio::ssl::context context_{asio::ssl::context::tls_client};
   beast::http::request<beast::http::string_body> request_;
@@ -164,11 +199,21 @@ gateway_client::gateway_client(CLI::App& command, std::function<std::string()> d
 }
 
 gateway_answer gateway_client::send(const std::string& method, const std::string& path,
-                                    const std::string& json) const {
+                                    const std::string& json, std::chrono::seconds patience) const {
+  return ask(method, path, json, patience, {});
+}
+
+gateway_answer gateway_client::stream(const std::string& path, const text_taker& on_text) const {
+  return ask("GET", path, {}, begin_timeout, on_text);
+}
+
+gateway_answer gateway_client::ask(const std::string& method, const std::string& path,
+                                   const std::string& json, std::chrono::seconds patience,
+                                   const text_taker& on_text) const {
   const auto data_dir = options_->url.empty() ? data_dir_() : std::string();
   const auto to = target_of(options_->url, options_->key, data_dir);
   try {
-    return exchange(to, method, path, json).run();
+    return exchange(to, method, path, json, patience, on_text).run();
   } catch (const boost::system::system_error& e) {
     const bool is_refused = e.code() == boost::system::errc::connection_refused;
     if (is_refused && !data_dir.empty()) throw no_gateway(data_dir);

@@ -39,6 +39,7 @@ struct runtime_exited {
   scheduling::exit_reason reason;
   std::string detail;                 // "exit status 3", "signal 11 (SIGSEGV)"
   std::vector<std::string> log_tail;  // the last 200 lines of its output
+  std::string cure{};  // what may help, as a sentence of ours; empty: nothing is known
 };
 struct runtime_released {
   std::uint64_t incarnation;

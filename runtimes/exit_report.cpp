@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
-#include <algorithm>
-#include <boost/algorithm/string/predicate.hpp>
 #include <csignal>
 #include <cstring>
+
+#include "runtimes/known_causes.hpp"
 
 namespace signalbox::runtimes {
 namespace {
@@ -29,26 +29,19 @@ std::string describe(const std::optional<int>& status) {
   return fmt::format("exit status {}", WEXITSTATUS(*status));
 }
 
-bool tells_out_of_memory(const std::vector<std::string>& lines) {
-  return std::any_of(lines.begin(), lines.end(), [](const auto& line) {
-    return boost::algorithm::icontains(line, "out of memory");
-  });
-}
-
 // A load that fails says what was tried.
 std::string with_probe(std::string text, const exit_facts& facts) {
   return facts.last_probe.empty() ? text : text + ": " + facts.last_probe;
 }
-
-}  // namespace
 
 // 1. We asked: whatever the status is, a program that dies by SIGABRT on SIGTERM included.
 // 2. We killed it because it was not ready in time.
 // 3. A fault of memory access.
 // 4. Killed, and not by us: by the kernel for want of memory if that says so, else by somebody.
 // 5. Out of memory, as its log says.
-// 6. It never was ready. 7. It was, and ended without being asked.
-exit_report explain_exit(const exit_facts& facts) {
+// 6. It never was ready: because it does not know such models, as its log says, or for another
+// reason. 7. It was, and ended without being asked.
+exit_report reason_of(const exit_facts& facts) {
   const auto how = describe(facts.wait_status);
   const int number = facts.wait_status ? signal_of(*facts.wait_status) : 0;
   if (facts.stop_asked) {
@@ -71,10 +64,26 @@ exit_report explain_exit(const exit_facts& facts) {
   if (tells_out_of_memory(facts.log_tail)) {
     return {exit_reason::oom, how + "; its log tells of too little memory"};
   }
+  if (!facts.was_ready && tells_incompatible(facts.log_tail)) {
+    return {exit_reason::model_incompatible, how + " before it was ready"};
+  }
   if (!facts.was_ready) {
     return {exit_reason::start_failed, with_probe(how + " before it was ready", facts)};
   }
   return {exit_reason::crashed, how};
+}
+
+}  // namespace
+
+exit_report explain_exit(const exit_facts& facts) {
+  auto report = reason_of(facts);
+  const bool is_own_failure = report.reason != exit_reason::asked &&
+                              report.reason != exit_reason::killed &&
+                              report.reason != exit_reason::segfault;
+  // What a runtime warned of while it loaded well is not what ended it later.
+  const bool is_of_log = !facts.was_ready || report.reason == exit_reason::oom;
+  if (is_own_failure && is_of_log) report.cure = likely_cure(facts.log_tail);
+  return report;
 }
 
 std::string explain_probe(const std::string& question, const probe_result& result,

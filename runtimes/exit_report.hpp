@@ -26,8 +26,10 @@ struct exit_facts {
 struct exit_report {
   scheduling::exit_reason reason;
   std::string detail;
+  std::string cure{};  // what may help, as runtime_exited has it
 };
 
+// Only a runtime that failed by itself has a cure.
 exit_report explain_exit(const exit_facts& facts);
 
 // `question` is "GET /health on port 41234", and was asked with this timeout.

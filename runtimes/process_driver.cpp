@@ -32,7 +32,7 @@ constexpr duration max_probe_gap = 8ms;  // while a runtime answers slowly or no
 constexpr duration local_probe_timeout = 2s;
 constexpr duration clean_up_gap = 10ms;  // at first, and before the look that is to prove the end
 constexpr duration max_clean_up_gap = 1s;
-constexpr duration unwatched_patience = 10s;  // until the log tells that a guard does not end
+constexpr duration unwatched_patience = 10s;     // until the log tells that a guard does not end
 constexpr std::size_t output_turn = 256 * 1024;  // bytes read in one turn of the loop
 
 // Takes a descriptor over, which is closed when that fails.
@@ -51,7 +51,11 @@ process_run::process_run(asio::io_context& io, port_pool& ports, const oom_watch
       ports_(ports),
       ooms_(ooms),
       options_(options),
-      log_([name = model.name](const std::string& line) { spdlog::debug("[{}] {}", name, line); }),
+      output_file_(runtime_log_path(options.data_dir, model.name)),
+      log_([this](const std::string& line) {
+        spdlog::debug("[{}] {}", model_.name, line);
+        output_file_.add(line);
+      }),
       run_id_(std::move(run_id)),
       guard_(io),
       control_(io),
@@ -77,7 +81,8 @@ void process_run::launch() {
   const auto wanted = model_.command.empty() ? std::string() : model_.command.front();
   const auto program = config::find_program(wanted, options_.program_dir, path);
   if (!program) {
-    never_started(fmt::format("command not found: {}", wanted));
+    never_started(fmt::format("command not found: {}", wanted),
+                  "Install the program, or write its whole path in the model's command.");
     return release();
   }
   port_ = ports_.take();
@@ -97,9 +102,9 @@ void process_run::launch() {
   after(start_timer_, request_.start_timeout, &process_run::start_timed_out);
 }
 
-void process_run::never_started(const std::string& why) {
+void process_run::never_started(const std::string& why, std::string cure) {
   tell_exited(stop_asked_ ? scheduling::exit_reason::asked : scheduling::exit_reason::start_failed,
-              why);
+              why, {}, std::move(cure));
 }
 
 // Ends a run whose guard may still be there and is not watched. A tree that cannot be killed keeps
@@ -135,6 +140,12 @@ void process_run::output_readable() {
 
 // Returns false when the last writer is gone.
 bool process_run::read_output() {
+  const bool goes_on = read_output_turn();
+  output_file_.write();
+  return goes_on;
+}
+
+bool process_run::read_output_turn() {
   std::array<char, 16 * 1024> buffer;
   for (std::size_t total = 0; total < output_turn;) {
     const auto size = ::read(output_.native_handle(), buffer.data(), buffer.size());
@@ -178,6 +189,7 @@ void process_run::main_ended(std::optional<int> wait_status) {
   if (exited()) return;
   read_output();  // its last output is in the pipe by now
   log_.end();
+  output_file_.write();
   start_timer_.cancel();
   timer_.cancel();
   auto lines = log_.lines();
@@ -191,7 +203,7 @@ void process_run::main_ended(std::optional<int> wait_status) {
                                     .kernel_killed = ooms_.has_killed(),
                                     .last_probe = last_probe_,
                                     .log_tail = lines});
-  tell_exited(report.reason, report.detail, std::move(lines));
+  tell_exited(report.reason, report.detail, std::move(lines), report.cure);
 }
 
 void process_run::guard_ended() {

@@ -9,6 +9,7 @@
 
 #include "runtimes/http_probe.hpp"
 #include "runtimes/launch.hpp"
+#include "runtimes/log_file.hpp"
 #include "runtimes/log_tail.hpp"
 #include "runtimes/oom_watch.hpp"
 #include "runtimes/port_pool.hpp"
@@ -30,13 +31,14 @@ class process_run : public run {
   using handler = void (process_run::*)();
 
   void launch();
-  void never_started(const std::string& why);
+  void never_started(const std::string& why, std::string cure = {});
   void await_guard();
   void on_readable(boost::asio::posix::stream_descriptor& fd, handler then);
   void after(boost::asio::steady_timer& timer, duration delay, handler then);
 
   void output_readable();
   bool read_output();
+  bool read_output_turn();
   void control_readable();
   bool read_control();
   void guard_ended();
@@ -55,6 +57,7 @@ class process_run : public run {
   port_pool& ports_;
   const oom_watch& ooms_;
   const driver_options& options_;
+  log_file output_file_;
   log_tail log_;
   const std::string run_id_;  // see leftovers.hpp
   std::uint16_t port_ = 0;
@@ -68,11 +71,11 @@ class process_run : public run {
   duration grace_{};            // of the last stop that shortened it
   time_point kill_at_ = never;  // the end of that grace
   bool start_timed_out_ = false;
-  std::string last_probe_;      // what the last probe before it was ready found
+  std::string last_probe_;           // what the last probe before it was ready found
   time_point guard_due_at_ = never;  // the log tells of a guard that is not watched and still there
-  bool found_nothing_ = false;  // the last clean-up did
-  bool told_blind_ = false;     // that a clean-up could not look
-  duration clean_up_gap_;       // to the next clean-up, or look at a guard that is not watched
+  bool found_nothing_ = false;       // the last clean-up did
+  bool told_blind_ = false;          // that a clean-up could not look
+  duration clean_up_gap_;            // to the next clean-up, or look at a guard that is not watched
   std::optional<std::string> exec_error_;
 };
 

@@ -43,10 +43,11 @@ class run : public std::enable_shared_from_this<run> {
     }
   }
   void tell_exited(scheduling::exit_reason reason, std::string detail,
-                   std::vector<std::string> log_tail = {}) {
+                   std::vector<std::string> log_tail = {}, std::string cure = {}) {
     if (exited_) return;
     exited_ = true;
-    on_event_(runtime_exited{request_.incarnation, reason, std::move(detail), std::move(log_tail)});
+    on_event_(runtime_exited{request_.incarnation, reason, std::move(detail), std::move(log_tail),
+                             std::move(cure)});
   }
   void tell_released() {
     if (released_) return;

@@ -135,13 +135,14 @@ time_point lease_arbiter::protected_until(const lease& l) const {
 // Tells whether the lease is never asked back for this request.
 bool lease_arbiter::is_kept_from(const lease& l, const pending_request& asking) {
   const bool are_siblings = l.request.group != 0 && l.request.group == asking.request.group;
-  return l.request.is_pinned || are_siblings;
+  return (l.request.is_pinned && !asking.request.is_switch) || are_siblings;
 }
 
 // Rule evict: tells whether the lease may be asked back for this request.
 bool lease_arbiter::may_be_asked(const lease& l, const pending_request& asking,
                                  time_point now) const {
   if (l.asked_back || is_kept_from(l, asking)) return false;
+  if (asking.request.is_switch) return true;
   if (now < protected_until(l)) return false;
   if (!is_busy(l)) return true;
   bool nothing_waits = demand_of(l.request.holder).waiting() == 0;  // (a)
@@ -170,7 +171,8 @@ bool lease_arbiter::is_overdue(const pending_request& p, time_point now) const {
 // one whose work nobody reports asks for itself.
 bool lease_arbiter::is_awaited(const pending_request& p) const {
   const auto holder = p.request.holder;
-  return p.request.is_pinned || !demands_.contains(holder) || demand_of(holder).waiting() > 0;
+  const bool is_wanted = p.request.is_pinned || p.request.is_ordered;
+  return is_wanted || !demands_.contains(holder) || demand_of(holder).waiting() > 0;
 }
 
 std::vector<holder_id> lease_arbiter::serving_order() const {
@@ -233,7 +235,8 @@ void lease_arbiter::ask(const eviction& e, pending_request& p, room& left, arbit
     l.asked_back = true;
     p.evicted = true;
     for (const auto& share : l.gpus) left.unreserved[share.gpu] += share.memory;
-    out.push_back(ask_back{victim, l.token, p.request.holder, swap_rule::evict});
+    out.push_back(
+        ask_back{victim, l.token, p.request.holder, swap_rule::evict, p.request.is_switch});
   }
 }
 

@@ -19,8 +19,11 @@
 // whichever is later. A holder that is still loading for waiting tickets is not asked. Its
 // min_residency begins with its first request in flight.
 //
-// Pinned holders are never victims, nor are holders of the asking one's group. Every holder has at
-// least one byte, so that none fits beside a holder of whole GPUs.
+//   An operator's order to switch asks any holder back, also a busy or a pinned one, and these stay
+//   away until somebody asks for them.
+//
+// Pinned holders are never victims of anything else, nor are holders of the asking one's group.
+// Every holder has at least one byte, so that none fits beside a holder of whole GPUs.
 //
 // Order: a request for which memory is being freed reserves that memory. Requests behind it may
 // take only what is left over, and so never delay it. A request that cannot free enough yet is
@@ -65,6 +68,8 @@ struct lease_request {
   work_class work = work_class::realtime;  // its class while it reports no work
   // Holders of one group do the same work and never evict each other; 0: of no group.
   std::uint32_t group = 0;
+  bool is_ordered = false;  // an operator waits for it, as a ticket does
+  bool is_switch = false;   // an order to which every other holder gives way: see rule evict
 };
 
 // Effects.
@@ -87,6 +92,7 @@ struct ask_back {
   fencing_token token;
   holder_id for_holder;
   swap_rule rule;
+  bool is_switch = false;  // as in the request of `for_holder`
 };
 using arbiter_effect = std::variant<lease_grant, lease_refusal, ask_back>;
 using arbiter_effects = std::vector<arbiter_effect>;

@@ -11,8 +11,9 @@ std::string_view to_string(lifecycle_state value) {
 }
 
 std::string_view to_string(exit_reason value) {
-  constexpr std::array<std::string_view, 8> names{
-      "asked", "crashed", "oom", "killed", "hung", "segfault", "start_failed", "start_timeout"};
+  constexpr std::array<std::string_view, 9> names{
+      "asked",         "crashed",           "oom", "killed", "hung", "segfault", "start_failed",
+      "start_timeout", "model_incompatible"};
   return names[static_cast<std::size_t>(value)];
 }
 

@@ -27,7 +27,8 @@ enum class exit_reason : std::uint8_t {
   hung,    // we killed it because it gave no sign of life
   segfault,
   start_failed,
-  start_timeout
+  start_timeout,
+  model_incompatible  // the runtime said that it does not know this kind of model
 };
 std::string_view to_string(exit_reason value);
 

@@ -53,38 +53,6 @@ lifecycle_effects model_lifecycle::ensure_ready(time_point now) {
   return out;
 }
 
-lifecycle_effects model_lifecycle::stop(time_point now) {
-  lifecycle_effects out;
-  ordered_stop_ = true;
-  wanted_ = false;
-  switch (state_) {
-    case lifecycle_state::awaiting_lease:
-      out.push_back(stop_asking{});
-      state_ = lifecycle_state::stopped;
-      break;
-    case lifecycle_state::starting:
-      stop_now(duration::zero(), out);
-      break;
-    case lifecycle_state::ready:
-      begin_drain(out, now);
-      break;
-    case lifecycle_state::failed:
-      state_ = lifecycle_state::stopped;
-      break;
-    default:
-      break;
-  }
-  return out;
-}
-
-lifecycle_effects model_lifecycle::stop_when_idle(time_point now) {
-  if (state_ != lifecycle_state::ready) return stop(now);
-  lifecycle_effects out;
-  ordered_stop_ = stops_when_idle_ = true;
-  if (!asked_idle_) ask_if_idle(out, now);
-  return out;
-}
-
 lifecycle_effects model_lifecycle::lease_granted(fencing_token token, const gpu_set& gpus,
                                                  time_point now) {
   lifecycle_effects out;
@@ -100,13 +68,16 @@ lifecycle_effects model_lifecycle::lease_refused(refusal why, time_point now) {
   lifecycle_effects out;
   if (state_ != lifecycle_state::awaiting_lease) return out;
   refused_ = why;
+  end_order(start_order::failed);
   back_off(out, now);
   return out;
 }
 
-lifecycle_effects model_lifecycle::lease_asked_back(fencing_token token, time_point now) {
+lifecycle_effects model_lifecycle::lease_asked_back(fencing_token token, time_point now,
+                                                    bool by_order) {
   lifecycle_effects out;
   if (token == 0 || token != token_) return out;
+  if (by_order) return stop(now);
   if (state_ == lifecycle_state::starting) stop_now(duration::zero(), out);
   if (state_ == lifecycle_state::ready) begin_drain(out, now);
   return out;
@@ -143,6 +114,7 @@ lifecycle_effects model_lifecycle::runtime_ready(std::uint64_t incarnation, time
   state_ = lifecycle_state::ready;
   ready_since_ = last_active_ = now;
   wanted_ = false;
+  end_order(start_order::done);
   asked_idle_ = false;
   refuses_until_ready_ = false;
   out.push_back(loaded{took});
@@ -183,7 +155,8 @@ lifecycle_effects model_lifecycle::runtime_released(std::uint64_t incarnation, t
   if (state_ != lifecycle_state::stopping) return out;
   if (token_ != 0) out.push_back(give_lease_back{std::exchange(token_, 0)});
   state_ = lifecycle_state::stopped;
-  if (std::exchange(failing_, false) && !ordered_stop_) {
+  const bool is_ordered = ordered_stop_ || is_start_ordered();
+  if (std::exchange(failing_, false) && !is_ordered) {
     back_off(out, now);
   } else if (wanted()) {
     begin(out, now);
@@ -238,6 +211,12 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
   lifecycle_effects out;
   if (now < next_deadline()) return out;
   switch (state_) {
+    case lifecycle_state::awaiting_lease:
+      end_order(start_order::no_room);
+      if (wanted()) break;
+      out.push_back(stop_asking{});
+      state_ = lifecycle_state::stopped;
+      break;
     case lifecycle_state::starting:
       fail(exit_reason::start_timeout, out, now);
       out.push_back(stop_runtime{options_.stop_grace});
@@ -266,6 +245,8 @@ lifecycle_effects model_lifecycle::advance(time_point now) {
 
 time_point model_lifecycle::next_deadline() const {
   switch (state_) {
+    case lifecycle_state::awaiting_lease:
+      return is_start_ordered() ? lease_due_ : never;
     case lifecycle_state::starting:
       return deadline_;
     case lifecycle_state::draining:
@@ -299,6 +280,7 @@ void model_lifecycle::begin(lifecycle_effects& out, time_point now) {
   refused_.reset();
   if (!options_.needs_lease) return begin_start(0, {}, out, now);
   state_ = lifecycle_state::awaiting_lease;
+  lease_due_ = now + options_.start_timeout;
   out.push_back(ask_for_lease{});
 }
 
@@ -366,6 +348,7 @@ void model_lifecycle::give_up_hung(lifecycle_effects& out, time_point now) {
 void model_lifecycle::begin_failure(exit_reason reason, time_point now) {
   if (state_ == lifecycle_state::ready) forget_failures_if_proven(now);
   ++failures_;
+  end_order(start_order::failed);
   last_failure_ = reason;
   failing_ = true;
   asked_idle_ = false;

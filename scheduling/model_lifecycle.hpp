@@ -25,6 +25,9 @@
 // closed while it is not known to be healthy; of itself when a connection is refused. A runtime
 // that hangs is killed without a grace; one that refuses connections for long is drained before.
 //
+// An operator's order to start is not delayed by a backoff. It ends when the backend is ready, when
+// the start fails, when a stop overrules it, or when no lease was granted within start_timeout.
+//
 // What a request says of the idle unload replaces idle_unload until another one says it, or the
 // backend starts anew.
 //
@@ -57,6 +60,9 @@ struct lifecycle_options {
   bool pinned = false;                  // always wanted; it starts again by itself until stop()
   bool external = false;                // somebody else starts it; see the top of this file
 };
+
+// How far the last order to start has come.
+enum class start_order : std::uint8_t { none, going_on, done, failed, no_room, overruled };
 
 // Returns idle_unload as model_lifecycle::keep_loaded() takes it.
 constexpr duration usual_keep(duration idle_unload) {
@@ -116,15 +122,19 @@ class model_lifecycle {
   // What has begun keeps its deadline. Neither needs_lease nor pinned may change.
   void set_options(const lifecycle_options& options);
   lifecycle_effects ensure_ready(time_point now);  // a request waits, or it is pinned; idempotent
-  lifecycle_effects stop(time_point now);          // an order: drain, stop, stay stopped
+  // An order to be ready, whoever waits: see the top of this file. `ordered()` tells how it ends.
+  lifecycle_effects order_start(time_point now);
+  lifecycle_effects stop(time_point now);  // an order: drain, stop, stay stopped
+  // The same as stop(), but requests in flight are cut off.
+  lifecycle_effects stop_at_once(time_point now);
   // The same as stop(), but a ready backend first serves until its queue is idle, so that no
   // request is cut off.
   lifecycle_effects stop_when_idle(time_point now);
   lifecycle_effects lease_granted(fencing_token token, const gpu_set& gpus, time_point now);
   lifecycle_effects lease_refused(refusal why, time_point now);
   // The lease is asked back: the backend drains, stops and releases it. Any token but that of the
-  // held lease is ignored.
-  lifecycle_effects lease_asked_back(fencing_token token, time_point now);
+  // held lease is ignored. By an order it also stays stopped, as after stop().
+  lifecycle_effects lease_asked_back(fencing_token token, time_point now, bool by_order = false);
   lifecycle_effects queue_drained(time_point now);
   lifecycle_effects queue_not_idle(time_point now);
   // Events of a runtime carry its incarnation; those of an older one are ignored.
@@ -155,6 +165,7 @@ class model_lifecycle {
     const bool is_sought = state_ == lifecycle_state::starting && refuses_until_ready_;
     return is_sought ? lifecycle_state::failed : state_;
   }
+  start_order ordered() const { return ordered_; }
   bool refuses_until_ready() const { return refuses_until_ready_; }
   // It is ready, and its queue may be open.
   bool may_admit() const { return state_ == lifecycle_state::ready && !watch_.holds_requests(); }
@@ -173,7 +184,13 @@ class model_lifecycle {
   time_point unload_at() const;
 
  private:
-  bool wanted() const { return wanted_ || (options_.pinned && !ordered_stop_); }
+  bool wanted() const {
+    return wanted_ || is_start_ordered() || (options_.pinned && !ordered_stop_);
+  }
+  bool is_start_ordered() const { return ordered_ == start_order::going_on; }
+  void end_order(start_order how) {
+    if (is_start_ordered()) ordered_ = how;
+  }
   bool serves() const {
     return state_ == lifecycle_state::ready || state_ == lifecycle_state::draining;
   }
@@ -219,8 +236,10 @@ class model_lifecycle {
   bool load_measured_ = false;
   time_point started_at_{};
   time_point ready_since_{};
-  time_point deadline_ = never;  // when starting or draining has taken too long
-  time_point retry_at_{};        // failed: no start before this
+  time_point deadline_ = never;   // when starting or draining has taken too long
+  time_point lease_due_ = never;  // an ordered start gives up waiting for its lease
+  start_order ordered_ = start_order::none;
+  time_point retry_at_{};  // failed: no start before this
   time_point last_active_{};
   std::optional<duration> kept_loaded_;  // by a request, see keep_loaded()
   time_point asked_idle_at_{};           // the time of the last drain_if_idle

@@ -76,14 +76,17 @@ void health(shard& home, routed_request request) {
     failed += now->model_state(model->options.name) == lifecycle_state::failed;
   }
   const auto count = table->models().size();
-  const bool nothing = gateway.draining() || failed == count;
+  const auto drains = gateway.drains().now();
+  const bool nothing = gateway.draining() || drains.is_all || failed == count;
   answer_json(reply_to(home, request),
               {{"status", nothing      ? "unhealthy"
                           : failed > 0 ? "degraded"
                                        : "healthy"},
                {"timestamp", rfc3339(std::chrono::system_clock::now())},
                {"models", count},
-               {"models_failed", failed}},
+               {"models_failed", failed},
+               {"drain_mode", drains.is_all},
+               {"drained_models", drains.models}},
               nothing ? 503 : 200);
 }
 
@@ -92,7 +95,7 @@ void health_live(shard& home, routed_request request) {
 }
 
 void health_ready(shard& home, routed_request request) {
-  const bool draining = home.gateway().draining();
+  const bool draining = home.gateway().draining() || home.gateway().drains().now().is_all;
   answer_json(reply_to(home, request), {{"status", draining ? "draining" : "ready"}},
               draining ? 503 : 200);
 }

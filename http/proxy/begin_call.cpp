@@ -143,6 +143,13 @@ void begin_call(shard& home, routed_request request, call_request out,
   if (!wrong && home.gateway().draining()) {
     wrong = request_problem{error_code::shutting_down, "The gateway is shutting down.", ""};
   }
+  if (!wrong && home.gateway().drains().is_drained(out.model->options.name)) {
+    wrong = request_problem{error_code::drained,
+                            "The model '" + out.model->options.name +
+                                "' takes no new requests for now: an operator drains it.",
+                            "",
+                            {{"Retry-After", "30"}}};
+  }
   if (!wrong) wrong = take_limits(home, request.arrived_at, out);
   if (wrong) {
     request.who = std::move(out.who);

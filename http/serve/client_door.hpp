@@ -96,6 +96,10 @@ class client_door : public std::enable_shared_from_this<client_door> {
   // Resets the connection in the middle of an answer, which is all that tells the client that the
   // rest is missing: one of HTTP/1.0 takes a usual close for the end of the answer.
   void break_off();
+  // The client is gone, or sends no more. For answers that cannot find out by writing.
+  bool may_have_left() const {
+    return socket_ == nullptr || !socket_->is_open() || probe_at_ != never;
+  }
 
  private:
   friend class request_share;

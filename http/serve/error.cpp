@@ -69,6 +69,7 @@ const error_words& words(error_code code) {
       {503, "Service Unavailable", server, "model_failed"},
       {503, "Service Unavailable", server, "model_does_not_fit"},
       {503, "Service Unavailable", server, "shutting_down"},
+      {503, "Service Unavailable", server, "drained"},
       {503, "Service Unavailable", server, "database_unavailable"},
       {503, "Service Unavailable", server, "overloaded"},
       {504, "Gateway Timeout", server, "upstream_timeout"},

@@ -46,6 +46,7 @@ enum class error_code : std::uint8_t {
   model_failed,            // 503
   model_does_not_fit,      // 503
   shutting_down,           // 503
+  drained,                 // 503 an operator said that no new requests are taken
   database_unavailable,    // 503
   overloaded,              // 503 the memory for request bodies is used up
   upstream_timeout,        // 504

@@ -15,7 +15,13 @@ namespace signalbox::http {
 
 namespace {
 
-constexpr int most_reports = 16;
+constexpr int most_reports = 16, most_logs = 16;
+
+// The place may outlive us, because an actor may hold it.
+std::shared_ptr<void> take_place(const std::shared_ptr<std::atomic<int>>& taken, int most) {
+  std::shared_ptr<void> place(taken.get(), [taken](void*) { taken->fetch_sub(1); });
+  return taken->fetch_add(1) < most ? place : nullptr;
+}
 
 // The machine's memory in bytes, or the limit of the control group if that is lower.
 std::uint64_t machine_memory() {
@@ -76,10 +82,11 @@ std::shared_ptr<void> gateway_state::take_login_slot(const std::string& user,
 }
 
 std::shared_ptr<void> gateway_state::take_report_place() {
-  // The place may outlive us, because an actor may hold it.
-  std::shared_ptr<void> place(reports_.get(), [count = reports_](void*) { count->fetch_sub(1); });
-  const bool is_free = reports_->fetch_add(1) < most_reports;
-  return is_free ? place : nullptr;
+  return take_place(reports_, most_reports);
+}
+
+std::shared_ptr<void> gateway_state::take_log_place() {
+  return take_place(logs_, most_logs);
 }
 
 std::string gateway_state::make_request_id() {

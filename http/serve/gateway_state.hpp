@@ -18,6 +18,7 @@
 #include "http/serve/body_budget.hpp"
 #include "http/serve/connection_places.hpp"
 #include "http/serve/cors.hpp"
+#include "http/serve/drain_switch.hpp"
 #include "http/serve/request_log.hpp"
 #include "http/serve/trusted_proxies.hpp"
 
@@ -62,12 +63,17 @@ class gateway_state {
 
   bool draining() const { return draining_.load(std::memory_order_relaxed); }
   void begin_drain() { draining_.store(true); }
+  // What operators have drained; draining() is the end of the process.
+  drain_switch& drains() { return drains_; }
+  const drain_switch& drains() const { return drains_; }
   std::chrono::system_clock::time_point started_at() const { return started_at_; }
 
   std::string make_request_id();
 
   // A request for a report holds the place until it is answered. Null when there are too many.
   std::shared_ptr<void> take_report_place();
+  // The same for a client that follows a log.
+  std::shared_ptr<void> take_log_place();
 
  private:
   const config::settings& settings_;
@@ -84,8 +90,10 @@ class gateway_state {
   std::unique_ptr<request_log> log_;
   std::shared_ptr<login_slots> logins_;  // slots may be held longer than we live
   std::atomic<bool> draining_{false};
+  drain_switch drains_;
   std::atomic<std::uint64_t> next_request_{0};
   std::shared_ptr<std::atomic<int>> reports_ = std::make_shared<std::atomic<int>>(0);
+  std::shared_ptr<std::atomic<int>> logs_ = std::make_shared<std::atomic<int>>(0);
   std::uint64_t process_tag_;  // random: ids differ between runs
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
 };

@@ -1,10 +1,13 @@
 #include "http/serve/json_route.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <restinio/uri_helpers.hpp>
 
 #include "http/serve/route_path.hpp"
+#include "text/ascii.hpp"
 
 namespace signalbox::http {
 
@@ -51,6 +54,17 @@ std::optional<std::uint32_t> limit_of(const routed_request& request) {
     return std::nullopt;
   }
   return value;
+}
+
+std::optional<bool> bool_of(const routed_request& request, const char* name, bool otherwise) {
+  constexpr std::array<std::string_view, 4> yes{"true", "1", "yes", "on"};
+  constexpr std::array<std::string_view, 4> no{"false", "0", "no", "off"};
+  const auto text = query_value(request.client, name);
+  const auto is_word = [&](std::string_view word) { return equals_ignoring_case(text, word); };
+  if (text.empty()) return otherwise;
+  if (std::any_of(yes.begin(), yes.end(), is_word)) return true;
+  if (std::any_of(no.begin(), no.end(), is_word)) return false;
+  return std::nullopt;
 }
 
 bool has_valid_encoding(const restinio::http_request_header_t& header) {

@@ -35,5 +35,8 @@ std::string parameter_of(const routed_request& request);
 // Returns the parameter `limit`, 100 if it is missing; nothing when it is not a number from 1 to
 // 1000.
 std::optional<std::uint32_t> limit_of(const routed_request& request);
+// Returns the parameter as true or false, however clients spell it (True, 1, yes, on); `otherwise`
+// if it is missing; nothing when it is neither.
+std::optional<bool> bool_of(const routed_request& request, const char* name, bool otherwise);
 
 }  // namespace signalbox::http

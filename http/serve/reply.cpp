@@ -121,7 +121,7 @@ class responder::claim {
   std::atomic<bool> is_taken_{false};
 };
 
-responder::responder(shard& home, const routed_request& request) {
+asked_request asked_of(const routed_request& request) {
   asked_request asked;
   asked.client = request.client;
   asked.request_id = request.request_id;
@@ -134,8 +134,23 @@ responder::responder(shard& home, const routed_request& request) {
   }
   if (is_sane_client_id(request.headers.client_id)) asked.client_id = request.headers.client_id;
   asked.share = request.share;
-  claim_ = std::make_shared<claim>(home, std::move(asked));
+  return asked;
 }
+
+response_writer begin_answer(shard& home, const asked_request& asked,
+                             std::string_view content_type) {
+  note(home.gateway(), asked, 200);
+  extra_headers headers;
+  add_common(home.gateway(), asked, headers);
+  response_writer response(asked.client, 200);
+  response.add("Content-Type", content_type);
+  for (const auto& [name, value] : headers) response.add(name, value);
+  response.begin();
+  return response;
+}
+
+responder::responder(shard& home, const routed_request& request)
+    : claim_(std::make_shared<claim>(home, asked_of(request))) {}
 
 void responder::answer(int status, std::string_view content_type, std::string body,
                        extra_headers headers) const {

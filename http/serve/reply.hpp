@@ -18,6 +18,7 @@
 namespace signalbox::http {
 
 class request_share;
+class response_writer;
 struct routed_request;
 
 using extra_headers = std::vector<std::pair<std::string, std::string>>;
@@ -70,6 +71,13 @@ std::string refusal_of_head(shard& home, const restinio::http_request_header_t& 
 // The same for bytes that are no request.
 std::string refusal_of_bytes(shard& home, const boost::asio::ip::tcp::endpoint& peer,
                              const request_problem& problem);
+
+asked_request asked_of(const routed_request& request);
+
+// Begins an answer in pieces of unknown length, counts it, and adds it to the request log. Call it
+// on the thread of the shard, but not inside a request handler.
+response_writer begin_answer(shard& home, const asked_request& asked,
+                             std::string_view content_type);
 
 // Answers one request that reaches no runtime, counts it, and adds it to the request log. Copies
 // share the request: call answer or refuse once, on any thread, also inside a handler. Does nothing

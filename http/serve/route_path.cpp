@@ -74,7 +74,8 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
     return std::nullopt;
   }
   const auto parameter = path.substr(brace, path.size() - tail.size() - brace);
-  if (!tail.empty() && parameter.find('/') != parameter.npos) return std::nullopt;
+  const bool may_have_slash = tail.empty() || pattern.substr(brace).starts_with("{model}");
+  if (!may_have_slash && parameter.find('/') != parameter.npos) return std::nullopt;
   return parameter;
 }
 

@@ -13,8 +13,8 @@ namespace signalbox::http {
 
 // Returns the parameter of a path that matches the pattern; it is empty when the pattern has none.
 // A parameter at the end takes the rest of the path with its slashes, as model names may have them;
-// one in the middle has no slash. A pattern with two parameters ends with them: they are one text
-// here, and who knows the names of models parts them.
+// one in the middle has no slash, unless it is {model}. A pattern with two parameters ends with
+// them: they are one text here, and who knows the names of models parts them.
 std::optional<std::string_view> match(std::string_view pattern, std::string_view path);
 
 // Makes the target of a request one with the path as the table has it: an absolute one (RFC 9112

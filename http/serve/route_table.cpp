@@ -5,6 +5,8 @@
 #include "http/admin/control_routes.hpp"
 #include "http/admin/key_routes.hpp"
 #include "http/admin/lease_routes.hpp"
+#include "http/admin/log_routes.hpp"
+#include "http/admin/model_routes.hpp"
 #include "http/admin/ollama_routes.hpp"
 #include "http/admin/pages.hpp"
 #include "http/admin/usage_routes.hpp"
@@ -79,7 +81,7 @@ constexpr route_traits of_ollama_models{.dialect = dialect::ollama};
 constexpr route_traits of_models{.label = metric::models, .dialect = dialect::openai};
 constexpr route_traits of_metrics{.is_open_with_metrics = true};
 
-constexpr std::array<route, 62> route_rows{{
+constexpr std::array<route, 71> route_rows{{
     {"POST", "/v1/chat/completions", scope::realtime, infer, of_chat},
     {"POST", "/v1/completions", scope::realtime, infer, of_completions},
     {"POST", "/v1/embeddings", scope::realtime, infer, of_embeddings},
@@ -136,6 +138,15 @@ constexpr std::array<route, 62> route_rows{{
     {"GET", "/docs", scope::none, show_docs},
     {"GET", "/docs/{file}", scope::none, show_docs_file},
     {"POST", "/admin/reload", scope::admin, reload_configuration},
+    {"GET", "/admin/models", scope::monitor, list_model_states},
+    {"GET", "/admin/models/{model}/logs", scope::monitor, show_logs},
+    {"POST", "/admin/models/{model}/start", scope::admin, start_model},
+    {"POST", "/admin/models/{model}/stop", scope::admin, stop_model},
+    {"POST", "/admin/switch", scope::admin, switch_model},
+    {"POST", "/admin/drain", scope::admin, drain_models},
+    {"POST", "/admin/resume", scope::admin, resume_models},
+    {"GET", "/status", scope::monitor, show_status},
+    {"GET", "/queue", scope::monitor, show_queues},
     {"GET", "/admin/queue/{model}", scope::monitor, show_queue},
     {"GET", "/admin/crashes", scope::monitor, list_crash_records},
     {"GET", "/admin/missing-models", scope::monitor, list_models_missing},

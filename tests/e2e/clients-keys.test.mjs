@@ -131,7 +131,22 @@ describe('seed 004', () => {
   const env = {
     GATEWAY_API_KEY: tokenOf('gateway'), GATEWAY_ADMIN_API_KEY: tokenOf('gateway-admin'),
   };
-  for (const title of ['job status', 'job result', 'job cancel', 'extended status', 'queue info']) {
+  test('extended status and queue info', async () => {
+    const status = await answerOf(200, line('extended status'), env);
+    assert.equal(typeof status.switching, 'boolean');
+    assert.equal(status.queue_length, 0);
+    assert.ok(Number.isInteger(status.uptime_sec) && status.uptime_sec >= 0);
+    assert.ok('active_model' in status && typeof status.backend_state === 'string');
+    const { queue_length: length, current_job_id: job, active_model: active, switching,
+      drain_mode: drained } = await answerOf(200, line('queue info'), env);
+    assert.deepEqual([length, job, active, switching, drained],
+      [0, null, status.active_model, status.switching, false]);
+    for (const title of ['extended status', 'queue info']) {
+      await answerOf(403, line(title), { ...env, GATEWAY_ADMIN_API_KEY: tokenOf('gateway') });
+    }
+  });
+
+  for (const title of ['job status', 'job result', 'job cancel']) {
     test(`left until the route exists: ${title}`, async () => {
       const { detail } = await answerOf(404, line(title).replace('<job_id>', 'job_1'), env);
       assert.equal(detail, 'There is no such route.');

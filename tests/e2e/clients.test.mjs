@@ -223,7 +223,25 @@ print(json.dumps({
     assert.match(timestamp, isoTime);
   });
 
-  for (const title of Object.keys(requests).filter((name) => /^(8|9|10)\./.test(name))) {
+  test('start and stop a model, and all models\' status', async () => {
+    const status = async () =>
+      answerOf(200, as('4. Get All Models Status', admin.access_token));
+    assert.deepEqual(await answerOf(200, as('Start Gemma', admin.access_token)),
+      { status: 'started', model: 'gemma' });
+    const { gemma } = await status();
+    assert.deepEqual([gemma.name, gemma.status, gemma.resolution, gemma.is_healthy],
+      ['gemma', 'running', null, true]);
+    assert.ok(Number.isInteger(gemma.port) && Number.isInteger(gemma.uptime_seconds));
+    assert.match(gemma.started_at, isoTime);
+    for (const title of ['Graceful stop (wait for active requests)', 'Force stop']) {
+      assert.equal((await gateway.chat('deepseek', { max_tokens: 1 })).status, 200);
+      assert.deepEqual(await answerOf(200, as(title, admin.access_token)),
+        { status: 'stopped', model: 'deepseek' });
+      assert.equal((await status()).deepseek.status, 'stopped');
+    }
+  });
+
+  for (const title of Object.keys(requests).filter((name) => /^(4|8|9|10)\./.test(name))) {
     test(`${title}: refused without a token that is good for it`, async () => {
       const invalid = { detail: 'The API key or the token is not valid.' };
       for (const token of ['YOUR_TOKEN', admin.refresh_token, `${admin.access_token}x`]) {
@@ -240,9 +258,6 @@ print(json.dumps({
   });
 
   for (const [what, method, route] of [
-    ['get all models\' status', 'GET', '/admin/models'],
-    ['start a model', 'POST', '/admin/models/gemma/start'],
-    ['stop a model', 'POST', '/admin/models/deepseek/stop?graceful=true'],
     ['switch the OCR resolution', 'POST', '/admin/ocr/resolution?resolution=gundam'],
   ]) {
     test(`left until the route exists: ${what}`, async () => {

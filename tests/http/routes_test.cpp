@@ -158,6 +158,20 @@ BOOST_AUTO_TEST_CASE(a_path_is_found_however_it_is_written) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(only_names_of_models_have_slashes_in_the_middle_of_a_path) {
+  const auto model = [](std::string_view path) {
+    return match("/admin/models/{model}/start", path).value_or("none");
+  };
+  BOOST_TEST(model("/admin/models/demo/start") == "demo");
+  BOOST_TEST(model("/admin/models/org/demo/start") == "org/demo");
+  BOOST_TEST(model("/admin/models/org%2Fdemo/start") == "org%2Fdemo");
+  BOOST_TEST(model("/admin/models/a/start/start") == "a/start");
+  BOOST_TEST(model("/admin/models//start") == "none");
+  BOOST_TEST(model("/admin/models/start") == "none");
+  BOOST_TEST(model("/admin/models/demo/stop") == "none");
+  BOOST_TEST(!match("/v1/keys/{id}/rotate", "/v1/keys/a/b/rotate"));
+}
+
 BOOST_AUTO_TEST_CASE(errors_have_the_shape_of_their_path) {
   const std::pair<std::string_view, dialect> cases[] = {
       {"/v1/chat/completions", dialect::openai},

@@ -67,4 +67,38 @@ BOOST_AUTO_TEST_CASE(a_pinned_holder_is_wanted_without_a_ticket) {
       (asked(a.acquire(of(2, 24, policy::pinned), t0)) == std::vector<holder_id>{1}));
 }
 
+BOOST_AUTO_TEST_CASE(one_that_an_operator_ordered_is_wanted_without_a_ticket) {
+  auto a = machine({24});
+  hold(a, of(1, 24));
+  a.demand(2, idle, t0);
+  auto ordered = of(2, 24);
+  ordered.is_ordered = true;
+  BOOST_CHECK((asked(a.acquire(ordered, t0)) == std::vector<holder_id>{1}));
+}
+
+BOOST_AUTO_TEST_CASE(to_an_order_to_switch_everybody_gives_way) {
+  for (const auto& work : {idle, busy(3, 1)}) {
+    for (const auto p : {policy::on_demand, policy::pinned}) {
+      auto a = machine({24});
+      hold(a, of(1, 24, p), work);
+      a.demand(2, idle, t0);
+      auto ordered = of(2, 24);
+      ordered.is_ordered = ordered.is_switch = true;
+      const auto effects = a.acquire(ordered, t0);
+      BOOST_CHECK((asked(effects) == std::vector<holder_id>{1}));
+      BOOST_CHECK(all<ask_back>(effects)[0].is_switch);
+    }
+  }
+}
+
+// Who is pinned comes back for requests by the usual rules.
+BOOST_AUTO_TEST_CASE(an_order_to_start_takes_nothing_from_who_is_pinned) {
+  auto a = machine({24});
+  hold(a, of(1, 24, policy::pinned));
+  a.demand(2, idle, t0);
+  auto ordered = of(2, 24);
+  ordered.is_ordered = true;
+  BOOST_CHECK((asked(a.acquire(ordered, t0)) == nobody));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -52,7 +52,7 @@ void backend_shell::on(const signalbox::lease_refused& m) {
 }
 
 void backend_shell::on(const lease_asked_back& m) {
-  apply(core_.lease_asked_back(m.token, g_.w.now()));
+  apply(core_.lease_asked_back(m.token, g_.w.now(), m.by_order));
   finish();
 }
 

@@ -89,7 +89,7 @@ void pool_shell::carry_out(const core::ask_back& e) {
   g_.w.note("asked back: holder, for", e.holder, e.for_holder);
   g_.w.require(!requests_.at(e.holder).is_pinned, "a pinned holder is no victim", e.holder);
   ++g_.sum.swaps;
-  send(g_.w, actor_, holders_.at(e.holder), lease_asked_back{e.token});
+  send(g_.w, actor_, holders_.at(e.holder), lease_asked_back{e.token, e.is_switch});
 }
 
 }  // namespace signalbox::simulation
