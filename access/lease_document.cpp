@@ -35,8 +35,7 @@ document_problem unknown_member(const std::string& member) {
 }
 
 // Returns nothing when it is no whole number within the bounds.
-std::optional<std::uint64_t> whole_number(const json& value, std::uint64_t min,
-                                          std::uint64_t max) {
+std::optional<std::uint64_t> whole_number(const json& value, std::uint64_t min, std::uint64_t max) {
   if (!value.is_number_unsigned()) return std::nullopt;
   const auto number = value.get<std::uint64_t>();
   return number >= min && number <= max ? std::optional(number) : std::nullopt;
@@ -122,8 +121,7 @@ json needs_of(const scheduling::gpu_need& need) {
 json gpus_of(const scheduling::gpu_set& gpus) {
   json all = json::array();
   for (const auto& share : gpus) {
-    all.push_back(
-        {{"index", share.gpu}, {"uuid", nullptr}, {"memory_bytes", share.memory}});
+    all.push_back({{"index", share.gpu}, {"uuid", nullptr}, {"memory_bytes", share.memory}});
   }
   return all;
 }

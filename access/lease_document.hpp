@@ -31,7 +31,7 @@ scope scope_of(work_class work);
 std::string need_member(const scheduling::gpu_need& need);
 
 // The two times are the same moment. Tokens are for those who may renew.
-nlohmann::json to_document(const scheduling::outside_view& lease, bool shows_token,
-                           time_point now, wall_time wall_now);
+nlohmann::json to_document(const scheduling::outside_view& lease, bool shows_token, time_point now,
+                           wall_time wall_now);
 
 }  // namespace signalbox

@@ -211,8 +211,8 @@ struct acquire_lease {
 struct withdraw_acquire {
   holder_id holder;
 };
-// A registered holder has this memory since before the pool's start. The answer is lease_granted, or
-// lease_refused when the memory cannot be its own.
+// A registered holder has this memory since before the pool's start. The answer is lease_granted,
+// or lease_refused when the memory cannot be its own.
 struct adopt_lease {
   scheduling::lease_request request;
   scheduling::gpu_set gpus;

@@ -18,10 +18,10 @@ constexpr std::array states{lifecycle_state::stopped,  lifecycle_state::awaiting
                             lifecycle_state::starting, lifecycle_state::ready,
                             lifecycle_state::draining, lifecycle_state::stopping,
                             lifecycle_state::failed};
-constexpr std::array failures{
-    exit_reason::crashed,  exit_reason::oom,          exit_reason::killed,       exit_reason::hung,
-    exit_reason::segfault, exit_reason::start_failed, exit_reason::start_timeout,
-    exit_reason::model_incompatible};
+constexpr std::array failures{exit_reason::crashed,       exit_reason::oom,
+                              exit_reason::killed,        exit_reason::hung,
+                              exit_reason::segfault,      exit_reason::start_failed,
+                              exit_reason::start_timeout, exit_reason::model_incompatible};
 
 const Histogram::BucketBoundaries wait_buckets{0.001, 0.005, 0.02, 0.1, 0.5, 1,  2,
                                                5,     10,    30,   60,  120, 300};

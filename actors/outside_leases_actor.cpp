@@ -315,8 +315,9 @@ class outside_leases : public outside_leases_actor::base {
     request(writer_, caf::timespan{write_timeout}, write_leases{core_.records()})
         .then([this, change = e.change](bool is_durable) { on_saved(change, is_durable); },
               [this, change = e.change](const caf::error&) {
-                spdlog::error("no lease is granted to an outside program: writing leases.json "
-                              "takes too long");
+                spdlog::error(
+                    "no lease is granted to an outside program: writing leases.json "
+                    "takes too long");
                 on_saved(change, false);
               });
   }
@@ -353,9 +354,10 @@ class outside_leases : public outside_leases_actor::base {
       spdlog::info("lease {} of key {} is granted, for {}: gpu {}, token {}", r.id, r.key_id,
                    to_string(r.work), indexes_of(view.gpus), view.token);
     } else if (view.state == outside_state::ending && view.end != scheduling::lease_end::released) {
-      spdlog::warn("lease {} of key {} is over ({}); its memory stays taken until its process is "
-                   "gone, or its grace is over",
-                   r.id, r.key_id, to_string(*view.end));
+      spdlog::warn(
+          "lease {} of key {} is over ({}); its memory stays taken until its process is "
+          "gone, or its grace is over",
+          r.id, r.key_id, to_string(*view.end));
     }
   }
 

@@ -26,8 +26,8 @@ struct supervised_child {
 
   // The kind and, if there is one, the model; for the log.
   std::string label() const {
-    constexpr std::array kinds{"crash_log", "usage_ledger", "key_registry", "login_guard",
-                               "gpu_lease", "outside_leases", "model_queue", "model_backend"};
+    constexpr std::array kinds{"crash_log", "usage_ledger",   "key_registry", "login_guard",
+                               "gpu_lease", "outside_leases", "model_queue",  "model_backend"};
     std::string text = kinds[static_cast<std::size_t>(kind)];
     if (model) text += " " + model->options.name;
     return text;

@@ -73,8 +73,7 @@ class supervisor : public supervisor_actor::base {
 
   void start_all() {
     for (auto kind : {child_kind::crash_log, child_kind::usage_ledger, child_kind::key_registry,
-                      child_kind::login_guard, child_kind::gpu_lease,
-                      child_kind::outside_leases}) {
+                      child_kind::login_guard, child_kind::gpu_lease, child_kind::outside_leases}) {
       start(children_.add(kind));
     }
     handles_.models = std::make_shared<const model_table>();
@@ -194,30 +193,22 @@ class supervisor : public supervisor_actor::base {
   void start(child& c) {
     switch (c.kind) {
       case child_kind::crash_log:
-        start_crash_log(c);
-        break;
+        return start_crash_log(c);
       case child_kind::usage_ledger:
-        start_usage_ledger(c);
-        break;
+        return start_usage_ledger(c);
       case child_kind::key_registry:
-        start_key_registry(c);
-        break;
+        return start_key_registry(c);
       case child_kind::login_guard:
         handles_.logins = spawn_login_guard(system(), *options_.settings);
-        watch(c, handles_.logins);
-        break;
+        return watch(c, handles_.logins);
       case child_kind::gpu_lease:
-        start_gpu_lease(c);
-        break;
+        return start_gpu_lease(c);
       case child_kind::outside_leases:
-        start_outside_leases(c);
-        break;
+        return start_outside_leases(c);
       case child_kind::model_queue:
-        start_queue(c);
-        break;
+        return start_queue(c);
       case child_kind::model_backend:
-        start_backend(c);
-        break;
+        return start_backend(c);
     }
   }
 

@@ -38,8 +38,8 @@ class gateway_client {
   bool is_local() const { return options_->url.empty(); }
 
  private:
-  gateway_answer ask(const std::string& method, const std::string& path,
-                     const std::string& json, std::chrono::seconds patience,
+  gateway_answer ask(const std::string& method, const std::string& path, const std::string& json,
+                     std::chrono::seconds patience,
                      const std::function<void(std::string_view)>& on_text) const;
 
   struct options {

@@ -59,8 +59,7 @@ void say(const std::string& text) {
 }
 
 std::chrono::nanoseconds seconds(double value) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(value));
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(value));
 }
 
 // One request at a time on a thread of its own, because a gateway that hangs must not keep us from
@@ -254,11 +253,10 @@ class leased_run {
     const auto allowed = ends_at_ + time_between(lease.at("expires_at"), lease.at("yield_by"));
     yield_by_ = std::min(yield_by_, allowed);
     if (std::exchange(is_yielding_, true)) return;
-    say(fmt::format("asked to give the GPU back within {} s: sending SIG{}",
-                    std::chrono::duration_cast<std::chrono::seconds>(yield_by_ -
-                                                                     lease_clock::now())
-                        .count(),
-                    options_.yield_signal));
+    say(fmt::format(
+        "asked to give the GPU back within {} s: sending SIG{}",
+        std::chrono::duration_cast<std::chrono::seconds>(yield_by_ - lease_clock::now()).count(),
+        options_.yield_signal));
     command_->signal(yield_signals.at(options_.yield_signal));
   }
 
@@ -305,8 +303,8 @@ class leased_run {
   }
 
   moment warn_at() const {
-    return ends_at_ - std::min<std::chrono::nanoseconds>(longest_warning,
-                                                         seconds(options_.ttl_s / 4));
+    return ends_at_ -
+           std::min<std::chrono::nanoseconds>(longest_warning, seconds(options_.ttl_s / 4));
   }
 
   void pass_signals_on() {
@@ -320,9 +318,9 @@ class leased_run {
     auto next = std::min({ends_at_, yield_by_, renew_at_});
     if (!is_warned_) next = std::min(next, warn_at());
     const auto now = lease_clock::now();
-    const auto rest = std::chrono::ceil<std::chrono::milliseconds>(
-        std::clamp<std::chrono::nanoseconds>(next - now, std::chrono::nanoseconds(0),
-                                             std::chrono::seconds(60)));
+    const auto rest =
+        std::chrono::ceil<std::chrono::milliseconds>(std::clamp<std::chrono::nanoseconds>(
+            next - now, std::chrono::nanoseconds(0), std::chrono::seconds(60)));
     pollfd look[] = {{signals_.get(), POLLIN, 0},
                      {command_->end_descriptor(), POLLIN, 0},
                      {renewal_.is_open() ? renewal_.descriptor() : -1, POLLIN, 0}};

@@ -55,8 +55,7 @@ void set_variables(const std::string& order) {
 }
 
 // A copy of this process, which has one thread: it may allocate.
-[[noreturn]] void become_command(const std::vector<std::string>& argv, int order_fd,
-                                 pid_t parent) {
+[[noreturn]] void become_command(const std::vector<std::string>& argv, int order_fd, pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(0);

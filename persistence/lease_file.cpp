@@ -70,8 +70,8 @@ outside_record record_of(const json& lease) {
   }
   record.token = lease.at("token");
   for (const auto& share : lease.at("gpus")) {
-    record.gpus.push_back({share.at("index").get<std::uint32_t>(),
-                           share.at("memory_bytes").get<std::uint64_t>()});
+    record.gpus.push_back(
+        {share.at("index").get<std::uint32_t>(), share.at("memory_bytes").get<std::uint64_t>()});
   }
   record.is_ending = lease.at("is_ending");
   return record;

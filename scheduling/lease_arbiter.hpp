@@ -116,9 +116,9 @@ class lease_arbiter {
   // Pending requests are served by class, and inside a class the one that waits longest goes first.
   arbiter_effects acquire(const lease_request& request, time_point now);
   arbiter_effects withdraw(holder_id holder, time_point now);
-  // The holder has this memory already, from before our start, and gets a lease of it. It is refused
-  // when the machine has no such memory or somebody else has it, so call it before the first
-  // acquire(). Ignored when the holder has a lease or a pending request.
+  // The holder has this memory already, from before our start, and gets a lease of it. It is
+  // refused when the machine has no such memory or somebody else has it, so call it before the
+  // first acquire(). Ignored when the holder has a lease or a pending request.
   arbiter_effects adopt(const lease_request& request, const gpu_set& gpus, time_point now);
   // Ignored unless `token` is the holder's current one.
   arbiter_effects release(holder_id holder, fencing_token token, time_point now);

@@ -1,9 +1,9 @@
 // The leases of programs that we did not start, from the request to the end. The machine has one
-// such object, which the outside_leases actor owns. Who gets memory is decided by the lease_arbiter;
-// this class decides how long an outside program may keep it.
+// such object, which the outside_leases actor owns. Who gets memory is decided by the
+// lease_arbiter; this class decides how long an outside program may keep it.
 //
-//   waiting ── memory ──▶ granting ── saved ──▶ granted ── released, TTL or yield_by over ──▶ ending
-//   ending ── process gone, or the time for it over ──▶ returning ── saved ──▶ ended
+//   waiting ── memory ──▶ granting ── saved ──▶ granted ── released, TTL or yield_by over ──▶
+//   ending ending ── process gone, or the time for it over ──▶ returning ── saved ──▶ ended
 //   waiting, granting ── nobody asks for the TTL, withdrawn ──▶ ended
 //   waiting ── refused ──▶ ended
 //
@@ -19,9 +19,10 @@
 //     Otherwise the holder's release is believed; without one it is given back release_grace later,
 //     unverified. A process that outlives the TTL keeps the memory; one that outlives its own
 //     release does so for release_grace.
-//   forgotten: memory is given back when the file has forgotten the lease, so that no restart brings
-//     back a lease whose memory somebody else had since. A file that cannot be written does not keep
-//     the memory.
+//   forgotten: memory is given back when the file has forgotten the lease, so that no restart
+//   brings
+//     back a lease whose memory somebody else had since. A file that cannot be written does not
+//     keep the memory.
 //   restored: a lease of the file lasts for its TTL from the restart; one that was ending goes on
 //     with that.
 // Every lease ends once, and an ended one is remembered for a while.
@@ -119,11 +120,11 @@ struct lease_viewer {
 
 enum class outside_verdict : std::uint8_t {
   done,
-  unknown,           // there is no such lease, or not for this one to see
-  not_owner,         // it may see the lease, but not change it
-  stale_token,       // the token is not the lease's, or the lease is over
-  too_many,          // max_leases
-  too_many_of_key,   // max_leases_of_key
+  unknown,          // there is no such lease, or not for this one to see
+  not_owner,        // it may see the lease, but not change it
+  stale_token,      // the token is not the lease's, or the lease is over
+  too_many,         // max_leases
+  too_many_of_key,  // max_leases_of_key
 };
 
 // Effects.
@@ -164,9 +165,8 @@ struct lease_ended {
   lease_end end;
   bool is_verified;  // as in return_memory
 };
-using outside_effect =
-    std::variant<request_memory, adopt_memory, withdraw_request, return_memory, save_leases,
-                 look_for_process, lease_moved, lease_ended>;
+using outside_effect = std::variant<request_memory, adopt_memory, withdraw_request, return_memory,
+                                    save_leases, look_for_process, lease_moved, lease_ended>;
 using outside_effects = std::vector<outside_effect>;
 
 struct outside_answer {
@@ -179,14 +179,14 @@ class outside_leases {
  public:
   explicit outside_leases(outside_options options) : options_(options) {}
 
-  // Takes the leases of the file; call it first. What is not valid or over the bounds is taken, too:
-  // its memory is in use.
+  // Takes the leases of the file; call it first. What is not valid or over the bounds is taken,
+  // too: its memory is in use.
   outside_effects restore(const std::vector<outside_record>& records, time_point now);
 
   // Its owner waits for the grant until `asked_until`, or later asks about it.
   outside_answer submit(const outside_request& request, time_point asked_until, time_point now);
-  // Tells whether the viewer may see the lease. When it is the owner, the lease is asked about until
-  // `asked_until`.
+  // Tells whether the viewer may see the lease. When it is the owner, the lease is asked about
+  // until `asked_until`.
   outside_answer ask(const std::string& id, const lease_viewer& who, time_point asked_until,
                      time_point now);
   outside_answer renew(const std::string& id, const lease_viewer& who, fencing_token token,
@@ -241,9 +241,7 @@ class outside_leases {
   static bool may_see(const lease& l, const lease_viewer& who);
   static outside_state state_of(const lease& l);
   static outside_view view_of(const lease& l);
-  static bool has_memory(const lease& l) {
-    return l.at != phase::waiting && l.at != phase::ended;
-  }
+  static bool has_memory(const lease& l) { return l.at != phase::waiting && l.at != phase::ended; }
   static time_point deadline_of(const lease& l);
   outside_answer changeable(const std::string& id, const lease_viewer& who) const;
   void note_change(lease& l) { l.change = ++last_change_; }

@@ -33,8 +33,8 @@ BOOST_AUTO_TEST_CASE(a_wish_for_memory_gpus_or_all) {
   BOOST_CHECK_EQUAL(memory.pid, 0);
   const auto gpus = wish_of({{"class", "realtime"}, {"gpus", 2}});
   BOOST_CHECK((gpus.request.need == scheduling::gpu_need{scheduling::whole_gpu, 2}));
-  const auto all = wish_of({{"class", "training"}, {"all", true}, {"ttl_s", 5}, {"pid", 42},
-                            {"reason", "night run"}});
+  const auto all = wish_of(
+      {{"class", "training"}, {"all", true}, {"ttl_s", 5}, {"pid", 42}, {"reason", "night run"}});
   BOOST_CHECK(all.request.need == scheduling::whole_machine);
   BOOST_CHECK(all.request.ttl == 5s);
   BOOST_CHECK_EQUAL(all.pid, 42);
@@ -76,9 +76,9 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_named) {
 BOOST_AUTO_TEST_CASE(tokens_are_decimal_texts) {
   const auto read = read_lease_token({{"token", "18446744073709551615"}});
   BOOST_CHECK_EQUAL(std::get<fencing_token>(read), 18446744073709551615u);
-  for (const json& body : {json{{"token", 7}}, json{{"token", ""}}, json{{"token", "7 "}},
-                           json{{"token", "0x7"}}, json{{"token", "18446744073709551616"}},
-                           json::object()}) {
+  for (const json& body :
+       {json{{"token", 7}}, json{{"token", ""}}, json{{"token", "7 "}}, json{{"token", "0x7"}},
+        json{{"token", "18446744073709551616"}}, json::object()}) {
     const auto wrong = read_lease_token(body);
     BOOST_REQUIRE_MESSAGE(std::holds_alternative<document_problem>(wrong), body.dump());
     BOOST_CHECK_EQUAL(std::get<document_problem>(wrong).param, "token");

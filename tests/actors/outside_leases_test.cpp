@@ -150,8 +150,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_granted_before_the_file_was_read, leases_fixt
   caf::scoped_actor self{system};
   std::optional<lease_granted> grant;
   auto early = system.spawn([&grant]() -> lease_holder_actor::behavior_type {
-    return {[](const holder_registered&) {},
-            [&grant](const lease_granted& m) { grant = m; },
+    return {[](const holder_registered&) {}, [&grant](const lease_granted& m) { grant = m; },
             [](const lease_refused&) {}, [](const lease_asked_back&) {}};
   });
   self->send(pool, register_holder{"early", holder_kind::model}, early);
@@ -196,8 +195,7 @@ BOOST_FIXTURE_TEST_CASE(a_folder_that_cannot_be_written_grants_nothing, leases_f
   std::filesystem::remove_all(folder.path());
   BOOST_TEST((submit("lease_1", config::gib, 200ms).lease->state == outside_state::waiting));
   std::filesystem::create_directories(folder.path());
-  BOOST_TEST((ask(find_lease{"lease_1", lease_owner, 15s}).lease->state ==
-              outside_state::granted));
+  BOOST_TEST((ask(find_lease{"lease_1", lease_owner, 15s}).lease->state == outside_state::granted));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -182,8 +182,12 @@ inline model_backend_actor fake_backend(caf::actor_system& system, journal& log)
         [&log](const queue_not_idle& m) { log.push_back(fmt::format("not_idle {}", m.closing)); },
         [](const runtime_event&) {},
         [](const model_changed&) {},
-        [](const order_start&) { return order_report{order_end::done, {}}; },
-        [](const order_stop&) { return order_report{order_end::done, {}}; },
+        [](const order_start&) {
+          return order_report{order_end::done, {}};
+        },
+        [](const order_stop&) {
+          return order_report{order_end::done, {}};
+        },
         [](const stop_when_idle&) {},
         [](const stop_all&) {},
         [](tick) {},

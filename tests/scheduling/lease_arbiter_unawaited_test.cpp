@@ -63,8 +63,7 @@ BOOST_AUTO_TEST_CASE(a_pinned_holder_is_wanted_without_a_ticket) {
   auto a = machine({24});
   hold(a, of(1, 24));
   a.demand(2, idle, t0);
-  BOOST_CHECK(
-      (asked(a.acquire(of(2, 24, policy::pinned), t0)) == std::vector<holder_id>{1}));
+  BOOST_CHECK((asked(a.acquire(of(2, 24, policy::pinned), t0)) == std::vector<holder_id>{1}));
 }
 
 BOOST_AUTO_TEST_CASE(one_that_an_operator_ordered_is_wanted_without_a_ticket) {

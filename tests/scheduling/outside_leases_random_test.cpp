@@ -143,8 +143,7 @@ class world {
   }
 
   void kill() {
-    if (!processes_.empty())
-      dead_.insert(*std::next(processes_.begin(), pick(processes_.size())));
+    if (!processes_.empty()) dead_.insert(*std::next(processes_.begin(), pick(processes_.size())));
   }
 
   // Like kill -9: what the file does not have is lost, and it was never told.
