@@ -9,6 +9,7 @@
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
 #include <chrono>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -66,7 +67,8 @@ class exchange {
     request_.prepare_payload();
     if (json.empty()) request_.content_length(0);
     if (on_text) {
-      parser_.body_limit(boost::none);
+      // Without any limit, Boost 1.74 refuses each answer that tells its length.
+      parser_.body_limit(std::numeric_limits<std::uint64_t>::max());
     } else {
       parser_.body_limit(max_answer_bytes);
     }
