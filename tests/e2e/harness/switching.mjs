@@ -99,7 +99,8 @@ export class SwitchingRuntime {
       this.heads.push(head);
       this.peers.push(new Peer(socket, rest));
       socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade, X-Hop\r\n' +
-        `Upgrade: ${/^upgrade: (.*)\r$/im.exec(head)[1]}\r\nX-Hop: 1\r\nX-Own: yes\r\nSet-Cookie: a=b\r\n\r\n${first}`, 'latin1');
+        `Upgrade: ${/^upgrade: (.*)\r$/im.exec(head)[1]}\r\n` +
+        `X-Hop: 1\r\nX-Own: yes\r\nSet-Cookie: a=b\r\n\r\n${first}`, 'latin1');
     };
     socket.on('data', take);
     socket.on('end', () => { if (this.peers.every((p) => p.socket !== socket)) socket.end(); });
