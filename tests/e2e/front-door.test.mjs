@@ -111,7 +111,7 @@ describe('what strangers send', () => {
       /"invalid_api_key"/],
     ['no such route', head('POST /v2/chat', `${credential}${chunked}\r\n`), 404, /"detail"/],
     ['a method that the route has not', head('PUT /v1/models', 'Content-Length: 9\r\n\r\n'), 405,
-      /\r\nAllow: GET, HEAD\r\n/],
+      /\r\nAllow: GET, HEAD, OPTIONS\r\n/],
     ['no length', chat('\r\n'), 411, /Content-Length/],
     ['a body over the limit', chat(`Content-Length: ${bodyLimit + 1}\r\n\r\n`), 413, /1048576/],
     ['an order over its limit', head('POST /v1/keys', `${credential}Content-Length: 16385\r\n\r\n`),
