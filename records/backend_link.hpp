@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <mutex>
@@ -45,13 +46,26 @@ class backend_link {
   bool note_unasked_bytes() { return !sends_unasked_.exchange(true, std::memory_order_relaxed); }
   bool sends_unasked() const { return sends_unasked_.load(std::memory_order_relaxed); }
 
+  // A connection failed. The runtime may be dying with its listener still open for some
+  // milliseconds, so nothing should be sent there for a moment: its queue has called its credits
+  // back by then.
+  void suspect(time_point now) {
+    suspect_until_.store((now + suspicion).time_since_epoch().count(), std::memory_order_relaxed);
+  }
+  bool is_suspect(time_point now) const {
+    return now.time_since_epoch().count() < suspect_until_.load(std::memory_order_relaxed);
+  }
+
   // The runtime refuses requests that ask for the usage of a stream.
   void note_refused_usage() { refuses_usage_.store(true, std::memory_order_relaxed); }
   bool refuses_usage() const { return refuses_usage_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr auto suspicion = std::chrono::milliseconds(100);
+
   std::atomic<std::uint32_t> most_{std::numeric_limits<std::uint32_t>::max()};
   std::atomic<duration::rep> keep_idle_{std::chrono::nanoseconds(std::chrono::seconds(1)).count()};
+  std::atomic<duration::rep> suspect_until_{0};
   std::atomic<std::uint32_t> open_{0}, moves_{0};
   std::atomic<bool> sends_unasked_{false}, refuses_usage_{false};
   mutable std::mutex mutex_;

@@ -184,7 +184,7 @@ bool upstream_call::preempt() {
 }
 
 void upstream_call::send(bool fresh, time_point now) {
-  if (!delivered_ && home_.pool().is_suspect(permit_.endpoint(), now)) return park();
+  if (!delivered_ && permit_.endpoint()->link->is_suspect(now)) return park();
   if (upstream_head_.empty()) build_head();
   sent_at_ = now;
   deadline_ = answer_deadline(now, options().first_byte_timeout_s);
@@ -273,7 +273,7 @@ void upstream_call::upstream_ended(upstream_end how) {
 }
 
 void upstream_call::broken(upstream_end how) {
-  home_.pool().suspect(permit_.endpoint(), home_.now());
+  permit_.endpoint()->link->suspect(home_.now());
   // That a connection takes long, or that we have no descriptor for one, says nothing of the
   // runtime.
   if (how == upstream_end::refused) permit_.refused();

@@ -12,9 +12,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-// The queue of a runtime that died has called its credits back within this time.
-constexpr auto suspicion = std::chrono::milliseconds(100);
-
 // A new connection that has heard nothing for so long may be waiting for a thread of the runtime.
 // Most often the runtime only thinks, so it is asked less and less often whether that is so.
 constexpr auto unheard_time = std::chrono::milliseconds(20);
@@ -33,7 +30,14 @@ upstream_pool::~upstream_pool() {
 }
 
 upstream_connection_ptr upstream_pool::take(const endpoint_ptr& endpoint, bool fresh) {
-  auto& slot = slots_[endpoint->backend];
+  const auto [entry, is_new] = slots_.try_emplace(endpoint->backend);
+  auto& slot = entry->second;
+  if (is_new) {
+    // Backends that are gone have left their entries.
+    std::erase_if(slots_, [&](const auto& other) {
+      return other.first != endpoint->backend && other.second.idle.empty();
+    });
+  }
   if (endpoint->incarnation > slot.incarnation) {
     auto old = std::exchange(slot.idle, {});
     for (auto& connection : old) {
@@ -68,22 +72,6 @@ upstream_connection_ptr upstream_pool::open(const endpoint_ptr& endpoint) {
 
 void upstream_pool::look() {
   asio::use_service<socket_poller>(io_).look();
-}
-
-void upstream_pool::suspect(const endpoint_ptr& endpoint, time_point now) {
-  // Backends that are gone have left their entries.
-  std::erase_if(slots_, [now](const auto& slot) {
-    return slot.second.idle.empty() && now >= slot.second.suspect_until;
-  });
-  auto& slot = slots_[endpoint->backend];
-  slot.suspect = endpoint->incarnation;
-  slot.suspect_until = now + suspicion;
-}
-
-bool upstream_pool::is_suspect(const endpoint_ptr& endpoint, time_point now) const {
-  const auto slot = slots_.find(endpoint->backend);
-  return slot != slots_.end() && slot->second.suspect == endpoint->incarnation &&
-         now < slot->second.suspect_until;
 }
 
 void upstream_pool::put_back(upstream_connection_ptr connection) {

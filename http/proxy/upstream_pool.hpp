@@ -31,10 +31,6 @@ class upstream_pool {
   // Handles what has arrived by now. Called before a burst of requests goes out, it closes idle
   // connections with bytes that no request asked for, which would be taken for an answer.
   void look();
-  // Notes that a connection to this run of the backend failed. The runtime may be dying with its
-  // listener still open for some milliseconds, so nothing should be sent there for a moment.
-  void suspect(const endpoint_ptr& endpoint, time_point now);
-  bool is_suspect(const endpoint_ptr& endpoint, time_point now) const;
   // Closes connections to this backend that have been idle since before then, and others as long as
   // there are too many.
   void make_room(const backend_endpoint& endpoint, time_point idle_before);
@@ -45,8 +41,6 @@ class upstream_pool {
 
   struct idle_of_backend {
     std::uint64_t incarnation = 0;
-    std::uint64_t suspect = 0;  // incarnation that is suspect until suspect_until
-    time_point suspect_until{};
     std::vector<upstream_connection_ptr> idle;
   };
   struct new_connection {
