@@ -36,7 +36,7 @@ document_problem unknown_member(const std::string& member) {
 
 // Returns nothing when it is no whole number within the bounds.
 std::optional<std::uint64_t> whole_number(const json& value, std::uint64_t min, std::uint64_t max) {
-  if (!value.is_number_unsigned()) return std::nullopt;
+  if (!value.is_number_integer() || value < 0) return std::nullopt;
   const auto number = value.get<std::uint64_t>();
   return number >= min && number <= max ? std::optional(number) : std::nullopt;
 }

@@ -24,7 +24,7 @@ constexpr auto order_patience = std::chrono::hours(2);
 
 constexpr std::uint32_t default_lines = 200, max_lines = 10000;
 
-struct options {
+struct model_words {
   std::string model;
   bool now = false, follow = false, is_json = false;
   std::uint32_t lines = default_lines;
@@ -67,7 +67,7 @@ void print_row(const json& model) {
   }
 }
 
-int list(const gateway_client& gateway, const options& o) {
+int list(const gateway_client& gateway, const model_words& o) {
   const auto answer = gateway.send("GET", "/admin/models");
   if (answer.status != 200) return refused(answer);
   if (o.is_json) {
@@ -82,14 +82,14 @@ int list(const gateway_client& gateway, const options& o) {
   return 0;
 }
 
-int start(const gateway_client& gateway, const options& o) {
+int start(const gateway_client& gateway, const model_words& o) {
   const auto answer = gateway.send("POST", path_of(o.model, "/start"), {}, order_patience);
   if (answer.status != 200) return refused(answer);
   std::cout << o.model << " is ready" << std::endl;
   return 0;
 }
 
-int stop(const gateway_client& gateway, const options& o) {
+int stop(const gateway_client& gateway, const model_words& o) {
   const auto* const query = o.now ? "?graceful=false" : "";
   const auto answer = gateway.send("POST", path_of(o.model, "/stop") + query, {}, order_patience);
   if (answer.status != 200) return refused(answer);
@@ -97,7 +97,7 @@ int stop(const gateway_client& gateway, const options& o) {
   return 0;
 }
 
-int switch_to(const gateway_client& gateway, const options& o) {
+int switch_to(const gateway_client& gateway, const model_words& o) {
   const auto answer =
       gateway.send("POST", "/admin/switch?model=" + encoded(o.model), {}, order_patience);
   if (answer.status != 200) return refused(answer);
@@ -105,7 +105,7 @@ int switch_to(const gateway_client& gateway, const options& o) {
   return 0;
 }
 
-int set_drained(const gateway_client& gateway, const options& o, const char* order,
+int set_drained(const gateway_client& gateway, const model_words& o, const char* order,
                 const char* outcome) {
   const auto query = o.model.empty() ? std::string() : "?model=" + encoded(o.model);
   const auto answer = gateway.send("POST", std::string("/admin/") + order + query);
@@ -114,22 +114,22 @@ int set_drained(const gateway_client& gateway, const options& o, const char* ord
   return 0;
 }
 
-int drain(const gateway_client& gateway, const options& o) {
+int drain(const gateway_client& gateway, const model_words& o) {
   return set_drained(gateway, o, "drain", " takes no new requests");
 }
 
-int resume(const gateway_client& gateway, const options& o) {
+int resume(const gateway_client& gateway, const model_words& o) {
   return set_drained(gateway, o, "resume", " takes requests again");
 }
 
-int logs(const gateway_client& gateway, const options& o) {
+int logs(const gateway_client& gateway, const model_words& o) {
   const auto path = path_of(o.model, fmt::format("/logs?lines={}&follow={}", o.lines, o.follow));
   const auto answer =
       gateway.stream(path, [](std::string_view text) { std::cout << text << std::flush; });
   return answer.status == 200 ? 0 : refused(answer);
 }
 
-using action = int (*)(const gateway_client&, const options&);
+using action = int (*)(const gateway_client&, const model_words&);
 
 }  // namespace
 
@@ -140,7 +140,7 @@ std::function<std::optional<int>()> add_models(CLI::App& app,
     gateway_client gateway;
     action run;
   };
-  auto given = std::make_shared<options>();
+  auto given = std::make_shared<model_words>();
   std::vector<added> all;
   const auto add = [&](const char* name, const char* what, action run) {
     auto* const command = app.add_subcommand(name, what);

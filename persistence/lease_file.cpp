@@ -85,7 +85,8 @@ std::vector<outside_record> lease_file::read() const {
   if (!in) throw std::runtime_error(path_.string() + ": " + std::strerror(errno));
   try {
     std::vector<outside_record> records;
-    for (const auto& lease : json::parse(in).at("leases")) records.push_back(record_of(lease));
+    const auto document = json::parse(in);
+    for (const auto& lease : document.at("leases")) records.push_back(record_of(lease));
     return records;
   } catch (const std::exception& e) {
     throw std::runtime_error(

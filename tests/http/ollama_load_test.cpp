@@ -21,7 +21,7 @@ std::variant<request_facts, body_problem> read(const std::string& fields,
   return read_request_body("{\"model\":\"demo\"" + fields + "}", spoken, true);
 }
 
-request_facts facts_of(const std::string& fields, dialect spoken = dialect::ollama) {
+request_facts facts_of_form(const std::string& fields, dialect spoken = dialect::ollama) {
   const auto result = read(fields, spoken);
   const auto* const problem = std::get_if<body_problem>(&result);
   BOOST_REQUIRE_MESSAGE(problem == nullptr, fields);
@@ -57,12 +57,12 @@ BOOST_AUTO_TEST_CASE(keep_alive_is_seconds_or_a_duration) {
       {R"("0s")", 0s},
   };
   for (const auto& [value, expected] : scenes) {
-    const auto found = facts_of(",\"keep_alive\": " + value + " ").keep_alive;
+    const auto found = facts_of_form(",\"keep_alive\": " + value + " ").keep_alive;
     BOOST_REQUIRE_MESSAGE(found.has_value(), value);
     BOOST_TEST(found->count() == expected.count(), value);
   }
-  BOOST_TEST(!facts_of("").keep_alive.has_value());
-  BOOST_TEST(!facts_of(",\"keep_alive\":null").keep_alive.has_value());
+  BOOST_TEST(!facts_of_form("").keep_alive.has_value());
+  BOOST_TEST(!facts_of_form(",\"keep_alive\":null").keep_alive.has_value());
 }
 
 BOOST_AUTO_TEST_CASE(another_keep_alive_is_refused_in_ollamas_dialect_only) {
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(another_keep_alive_is_refused_in_ollamas_dialect_only) {
     BOOST_TEST(std::get<body_problem>(read(",\"keep_alive\":" + value)).param == "keep_alive");
   }
   for (const auto spoken : {dialect::openai, dialect::anthropic, dialect::other}) {
-    BOOST_TEST(!facts_of(R"(,"keep_alive":"soon")", spoken).keep_alive.has_value());
+    BOOST_TEST(!facts_of_form(R"(,"keep_alive":"soon")", spoken).keep_alive.has_value());
   }
 }
 
@@ -86,12 +86,12 @@ BOOST_AUTO_TEST_CASE(a_prompt_is_text_or_messages) {
        {R"(,"prompt":"x")", R"(,"messages":[{}])", R"(,"messages": [ "]" ])", R"(,"prompt":" ")",
         R"(,"prompt":1)", R"(,"prompt":"","messages":[1])", R"(,"messages":[1],"prompt":"")",
         R"(,"prompt":"]")", R"(,"prompt":"\"")"}) {
-    BOOST_TEST(facts_of(fields).has_prompt, fields);
+    BOOST_TEST(facts_of_form(fields).has_prompt, fields);
   }
   for (const std::string fields :
        {"", R"(,"prompt":"")", R"(,"prompt":null)", R"(,"messages":[])", R"(,"messages":null)",
         R"(,"messages": [ 	])", R"(,"options":{"prompt":"x"})", R"(,"prompt" : "" )"}) {
-    BOOST_TEST(!facts_of(fields).has_prompt, fields);
+    BOOST_TEST(!facts_of_form(fields).has_prompt, fields);
   }
 }
 

@@ -242,6 +242,7 @@ BOOST_AUTO_TEST_CASE(a_call_that_came_back_goes_to_the_next_run_of_its_backend) 
   one->call.tick(home.clock);
   place.port = runtime.port();
   place.incarnation = 2;
+  place.link = std::make_shared<backend_link>();
   grant();
   wait_for_request();
   BOOST_TEST(runtime.requests[0].find("Host: 127.0.0.1:" + std::to_string(runtime.port())) !=
