@@ -235,6 +235,14 @@ describe('what runtimes wrote', () => {
   const logs = (model, query = '') => gateway.send('GET', `/admin/models/${model}/logs${query}`);
   const fileOf = (model) => path.join(gateway.folder, 'data', 'logs', `${model}.log`);
 
+  // Those who have left hold their places for a moment.
+  const follow = (model, query) => waitFor('there is room', async () => {
+    const log = await FollowedLog.open(gateway, model, query);
+    if (log.response.statusCode === 200) return log;
+    log.close();
+    return undefined;
+  });
+
   before(async () => {
     gateway = await startGateway({
       config: { keys, models: [simModel('org/demo'), simModel('never')] },
@@ -283,17 +291,12 @@ describe('what runtimes wrote', () => {
       const refused = await logs('never', '?follow=true');
       assert.equal(refused.status, 503);
       followers.pop().close();
-      const next = await waitFor('there is room', async () => {
-        const log = await FollowedLog.open(gateway, 'never');
-        if (log.response.statusCode === 200) return log;
-        log.close();
-        return undefined;
-      });
+      const next = await follow('never');
       for (const log of [next, ...followers]) log.close();
     });
 
   test('a client that reads late gets all of it', async () => {
-    const log = await FollowedLog.open(gateway, 'org/demo', '&lines=0');
+    const log = await follow('org/demo', '&lines=0');
     log.response.pause();
     const line = `${'x'.repeat(1023)}\n`;
     for (let i = 0; i < 16; ++i) appendFileSync(fileOf('org%2Fdemo'), line.repeat(1024));
