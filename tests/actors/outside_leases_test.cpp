@@ -84,7 +84,7 @@ struct leases_fixture {
   void until_used(std::uint64_t bytes) {
     const auto deadline = std::chrono::steady_clock::now() + 20s;
     while (used() != bytes && std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(1ms);
+      std::this_thread::yield();
     }
     BOOST_REQUIRE_EQUAL(used(), bytes);
   }

@@ -276,6 +276,8 @@ describe('the contract', () => {
       'post /v1/keys': 201, 'get /v1/keys/{id}': 404, 'patch /v1/keys/{id}': 404,
       'delete /v1/keys/{id}': 404, 'post /v1/keys/{id}/rotate': 404,
       'post /v1/audio/transcriptions': 415, // no form
+      'post /v1/leases': 400, 'post /v1/leases/{id}/renew': 400, // the body is none of theirs
+      'get /v1/leases/{id}': 404, 'delete /v1/leases/{id}': 404,
       'post /admin/switch': 409, // the model of the body is external
       // The runtime has nothing there.
       ...Object.fromEntries(['get', 'post', 'put', 'patch', 'delete', 'options'].map((method) =>
