@@ -18,6 +18,7 @@ class log_file {
 
   void add(std::string_view line);
   void write();
+  void close() { fd_ = unique_fd(); }  // until the next write()
 
  private:
   void open();

@@ -249,6 +249,7 @@ void process_run::close_all() {
 // The guard, if there was one, has ended.
 void process_run::release() {
   close_all();
+  output_file_.close();  // before anybody hears that nothing is left of the run
   // Last, as long as its pid was needed.
   if (guard_pid_ > 0) wait_for_child(std::exchange(guard_pid_, -1), nullptr);
   if (port_ != 0) ports_.give_back(port_);
