@@ -58,11 +58,15 @@ secret_digest digest_of(std::string_view token) {
   return out;
 }
 
-std::string make_key_id() {
+std::string make_id(std::string_view prefix) {
   std::array<unsigned char, 8> bytes;
   fill_randomly(bytes);
   std::array<char, 2 * bytes.size() + 1> text;
-  return std::string("key_") + sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+  return std::string(prefix) + sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+}
+
+std::string make_key_id() {
+  return make_id("key_");
 }
 
 std::string make_token() {

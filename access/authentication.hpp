@@ -52,7 +52,8 @@ using principal_ptr = std::shared_ptr<const principal>;
 // Returns the BLAKE2b-256 digest of a token. A fast hash suffices because tokens are long and
 // random; neither the table nor the disk holds a token itself.
 secret_digest digest_of(std::string_view token);
-std::string make_key_id();                      // "key_" and 64 random bits
+std::string make_id(std::string_view prefix);   // the prefix and 64 random bits
+std::string make_key_id();                      // with "key_"
 std::string make_token();                       // "sbk_" and 192 random bits
 std::string hint_of(const std::string& token);  // its first characters
 

@@ -1,7 +1,5 @@
 #include "access/lease_document.hpp"
 
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -21,8 +19,6 @@ using scheduling::whole_gpu;
 
 constexpr std::size_t max_reason_bytes = 200;
 constexpr std::uint64_t max_gpus = 64;  // as in the configuration
-constexpr std::array all_classes{work_class::realtime, work_class::batch, work_class::eval,
-                                 work_class::training};
 
 using problem_or_none = std::optional<document_problem>;
 
@@ -42,10 +38,9 @@ std::optional<std::uint64_t> whole_number(const json& value, std::uint64_t min, 
 }
 
 problem_or_none read_class(const json& value, work_class& out) {
-  const auto found = std::find_if(all_classes.begin(), all_classes.end(), [&](work_class work) {
-    return value.is_string() && value.get_ref<const std::string&>() == to_string(work);
-  });
-  if (found == all_classes.end()) return not_allowed("class", "realtime, batch, eval or training");
+  const auto found =
+      value.is_string() ? work_class_of(value.get_ref<const std::string&>()) : std::nullopt;
+  if (!found) return not_allowed("class", "realtime, batch, eval or training");
   out = *found;
   return std::nullopt;
 }

@@ -24,6 +24,7 @@
 
 #include "commands/gateway_client.hpp"
 #include "commands/leased_command.hpp"
+#include "scheduling/types.hpp"
 #include "text/rfc3339.hpp"
 
 namespace signalbox::commands {
@@ -31,7 +32,6 @@ namespace {
 
 using nlohmann::json;
 using lease_clock = std::chrono::steady_clock;
-using moment = lease_clock::time_point;
 
 constexpr int too_late_status = 75;  // EX_TEMPFAIL: another time it may work
 constexpr int poll_wait_s = 20;      // of one question; the client's bound is 30 s
@@ -58,10 +58,6 @@ void say(const std::string& text) {
   std::cerr << "signalbox lease: " << text << std::endl;
 }
 
-std::chrono::nanoseconds seconds(double value) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(value));
-}
-
 // One request at a time on a thread of its own, because a gateway that hangs must not keep us from
 // passing signals on. At our end the thread is left alone.
 class question {
@@ -69,7 +65,7 @@ class question {
   struct outcome {
     std::optional<gateway_answer> answer;  // nothing: see `problem`
     std::string problem;
-    moment asked_at{};
+    time_point asked_at{};
   };
 
   explicit question(const gateway_client& gateway) : gateway_(gateway) {}
@@ -181,7 +177,7 @@ class leased_run {
       if (!std::exchange(has_said, true)) {
         say(fmt::format("{} waits for GPU memory", lease_.at("id").get<std::string>()));
       }
-      if (options_.wait_s && lease_clock::now() - began >= seconds(*options_.wait_s)) {
+      if (options_.wait_s && lease_clock::now() - began >= from_seconds(*options_.wait_s)) {
         say("the wait is over, and the memory is not free");
         release();
         return too_late_status;
@@ -195,7 +191,7 @@ class leased_run {
   }
 
   // Asks once; returns the signal that ended it.
-  std::optional<int> ask_while_waiting(moment began) {
+  std::optional<int> ask_while_waiting(time_point began) {
     double wait_s = std::min<double>(poll_wait_s, options_.ttl_s / 2);
     if (options_.wait_s) {
       const std::chrono::duration<double> waited = lease_clock::now() - began;
@@ -244,11 +240,11 @@ class leased_run {
     return fmt::format("{}", fmt::join(names, ","));
   }
 
-  void renewed(const json& lease, moment asked_at) {
+  void renewed(const json& lease, time_point asked_at) {
     lease_ = lease;
     is_away_ = is_warned_ = false;
-    ends_at_ = asked_at + seconds(options_.ttl_s);
-    renew_at_ = asked_at + seconds(options_.ttl_s / 3);
+    ends_at_ = asked_at + from_seconds(options_.ttl_s);
+    renew_at_ = asked_at + from_seconds(options_.ttl_s / 3);
     if (!lease.at("yield_requested").get<bool>()) return;
     const auto allowed = ends_at_ + time_between(lease.at("expires_at"), lease.at("yield_by"));
     yield_by_ = std::min(yield_by_, allowed);
@@ -302,9 +298,8 @@ class leased_run {
     }
   }
 
-  moment warn_at() const {
-    return ends_at_ -
-           std::min<std::chrono::nanoseconds>(longest_warning, seconds(options_.ttl_s / 4));
+  time_point warn_at() const {
+    return ends_at_ - std::min<duration>(longest_warning, from_seconds(options_.ttl_s / 4));
   }
 
   void pass_signals_on() {
@@ -318,9 +313,8 @@ class leased_run {
     auto next = std::min({ends_at_, yield_by_, renew_at_});
     if (!is_warned_) next = std::min(next, warn_at());
     const auto now = lease_clock::now();
-    const auto rest =
-        std::chrono::ceil<std::chrono::milliseconds>(std::clamp<std::chrono::nanoseconds>(
-            next - now, std::chrono::nanoseconds(0), std::chrono::seconds(60)));
+    const auto rest = std::chrono::ceil<std::chrono::milliseconds>(
+        std::clamp<duration>(next - now, duration::zero(), std::chrono::seconds(60)));
     pollfd look[] = {{signals_.get(), POLLIN, 0},
                      {command_->end_descriptor(), POLLIN, 0},
                      {renewal_.is_open() ? renewal_.descriptor() : -1, POLLIN, 0}};
@@ -351,7 +345,7 @@ class leased_run {
   json lease_;
   std::string path_, token_;
   // While it waits, nothing is due.
-  moment ends_at_ = moment::max(), renew_at_ = moment::max(), yield_by_ = moment::max();
+  time_point ends_at_ = never, renew_at_ = never, yield_by_ = never;
   bool is_away_ = false, is_yielding_ = false, is_killed_ = false, is_warned_ = false;
 };
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -18,13 +17,8 @@ namespace {
 using nlohmann::json;
 using scheduling::outside_record;
 
-constexpr std::array all_classes{work_class::realtime, work_class::batch, work_class::eval,
-                                 work_class::training};
-
 work_class class_of(const std::string& name) {
-  for (const auto work : all_classes) {
-    if (to_string(work) == name) return work;
-  }
+  if (const auto work = work_class_of(name)) return *work;
   throw std::runtime_error("there is no class " + name);
 }
 

@@ -2,8 +2,9 @@
 // such object, which the outside_leases actor owns. Who gets memory is decided by the
 // lease_arbiter; this class decides how long an outside program may keep it.
 //
-//   waiting ── memory ──▶ granting ── saved ──▶ granted ── released, TTL or yield_by over ──▶
-//   ending ending ── process gone, or the time for it over ──▶ returning ── saved ──▶ ended
+//   waiting ── memory ──▶ granting ── saved ──▶ granted
+//   granted ── released, TTL or yield_by over ──▶ ending
+//   ending ── process gone, or the time for it over ──▶ returning ── saved ──▶ ended
 //   waiting, granting ── nobody asks for the TTL, withdrawn ──▶ ended
 //   waiting ── refused ──▶ ended
 //
@@ -20,9 +21,8 @@
 //     unverified. A process that outlives the TTL keeps the memory; one that outlives its own
 //     release does so for release_grace.
 //   forgotten: memory is given back when the file has forgotten the lease, so that no restart
-//   brings
-//     back a lease whose memory somebody else had since. A file that cannot be written does not
-//     keep the memory.
+//     brings back a lease whose memory somebody else had since. A file that cannot be written does
+//     not keep the memory.
 //   restored: a lease of the file lasts for its TTL from the restart; one that was ending goes on
 //     with that.
 // Every lease ends once, and an ended one is remembered for a while.

@@ -15,9 +15,8 @@
 //   finished: when its status says so, it is stopped and the selection cleared, whatever we waited
 //     for.
 //   yield: it gives way to each request that needs a GPU, or, if `yields_to_requests` is false,
-//   only
-//     when its lease is asked back. It is started again `cooldown` after the last such request has
-//     ended; a new one begins the wait anew.
+//     only when its lease is asked back. It is started again `cooldown` after the last such request
+//     has ended; a new one begins the wait anew.
 //   frozen: its status says `training` while `time` was not seen to change for longer than
 //     `frozen_timeout`. What counts is our clock, and looks at a status that could be read: a clock
 //     that is wrong matters as little as a disk that does not answer. Only a trainer that runs is

@@ -8,6 +8,13 @@ std::string_view to_string(work_class value) {
   return names[static_cast<std::size_t>(value)];
 }
 
+std::optional<work_class> work_class_of(std::string_view name) {
+  for (std::size_t i = 0; i < work_class_count; ++i) {
+    if (const auto work = static_cast<work_class>(i); to_string(work) == name) return work;
+  }
+  return std::nullopt;
+}
+
 std::string_view to_string(priority value) {
   constexpr std::array<std::string_view, priority_count> names{"high", "normal", "low"};
   return names[static_cast<std::size_t>(value)];

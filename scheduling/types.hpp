@@ -81,6 +81,7 @@ enum class refusal : std::uint8_t {
 };
 
 std::string_view to_string(work_class value);
+std::optional<work_class> work_class_of(std::string_view name);  // nothing: none has the name
 std::string_view to_string(priority value);
 std::string_view to_string(holder_kind value);
 std::string_view to_string(refusal value);

@@ -19,12 +19,9 @@ using nlohmann::json;
 constexpr double max_grace_s = 30 * 86400.0;
 
 // Treats an empty body as an empty object.
-std::optional<json> parse_body(const routed_request& request) {
-  const std::string_view body = request.client->body();
-  if (body.empty()) return json::object();
-  auto parsed = json::parse(body, nullptr, false);
-  if (!parsed.is_object()) return std::nullopt;
-  return parsed;
+std::optional<json> read_fields(const responder& reply, const routed_request& request) {
+  if (request.client->body().empty()) return json::object();
+  return read_object(reply, request);
 }
 
 void refuse(const responder& reply, const key_answer& answer, const std::string& id) {
@@ -82,8 +79,8 @@ auto answer_secret(const responder& reply, const std::string& token, int status)
 
 void create_api_key(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
-  const auto body = parse_body(request);
-  if (!body) return refuse_no_object(reply, request.client->body());
+  const auto body = read_fields(reply, request);
+  if (!body) return;
   key_record key;
   key.id = make_key_id();
   key.scopes = {"realtime"};
@@ -124,8 +121,8 @@ void show_api_key(shard& home, routed_request request) {
 void change_api_key(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto id = parameter_of(request);
-  const auto body = parse_body(request);
-  if (!body) return refuse_no_object(reply, request.client->body());
+  const auto body = read_fields(reply, request);
+  if (!body) return;
   if (is_configured(home, reply, id)) return;
   key_record scratch;  // the same fields would be wrong for any key
   const auto now = std::chrono::system_clock::now();
@@ -139,8 +136,8 @@ void change_api_key(shard& home, routed_request request) {
 void rotate_api_key(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto id = parameter_of(request);
-  const auto body = parse_body(request);
-  if (!body) return refuse_no_object(reply, request.client->body());
+  const auto body = read_fields(reply, request);
+  if (!body) return;
   double grace_s = home.gateway().settings().security.rotation_grace_s;
   for (const auto& [name, value] : body->items()) {
     if (name != "grace_s" || !value.is_number() || value < 0 || value > max_grace_s) {

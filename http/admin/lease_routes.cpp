@@ -49,13 +49,10 @@ void refuse_without_scope(const responder& reply, scope needed, const std::strin
                "This key lacks the scope '" + std::string(to_string(needed)) + "'.", param);
 }
 
-// Returns the body as an object, or nothing when it was refused.
-std::optional<json> object_of(const responder& reply, const routed_request& request) {
-  const std::string_view body = request.client->body();
-  auto parsed = json::parse(body, nullptr, false);
-  if (parsed.is_object()) return parsed;
-  refuse_no_object(reply, body);
-  return std::nullopt;
+void refuse_unknown(const responder& reply, const std::string& error) {
+  spdlog::error("leases: {}", error);
+  reply.refuse(error_code::internal,
+               "The leases are not known at this moment; please try again later.");
 }
 
 bool shows_token(const scheduling::outside_view& lease, const scheduling::lease_viewer& who) {
@@ -103,11 +100,7 @@ void ask_leases(shard& home, const responder& reply, const std::string& id, dura
         if (!answer.lease) return refuse(reply, answer.verdict, id);
         on_done(*answer.lease);
       },
-      [reply](const std::string& error) {
-        spdlog::error("leases: {}", error);
-        reply.refuse(error_code::internal,
-                     "The leases are not known at this moment; please try again later.");
-      });
+      [reply](const std::string& error) { refuse_unknown(reply, error); });
 }
 
 }  // namespace
@@ -116,7 +109,7 @@ void create_lease(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
   const auto wait = wait_of(request, grant_patience);
   if (!wait) return refuse_wait(reply);
-  const auto body = object_of(reply, request);
+  const auto body = read_object(reply, request);
   if (!body) return;
   auto read = read_lease_wish(*body);
   if (const auto* problem = std::get_if<document_problem>(&read)) {
@@ -126,7 +119,7 @@ void create_lease(shard& home, routed_request request) {
   const auto needed = scope_of(wish.request.work);
   if (!request.who->may(needed)) return refuse_without_scope(reply, needed, "class");
   const auto who = viewer_of(request);
-  wish.request.id = "lease_" + make_key_id().substr(4);  // as random as the id of a key
+  wish.request.id = make_id("lease_");
   wish.request.key_id = who.key_id;
   const auto id = wish.request.id;
   const auto need = wish.request.need;
@@ -156,9 +149,18 @@ void list_outside_leases(shard& home, routed_request request) {
       control.handles()->outside, ask_timeout, list_leases{who},
       [=](const lease_list& list) {
         const auto& all = list.leases;
-        auto it = std::find_if(all.begin(), all.end(),
-                               [&](const auto& lease) { return lease.request.id == after; });
-        it = it == all.end() ? all.begin() : std::next(it);
+        auto it = all.begin();
+        if (!after.empty()) {
+          it = std::find_if(all.begin(), all.end(),
+                            [&](const auto& lease) { return lease.request.id == after; });
+          if (it == all.end()) {
+            return reply.refuse(error_code::invalid_value,
+                                "after must be the id of a lease that has not ended; please begin "
+                                "the list anew.",
+                                "after");
+          }
+          ++it;
+        }
         json data = json::array();
         for (; it != all.end() && data.size() < *limit; ++it) {
           data.push_back(document_of(*it, who));
@@ -166,11 +168,7 @@ void list_outside_leases(shard& home, routed_request request) {
         const auto next = it == all.end() ? json(nullptr) : data.back()["id"];
         answer_json(reply, {{"object", "list"}, {"data", data}, {"next", next}});
       },
-      [reply](const std::string& error) {
-        spdlog::error("leases: {}", error);
-        reply.refuse(error_code::internal,
-                     "The leases are not known at this moment; please try again later.");
-      });
+      [reply](const std::string& error) { refuse_unknown(reply, error); });
 }
 
 void show_lease(shard& home, routed_request request) {
@@ -187,7 +185,7 @@ void show_lease(shard& home, routed_request request) {
 
 void renew_outside_lease(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
-  const auto body = object_of(reply, request);
+  const auto body = read_object(reply, request);
   if (!body) return;
   const auto read = read_lease_token(*body);
   if (const auto* problem = std::get_if<document_problem>(&read)) {

@@ -105,10 +105,9 @@ void list_loaded_ollama_models(shard& home, routed_request request) {
 
 void show_ollama_model(shard& home, routed_request request) {
   const auto reply = reply_to(home, request);
-  const auto& body = request.client->body();
-  const auto parsed = json::parse(body, nullptr, false);
-  if (!parsed.is_object()) return refuse_no_object(reply, body);
-  const auto name = name_in(parsed);
+  const auto body = read_object(reply, request);
+  if (!body) return;
+  const auto name = name_in(*body);
   if (name.empty()) {
     return reply.refuse(error_code::missing_parameter, "The body must have a text 'model'.",
                         "model");

@@ -77,10 +77,13 @@ bool has_readable_query(const restinio::http_request_header_t& header) {
   return restinio::try_parse_query<query_rules>(header.query()).has_value();
 }
 
-void refuse_no_object(const responder& reply, std::string_view body) {
-  const bool is_json = nlohmann::json::accept(body);
-  reply.refuse(is_json ? error_code::invalid_value : error_code::invalid_json,
+std::optional<nlohmann::json> read_object(const responder& reply, const routed_request& request) {
+  const std::string_view body = request.client->body();
+  auto parsed = nlohmann::json::parse(body, nullptr, false);
+  if (parsed.is_object()) return parsed;
+  reply.refuse(parsed.is_discarded() ? error_code::invalid_json : error_code::invalid_value,
                "The body must be a JSON object.");
+  return std::nullopt;
 }
 
 void refuse_without_database(const responder& reply) {

@@ -22,8 +22,8 @@ time_point order_deadline();
 responder reply_to(shard& home, const routed_request& request);
 void answer_json(const responder& reply, const nlohmann::json& body, int status = 200);
 void refuse_without_database(const responder& reply);
-// Refuses a body that is not JSON, or no object.
-void refuse_no_object(const responder& reply, std::string_view body);
+// Returns the body, or nothing when it was refused: it is not JSON, or no object.
+std::optional<nlohmann::json> read_object(const responder& reply, const routed_request& request);
 
 // Returns whether the query string is absent or can be decoded.
 bool has_readable_query(const restinio::http_request_header_t& header);

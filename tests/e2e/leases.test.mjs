@@ -89,6 +89,10 @@ describe('leases over HTTP', () => {
     assert.ok(again.expires_at > lease.expires_at);
     const list = await gateway.send('GET', '/v1/leases', { key: keyOf('batch') });
     assert.deepEqual(list.json.data.map((one) => one.id), [lease.id]);
+    const behind = (id) => gateway.send('GET', `/v1/leases?after=${id}`, { key: keyOf('batch') });
+    assert.deepEqual((await behind(lease.id)).json.data, []);
+    const lost = await behind('lease_0'); // from the start again, it would never end
+    assert.deepEqual([lost.status, lost.json.error.param], [400, 'after']);
     assert.equal((await release(gateway, lease)).json.end, 'released');
     refused(await renew(gateway, lease), 409, 'stale_token');
     const later = await granted(gateway);
