@@ -142,6 +142,10 @@ class exchange {
                                      [done](const auto& error, std::size_t) { done(error); });
       });
       if (is_wanted) give_text();
+      if (parser_.get().body().size() > max_answer_bytes) {
+        throw boost::system::system_error(
+            beast::http::make_error_code(beast::http::error::body_limit));
+      }
     }
     if (is_wanted) give_text();
   }

@@ -1,6 +1,8 @@
 // Operators' commands beside a running gateway: models, start, stop, logs.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { build, makeFolder, simModel, startGateway } from './harness/gateway.mjs';
@@ -84,6 +86,25 @@ describe('commands for models', () => {
       assert.equal(code, 0);
       assert.match(stdout, words);
       assert.match(stdout, /--url/);
+    }
+  });
+
+  test('a refusal without an end is not kept for ever', async () => {
+    const server = http.createServer((request, response) => {
+      response.writeHead(500);
+      const more = () => { while (response.write(Buffer.alloc(1 << 20))); };
+      response.on('drain', more).on('error', () => {});
+      more();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const { code, stderr } = await run('logs', 'demo', '--key', 'x',
+        '--url', `http://127.0.0.1:${server.address().port}`);
+      assert.equal(code, 1);
+      assert.match(stderr, /body limit/);
+    } finally {
+      server.closeAllConnections();
+      server.close();
     }
   });
 });
