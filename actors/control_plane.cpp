@@ -156,7 +156,6 @@ control_plane::control_plane(const config::settings& settings, runtimes::runtime
   options.db = &db;
   options.recorder = &m;
   options.board = &state_->board;
-  options.data_dir = settings.data_dir;
   options.next_epoch = [s = state_.get()] { return s->epochs.next(); };
   options.publish = [s = state_.get()](control_handles_ptr handles) {
     s->published = std::move(handles);

@@ -241,7 +241,7 @@ class supervisor : public supervisor_actor::base {
 
   void start_outside_leases(child& c) {
     handles_.outside = spawn_outside_leases(system(), *options_.settings,
-                                            persistence::lease_file(options_.data_dir));
+                                            persistence::lease_file(options_.settings->data_dir));
     watch(c, handles_.outside);
     send(handles_.outside, handles_.leases);
   }

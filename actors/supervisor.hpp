@@ -2,7 +2,6 @@
 // often as restart_policy allows.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -59,7 +58,6 @@ struct supervisor_options {
   persistence::database* db = nullptr;
   metrics* recorder = nullptr;
   status_board* board = nullptr;
-  std::filesystem::path data_dir;             // has the file of outside leases
   std::function<std::uint32_t()> next_epoch;  // called by each lease pool; see spawn_gpu_lease
   std::function<void(control_handles_ptr)> publish;  // called at start and after every restart
   std::function<void()> on_fatal;                    // called once, when a restart budget is spent

@@ -21,7 +21,7 @@ struct supervisor_fixture {
     options.db = &db;
     options.recorder = &recorder;
     options.board = &board;
-    options.data_dir = folder.path();
+    settings.data_dir = folder.path();
     options.next_epoch = [this]() -> std::uint32_t {
       ++epochs_asked;
       if (is_epoch_missing) throw std::runtime_error("no epoch");
